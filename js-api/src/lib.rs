@@ -1,0 +1,3 @@
+//! What a Holm function sees, and the host ports behind it.
+pub mod body;
+pub mod ports;
