@@ -1,11 +1,15 @@
 // Builds what the examples need built, into `*/dist/` (not in git). Run by
 // `make setup`; by hand: `npm ci && npm run build` in this folder.
+import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import asc from "assemblyscript/asc";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
 
 /** One file an app, with the packages it uses, for a runtime that resolves none. */
 async function bundle(folder, entry) {
   await build({
+    absWorkingDir: here,
     entryPoints: [`${folder}/${entry}`],
     outfile: `${folder}/dist/index.js`,
     bundle: true,
@@ -24,6 +28,7 @@ async function bundle(folder, entry) {
 async function wasm(folder, entry, output) {
   const { error, stderr } = await asc.main([
     `${folder}/${entry}`,
+    "--baseDir", here,
     "--outFile", `${folder}/dist/${output}`,
     "--optimizeLevel", "3",
     "--runtime", "stub", // no garbage collector: this module never frees
@@ -33,7 +38,6 @@ async function wasm(folder, entry, output) {
   console.log(`  ${folder}/dist/${output}`);
 }
 
-process.chdir(import.meta.dirname);
 await bundle("hono", "app.ts");
 await bundle("itty", "app.js");
 await wasm("wasm", "mandelbrot.ts", "mandelbrot.wasm");

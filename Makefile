@@ -1,0 +1,50 @@
+# Every target does the set-up it needs; all of it can be run again at any time.
+# CARGO_TARGET_DIR, if set, is where the build goes (otherwise target/).
+
+CARGO ?= cargo
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup setup-bench setup-deny serve test check fmt lint doc deny bench hostile
+
+help: ## List the targets
+	@echo "Holm: targets of make"
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
+		printf '  make %-10s %s\n' "$$name" "$$what"; done
+
+serve: setup ## Build the release and serve examples/holm.toml on port 8080
+	$(CARGO) run --release -- serve examples/holm.toml
+
+test: setup ## Run all tests
+	$(CARGO) test --workspace
+
+check: fmt lint doc test deny ## Everything that must hold before a change lands
+
+bench: setup-bench ## Measure hello against workerd and Deno, and start-up time
+	$(CARGO) build --release
+	python3 benches/bench.py
+
+hostile: setup ## Run the hostile functions three times over
+	@for round in 1 2 3; do echo "Round $$round of 3"; $(CARGO) test --test holm -- hostile; done
+
+fmt: ## Is the code formatted?
+	$(CARGO) fmt --all -- --check
+
+lint: setup ## clippy, with warnings as errors
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+doc: setup ## Do the docs build without warnings?
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+deny: setup-deny ## Who may depend on what, licences, sources of the crates
+	$(CARGO) deny --workspace check bans licenses sources
+
+setup: ## Only the set-up: system packages, V8, npm packages, examples
+	@tools/setup
+
+setup-bench:
+	@tools/setup bench
+
+setup-deny:
+	@tools/setup deny
