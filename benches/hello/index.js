@@ -1,0 +1,7 @@
+// What all three servers run, unchanged: the smallest answer, so that what is
+// measured is the way to the function and back.
+export default {
+  fetch() {
+    return new Response("Hello");
+  },
+};
