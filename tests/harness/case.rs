@@ -1,0 +1,222 @@
+//! The case format: what a `case.toml` may say. README.md explains it to whoever writes one.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+use super::world::name_of;
+
+/// One case, as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Case {
+    /// What must hold. Required: a case without a reason cannot be judged when it fails.
+    #[serde(rename = "about")]
+    _about: String,
+    /// More keys of the function's own table.
+    #[serde(default)]
+    pub(crate) function: toml::Table,
+    /// Further functions.
+    #[serde(default)]
+    pub(crate) functions: BTreeMap<String, toml::Table>,
+    /// More of the configuration file; such a case is served alone.
+    pub(crate) config: Option<toml::Table>,
+    /// Requests, in order.
+    #[serde(default, rename = "step")]
+    pub(crate) steps: Vec<Step>,
+    /// Runs of the program, in order.
+    #[serde(default, rename = "run")]
+    pub(crate) runs: Vec<Run>,
+    /// What must hold around a hostile function.
+    #[serde(default)]
+    pub(crate) hostile: Hostile,
+}
+
+/// One request and what must come back.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Step {
+    pub(crate) host: Option<String>,
+    pub(crate) method: Option<String>,
+    #[serde(default = "root_path")]
+    pub(crate) path: String,
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, Texts>,
+    pub(crate) body: Option<String>,
+    pub(crate) body_json: Option<serde_json::Value>,
+    pub(crate) body_hex: Option<String>,
+    pub(crate) body_size: Option<u64>,
+    #[serde(default)]
+    pub(crate) version: HttpVersion,
+    #[serde(default)]
+    pub(crate) expect: Expect,
+}
+
+/// What must come back for one request.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Expect {
+    pub(crate) status: Option<u16>,
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, HeaderRule>,
+    #[serde(default)]
+    pub(crate) headers_contain: BTreeMap<String, String>,
+    pub(crate) body: Option<String>,
+    #[serde(default)]
+    pub(crate) body_contains: Vec<String>,
+    #[serde(default)]
+    pub(crate) body_lacks: Vec<String>,
+    pub(crate) body_json: Option<serde_json::Value>,
+    pub(crate) body_size: Option<usize>,
+    #[serde(default)]
+    pub(crate) aborted: bool,
+    pub(crate) outcome: Option<String>,
+    pub(crate) logs: Option<Vec<(String, String)>>,
+    #[serde(default)]
+    pub(crate) logs_contain: Vec<String>,
+    #[serde(default)]
+    pub(crate) logs_lack: Vec<String>,
+    #[serde(default)]
+    pub(crate) record: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    pub(crate) record_contain: BTreeMap<String, String>,
+}
+
+/// One run of the program and what it must leave behind.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Run {
+    pub(crate) args: Vec<String>,
+    #[serde(default)]
+    pub(crate) exit: i32,
+    #[serde(default)]
+    pub(crate) stdout_contains: Vec<String>,
+    #[serde(default)]
+    pub(crate) stdout_lacks: Vec<String>,
+    #[serde(default)]
+    pub(crate) stderr_contains: Vec<String>,
+    #[serde(default)]
+    pub(crate) stderr_lacks: Vec<String>,
+    pub(crate) stdout: Option<String>,
+    pub(crate) stderr: Option<String>,
+    #[serde(default)]
+    pub(crate) stdout_json: bool,
+    #[serde(default)]
+    pub(crate) exists: Vec<String>,
+}
+
+/// Bounds around a hostile function. Generous: they tell a mechanism that works from one that does
+/// not, on a debug build and a busy machine. The figures to be proud of are in `benches/`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Hostile {
+    /// The longest that any answer may take, in milliseconds.
+    pub(crate) within_ms: u64,
+    /// How far the server's resident memory may grow while the case runs, in MiB.
+    pub(crate) growth_mib: u64,
+}
+
+/// What a header must be.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum HeaderRule {
+    /// There with any value, or absent.
+    Present(bool),
+    /// There with these values and no other, in this order.
+    Is(Texts),
+}
+
+/// One text or several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Texts {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// The version of HTTP a step speaks.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(crate) enum HttpVersion {
+    #[default]
+    #[serde(rename = "1.1")]
+    Http1,
+    #[serde(rename = "2")]
+    Http2,
+}
+
+/// A case file where it lies.
+#[derive(Clone, Debug)]
+pub(crate) struct CaseFile {
+    /// Name of the case: that of its folder.
+    pub(crate) name: String,
+    /// Folder of the case.
+    pub(crate) folder: PathBuf,
+    /// The file itself.
+    pub(crate) path: PathBuf,
+    text: String,
+}
+
+impl Default for Hostile {
+    fn default() -> Self {
+        Self {
+            within_ms: 5_000,
+            growth_mib: 512,
+        }
+    }
+}
+
+impl Texts {
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::One(text) => std::slice::from_ref(text),
+            Self::Many(texts) => texts.as_slice(),
+        }
+        .iter()
+        .map(String::as_str)
+    }
+}
+
+impl CaseFile {
+    /// Reads `FILE` in the folder of a case.
+    pub(crate) fn read(folder: &Path, file: &str) -> anyhow::Result<Self> {
+        let path = folder.join(file);
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Self {
+            name: name_of(folder)?.to_owned(),
+            folder: folder.to_owned(),
+            path,
+            text,
+        })
+    }
+
+    /// The case, with `${NAME}` replaced.
+    pub(crate) fn case(&self, names: &[(&str, String)]) -> anyhow::Result<Case> {
+        let mut text = self.text.clone();
+        for (name, value) in names {
+            text = text.replace(&format!("${{{name}}}"), value);
+        }
+        toml::from_str(&text).with_context(|| format!("in {}", self.path.display()))
+    }
+
+    /// The function's main module, if the case has one.
+    pub(crate) fn main(&self) -> anyhow::Result<&'static str> {
+        match ["worker.js", "worker.ts"]
+            .into_iter()
+            .find(|name| self.folder.join(name).exists())
+        {
+            Some(name) => Ok(name),
+            None => bail!(
+                "{} has neither worker.js nor worker.ts",
+                self.folder.display()
+            ),
+        }
+    }
+}
+
+fn root_path() -> String {
+    "/".to_owned()
+}

@@ -1,0 +1,81 @@
+//! The built program: running it to its end, and signals.
+
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use tokio::process::Command;
+
+/// How long a command of the program other than `serve` and `dev` may take. `holm check` compiles
+/// functions in a debug build on a busy machine, so this is generous.
+const RUN_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The program under test.
+pub(crate) const HOLM: &str = env!("CARGO_BIN_EXE_holm");
+
+/// What a finished run left behind.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    /// Exit status.
+    pub(crate) status: ExitStatus,
+    /// All of stdout.
+    pub(crate) stdout: String,
+    /// All of stderr.
+    pub(crate) stderr: String,
+}
+
+/// Runs `holm ARGS` in `folder` to its end.
+pub(crate) async fn run(folder: &Path, args: &[String]) -> anyhow::Result<Finished> {
+    let child = Command::new(HOLM)
+        .args(args)
+        .current_dir(folder)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("cannot start {HOLM}"))?;
+    let Ok(output) = tokio::time::timeout(RUN_DEADLINE, child.wait_with_output()).await else {
+        bail!(
+            "`holm {}` still runs after {RUN_DEADLINE:?}",
+            args.join(" ")
+        );
+    };
+    let output = output?;
+    Ok(Finished {
+        status: output.status,
+        stdout: String::from_utf8(output.stdout).context("stdout is not UTF-8")?,
+        stderr: String::from_utf8(output.stderr).context("stderr is not UTF-8")?,
+    })
+}
+
+/// Sends SIGTERM to one process.
+///
+/// Through kill(1): the standard library has no call for it, and one line of it does not earn a
+/// dependency.
+pub(crate) async fn terminate(pid: u32) -> anyhow::Result<()> {
+    let status = Command::new("kill")
+        .arg("-TERM")
+        .arg(pid.to_string())
+        .status()
+        .await
+        .context("cannot run kill(1)")?;
+    if !status.success() {
+        bail!("kill -TERM {pid}: {status}");
+    }
+    Ok(())
+}
+
+/// Resident memory of a process, in bytes.
+pub(crate) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.trim().strip_suffix(" kB"))
+        .with_context(|| format!("{path} has no VmRSS"))?;
+    Ok(kib.trim().parse::<u64>()? * 1024)
+}

@@ -1,0 +1,146 @@
+//! The server under test: `holm serve` or `holm dev` as a child process.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+
+use super::log::{Log, is_record, record_host, record_path};
+use super::program::{self, HOLM};
+
+/// How long the server may take to end once asked; above its own drain deadline in the tests.
+const EXIT_DEADLINE: Duration = Duration::from_secs(45);
+
+/// A running server. Dropping it kills the process.
+pub(crate) struct Server {
+    address: SocketAddr,
+    pid: u32,
+    child: Mutex<Child>,
+    log: Log,
+    /// Keeps the folder of the configuration until the process is gone.
+    _folder: Option<TempDir>,
+}
+
+impl Server {
+    /// Serves this configuration from a folder of its own that also holds `files`, by name.
+    pub(crate) async fn serve(
+        config: &toml::Table,
+        files: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text)?;
+        }
+        let file = folder.path().join("holm.toml");
+        std::fs::write(&file, toml::to_string(config)?)?;
+        let mut server = Self::spawn(&["serve", path_text(&file)?], folder.path()).await?;
+        server._folder = Some(folder);
+        Ok(server)
+    }
+
+    /// Starts `holm ARGS` and waits until it listens.
+    pub(crate) async fn spawn(args: &[&str], folder: &Path) -> anyhow::Result<Self> {
+        let mut child = Command::new(HOLM)
+            .args(args)
+            .current_dir(folder)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {HOLM}"))?;
+        let pid = child.id().context("the process has no id")?;
+        let stderr = child.stderr.take().context("the process has no stderr")?;
+        let log = Log::follow(stderr);
+        let ready = log
+            .first("`listening` event", |line| line["msg"] == "listening")
+            .await?;
+        let address = ready["addr"]
+            .as_str()
+            .context("`listening` has no addr")?
+            .parse()?;
+        Ok(Self {
+            address,
+            pid,
+            child: Mutex::new(child),
+            log,
+            _folder: None,
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its log.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The record of the `nth` request (from 0) to this host, method and path.
+    pub(crate) async fn record(
+        &self,
+        host: &str,
+        method: &str,
+        path: &str,
+        nth: usize,
+    ) -> anyhow::Result<Value> {
+        let path = path.split_once('?').map_or(path, |(path, _)| path);
+        let what = format!("record of {method} {host}{path}");
+        let matches = |line: &Value| {
+            is_record(line)
+                && record_host(line) == host
+                && record_path(line) == path
+                && line["method"] == method
+        };
+        self.log.nth(&what, nth, matches).await
+    }
+
+    /// Resident memory now, in bytes.
+    pub(crate) fn resident_bytes(&self) -> anyhow::Result<u64> {
+        program::resident_bytes(self.pid)
+    }
+
+    /// Asks it to drain and end.
+    pub(crate) async fn terminate(&self) -> anyhow::Result<()> {
+        program::terminate(self.pid).await
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&self) -> anyhow::Result<ExitStatus> {
+        let mut child = self.child.lock().await;
+        match tokio::time::timeout(EXIT_DEADLINE, child.wait()).await {
+            Ok(status) => Ok(status?),
+            Err(_) => bail!("still running after {EXIT_DEADLINE:?}\n{}", self.log.tail()),
+        }
+    }
+
+    /// Fails unless the process still runs and has logged nothing but JSON.
+    pub(crate) async fn assert_healthy(&self) -> anyhow::Result<()> {
+        if let Some(status) = self.child.lock().await.try_wait()? {
+            bail!("the server ended: {status}\n{}", self.log.tail());
+        }
+        let stray = self.log.stray();
+        if !stray.is_empty() {
+            bail!(
+                "the server wrote lines that are no JSON:\n{}",
+                stray.join("\n")
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A path as text, for an argument.
+pub(crate) fn path_text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str()
+        .with_context(|| format!("{} is not UTF-8", path.display()))
+}

@@ -1,0 +1,117 @@
+//! Bodies of 100 MiB, each way and both ways, in bounded memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use http::Method;
+use http_body_util::BodyExt as _;
+use libtest_mimic::Trial;
+
+use crate::harness::area::{function, node, table};
+use crate::harness::client::{Payload, Version};
+use crate::harness::{Connection, Request, Server, World};
+
+const MIB: u64 = 1024 * 1024;
+const BODY: u64 = 100 * MIB;
+
+/// What the server's memory may grow by while a body passes. The body is 100 MiB, so anything
+/// that holds all of it fails; what is left is V8's young generation and collection that lags.
+const GROWTH: u64 = 64 * MIB;
+
+/// How often memory is looked at.
+const SAMPLE: Duration = Duration::from_millis(10);
+
+const HOST: &str = "bodies.test";
+
+const WORKER: &str = "export default {
+  async fetch(request) {
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === '/mirror') return new Response(request.body);
+    if (pathname === '/up') {
+      let bytes = 0;
+      for await (const chunk of request.body) bytes += chunk.byteLength;
+      return new Response(String(bytes));
+    }
+    let left = Number(searchParams.get('bytes'));
+    return new Response(new ReadableStream({
+      pull(controller) {
+        if (left === 0) return controller.close();
+        const size = Math.min(left, 65536);
+        left -= size;
+        controller.enqueue(new Uint8Array(size).fill(97));
+      },
+    }));
+  },
+};
+";
+
+pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
+    vec![
+        world.trial("bodies::100_mib_up", async |_| bounded("/up").await),
+        world.trial("bodies::100_mib_down", async |_| bounded("/down").await),
+        world.trial("bodies::100_mib_both_ways", async |_| {
+            bounded("/mirror").await
+        }),
+    ]
+}
+
+async fn bounded(path: &str) -> anyhow::Result<()> {
+    let mut keys = function("worker.js", HOST);
+    // Generous: a debug build next to other tests takes its time, and this is about memory.
+    let limits = table([("cpu", "30s".into()), ("wall", "2m".into())]);
+    keys.insert("limits".to_owned(), limits.into());
+    let config = node(table([("bodies", keys.into())]));
+    let server = Server::serve(&config, &[("worker.js", WORKER)]).await?;
+
+    transfer(&server, path, MIB).await.context("1 MiB first")?;
+    let before = server.resident_bytes()?;
+    let mut peak = before;
+    let all = transfer(&server, path, BODY);
+    tokio::pin!(all);
+    let mut sample = tokio::time::interval(SAMPLE);
+    loop {
+        tokio::select! {
+            result = &mut all => break result.context("100 MiB")?,
+            _ = sample.tick() => peak = peak.max(server.resident_bytes()?),
+        }
+    }
+    let growth = peak - before;
+    ensure!(growth <= GROWTH, "memory grew by {} MiB", growth / MIB);
+    server.assert_healthy().await
+}
+
+/// Moves `bytes` and checks what arrives, without keeping it.
+async fn transfer(server: &Server, path: &str, bytes: u64) -> anyhow::Result<()> {
+    let down = path == "/down";
+    let request = Request {
+        method: if down { Method::GET } else { Method::POST },
+        payload: if down {
+            Payload::None
+        } else {
+            Payload::Sized(bytes)
+        },
+        ..Request::get(HOST, &format!("{path}?bytes={bytes}"))
+    };
+    let mut connection = Connection::open(server.address(), Version::Http1).await?;
+    let (head, mut body) = connection.head(request).await?.into_parts();
+    ensure!(head.status == 200, "status {}", head.status);
+    let mut count = 0;
+    let mut text = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        count += data.len() as u64;
+        match path {
+            "/up" => text.extend_from_slice(&data),
+            _ if data.iter().all(|&byte| byte == b'a') => {}
+            _ => bail!("a wrong byte before {count}"),
+        }
+    }
+    match path {
+        "/up" => ensure!(text == bytes.to_string().as_bytes(), "counted {text:?}"),
+        _ => ensure!(count == bytes, "{count} bytes came"),
+    }
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Clients that go away: the function is told, its work stops, and the record says so.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use http_body_util::BodyExt as _;
+use libtest_mimic::Trial;
+use serde_json::Value as Json;
+
+use crate::harness::area::{egress_to_loopback, function, merge, node, table};
+use crate::harness::client::Version;
+use crate::harness::log::{is_record, record_path};
+use crate::harness::{Connection, Request, Server, World};
+
+const HOST: &str = "cancel.test";
+
+/// How long the subrequest of a canceled request may live on.
+const GONE_DEADLINE: Duration = Duration::from_secs(10);
+
+const WORKER: &str = "export default {
+  async fetch(request, env) {
+    const { pathname, search } = new URL(request.url);
+    if (pathname === '/calm') return new Response('calm');
+    request.signal.addEventListener('abort', () => console.log('abort seen'));
+    if (pathname === '/head') {
+      await fetch(`${env.ORIGIN}/hang${search}`);
+      return new Response('never sent');
+    }
+    const upstream = await fetch(`${env.ORIGIN}/hang-body${search}`);
+    return new Response(upstream.body);
+  },
+};
+";
+
+pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for (name, version) in [("http1", Version::Http1), ("http2", Version::Http2)] {
+        trials.push(world.trial(
+            format!("cancel::before_the_head_{name}"),
+            async move |world| canceled(&world, "/head", version).await,
+        ));
+        trials.push(
+            world.trial(format!("cancel::in_the_body_{name}"), async move |world| {
+                canceled(&world, "/body", version).await
+            }),
+        );
+    }
+    trials
+}
+
+async fn canceled(world: &World, path: &str, version: Version) -> anyhow::Result<()> {
+    let mut keys = function("worker.js", HOST);
+    let vars = table([("ORIGIN", world.origin().url().into())]);
+    keys.insert("vars".to_owned(), vars.into());
+    let mut config = node(table([("cancel", keys.into())]));
+    merge(&mut config, egress_to_loopback());
+    let server = Server::serve(&config, &[("worker.js", WORKER)]).await?;
+    let key = format!("{}-{version:?}", path.trim_start_matches('/'));
+
+    let mut connection = Connection::open(server.address(), version).await?;
+    let request = Request::get(HOST, &format!("{path}?{key}"));
+    if path == "/body" {
+        let mut answer = connection.head(request).await?.into_body();
+        let first = answer.frame().await.context("no first chunk")??;
+        ensure!(
+            first.data_ref().is_some_and(|data| data == "first chunk"),
+            "got {first:?}"
+        );
+    } else {
+        let origin = world.origin();
+        tokio::select! {
+            answer = connection.head(request) => {
+                anyhow::bail!("answered {} before it was canceled", answer?.status());
+            }
+            () = origin.reached(&key) => {}
+        }
+    }
+    // Over HTTP/1.1 going away means closing the connection. Over HTTP/2 the stream was reset when
+    // its future or body was dropped above, and the connection stays open.
+    if version == Version::Http1 {
+        drop(connection);
+    }
+
+    // The exchange that the function was waiting on ends: its work has stopped.
+    let gone = tokio::time::timeout(GONE_DEADLINE, world.origin().gone(&key)).await;
+    gone.context("the subrequest still runs")?;
+    let record = server
+        .log()
+        .first("record", |line| {
+            is_record(line) && record_path(line) == path
+        })
+        .await?;
+    ensure!(record["outcome"] == "canceled", "the record is {record}");
+    let logs: &[Json] = record["logs"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    let told = logs.iter().any(|line| line["message"] == "abort seen");
+    ensure!(told, "request.signal did not abort: {record}");
+    ensure!(
+        calm(server.address()).await?,
+        "the function no longer answers"
+    );
+    server.assert_healthy().await
+}
+
+async fn calm(server: SocketAddr) -> anyhow::Result<bool> {
+    Ok(Request::get(HOST, "/calm").send(server).await?.body == "calm")
+}

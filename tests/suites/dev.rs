@@ -1,0 +1,154 @@
+//! `holm dev`: a save is served, a mistake is shown.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use libtest_mimic::Trial;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::harness::client::Answer;
+use crate::harness::{Request, Server, World};
+
+/// How long a save may take to be served, on a debug build and a busy machine.
+const RELOAD_DEADLINE: Duration = Duration::from_secs(20);
+
+/// How often the server is asked while a change is awaited.
+const POLL: Duration = Duration::from_millis(50);
+
+const HOST: &str = "app.localhost";
+
+pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
+    vec![
+        world.trial("dev::reload_on_save", async |_| reload().await),
+        world.trial("dev::reload_when_an_editor_renames", async |_| {
+            renamed().await
+        }),
+        world.trial("dev::error_page_with_code_frame", async |_| {
+            error_page().await
+        }),
+        world.trial("dev::folder_of_functions", async |_| folder().await),
+    ]
+}
+
+fn answers(text: &str) -> String {
+    format!("export default {{\n  fetch() {{\n    return new Response('{text}');\n  }},\n}};\n")
+}
+
+async fn dev(path: &Path) -> anyhow::Result<Server> {
+    let path_text = crate::harness::server::path_text(path)?;
+    Server::spawn(&["dev", path_text, "--http", "127.0.0.1:0"], path).await
+}
+
+/// Asks until the answer is as wanted.
+async fn until(
+    server: &Server,
+    host: &str,
+    wanted: impl Fn(&Answer) -> bool,
+) -> anyhow::Result<Answer> {
+    let begin = Instant::now();
+    let mut poll = interval(POLL);
+    poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        poll.tick().await;
+        let request = Request::get(host, "/").header("accept", "text/html");
+        let answer = request.send(server.address()).await?;
+        if wanted(&answer) {
+            return Ok(answer);
+        }
+        if begin.elapsed() > RELOAD_DEADLINE {
+            bail!(
+                "still {}: {}",
+                answer.status,
+                String::from_utf8_lossy(&answer.body)
+            );
+        }
+    }
+}
+
+async fn reload() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let app = folder.path().join("app");
+    std::fs::create_dir(&app)?;
+    std::fs::write(app.join("text.js"), "export const text = 'one';\n")?;
+    let index = "import { text } from './text.js';\n\
+        export default { fetch() { return new Response(text); } };\n";
+    std::fs::write(app.join("index.js"), index)?;
+    let server = dev(&app).await?;
+    until(&server, HOST, |answer| answer.body == "one").await?;
+    // A module that main imports counts as much as main itself.
+    std::fs::write(app.join("text.js"), "export const text = 'two';\n")?;
+    until(&server, HOST, |answer| answer.body == "two").await?;
+    std::fs::write(app.join("index.js"), answers("three"))?;
+    until(&server, HOST, |answer| answer.body == "three").await?;
+    Ok(())
+}
+
+async fn renamed() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let app = folder.path().join("app");
+    std::fs::create_dir(&app)?;
+    std::fs::write(app.join("index.js"), answers("one"))?;
+    let server = dev(&app).await?;
+    until(&server, HOST, |answer| answer.body == "one").await?;
+    std::fs::write(app.join("index.js.tmp"), answers("two"))?;
+    std::fs::rename(app.join("index.js.tmp"), app.join("index.js"))?;
+    until(&server, HOST, |answer| answer.body == "two").await?;
+    Ok(())
+}
+
+async fn error_page() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let app = folder.path().join("app");
+    std::fs::create_dir(&app)?;
+    std::fs::write(app.join("index.js"), answers("one"))?;
+    let server = dev(&app).await?;
+    until(&server, HOST, |answer| answer.body == "one").await?;
+
+    std::fs::write(
+        app.join("index.js"),
+        "export default {\n  fetch() {\n    return (;\n",
+    )?;
+    let page = until(&server, HOST, |answer| answer.status == 500).await?;
+    let text = String::from_utf8_lossy(&page.body);
+    for part in ["index.js", "3", "return (;"] {
+        ensure!(text.contains(part), "no {part:?} on the error page: {text}");
+    }
+
+    let throws = "export default {\n  fetch() {\n    throw new Error('on purpose');\n  },\n};\n";
+    std::fs::write(app.join("index.js"), throws)?;
+    let page = until(&server, HOST, |answer| {
+        String::from_utf8_lossy(&answer.body).contains("on purpose")
+    })
+    .await?;
+    let text = String::from_utf8_lossy(&page.body);
+    ensure!(page.status == 500, "status {}", page.status);
+    ensure!(
+        text.contains("index.js:3"),
+        "no place on the error page: {text}"
+    );
+
+    std::fs::write(app.join("index.js"), answers("mended"))?;
+    until(&server, HOST, |answer| {
+        answer.status == 200 && answer.body == "mended"
+    })
+    .await?;
+    Ok(())
+}
+
+async fn folder() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    for name in ["first", "second"] {
+        let app = folder.path().join(name);
+        std::fs::create_dir(&app)?;
+        std::fs::write(app.join("index.js"), answers(name))?;
+    }
+    let server = dev(folder.path()).await?;
+    until(&server, "first.localhost", |answer| answer.body == "first").await?;
+    until(&server, "second.localhost", |answer| {
+        answer.body == "second"
+    })
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! SIGTERM: no request that the server took is lost, and the process ends with success.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context as _, bail, ensure};
+use http_body_util::BodyExt as _;
+use libtest_mimic::Trial;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::harness::area::{egress_to_loopback, function, merge, node, table};
+use crate::harness::client::Version;
+use crate::harness::{Connection, Request, Server, World};
+
+const HOST: &str = "drain.test";
+const CLIENTS: usize = 8;
+
+/// Requests that the load makes before the signal.
+const BEFORE: usize = 400;
+
+const WORKER: &str = "export default {
+  async fetch(request, env) {
+    if (new URL(request.url).pathname === '/quick') return new Response('quick');
+    const { readable, writable } = new TransformStream();
+    const writer = writable.getWriter();
+    writer.write(new TextEncoder().encode('begin '));
+    fetch(`${env.ORIGIN}/gone?drain`).then(async (response) => {
+      await writer.write(new TextEncoder().encode(await response.text()));
+      await writer.close();
+    });
+    return new Response(readable);
+  },
+};
+";
+
+pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
+    vec![
+        world.trial("drain::in_flight_requests_finish", async |world| {
+            in_flight(&world).await
+        }),
+        world.trial("drain::under_load_http1", async |world| {
+            under_load(&world, Version::Http1).await
+        }),
+        world.trial("drain::under_load_http2", async |world| {
+            under_load(&world, Version::Http2).await
+        }),
+    ]
+}
+
+/// Answers that have begun before the signal come to their end after it.
+async fn in_flight(world: &World) -> anyhow::Result<()> {
+    let server = serve(world).await?;
+    let mut answers = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut connection = Connection::open(server.address(), Version::Http1).await?;
+        let answer = connection.head(Request::get(HOST, "/slow")).await?;
+        ensure!(answer.status() == 200, "status {}", answer.status());
+        answers.push((connection, answer));
+    }
+    server.terminate().await?;
+    refused(server.address()).await;
+    world.origin().release("drain");
+    for (_connection, answer) in answers {
+        let body = answer
+            .into_body()
+            .collect()
+            .await
+            .context("an answer was cut")?
+            .to_bytes();
+        ensure!(body == "begin gone", "got {body:?}");
+    }
+    let status = server.ended().await?;
+    ensure!(status.success(), "ended with {status}");
+    Ok(())
+}
+
+/// Clients that ask as fast as they can see no failure: a connection ends between two requests.
+async fn under_load(world: &World, version: Version) -> anyhow::Result<()> {
+    let server = serve(world).await?;
+    let answered = Arc::new(AtomicUsize::new(0));
+    let enough = Arc::new(Notify::new());
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let (answered, enough) = (Arc::clone(&answered), Arc::clone(&enough));
+        let mut connection = Connection::open(server.address(), version).await?;
+        clients.spawn(async move {
+            loop {
+                let answer = match connection.exchange(Request::get(HOST, "/quick")).await {
+                    Ok(answer) => answer,
+                    Err(error) if never_sent(&error) => return Ok(()),
+                    Err(error) => return Err(error),
+                };
+                ensure!(answer.broken.is_none(), "cut: {:?}", answer.broken);
+                ensure!(answer.status == 200 && answer.body == "quick", "{answer:?}");
+                if answered.fetch_add(1, Ordering::Relaxed) + 1 == BEFORE {
+                    enough.notify_one();
+                }
+            }
+        });
+    }
+    tokio::select! {
+        () = enough.notified() => {}
+        early = clients.join_next() => {
+            early.context("no clients")???;
+            bail!("a connection was closed before the signal");
+        }
+    }
+    server.terminate().await?;
+    while let Some(client) = clients.join_next().await {
+        client?.context("a request failed while draining")?;
+    }
+    let status = server.ended().await?;
+    ensure!(status.success(), "ended with {status}");
+    Ok(())
+}
+
+async fn serve(world: &World) -> anyhow::Result<Server> {
+    let mut keys = function("worker.js", HOST);
+    let vars = table([("ORIGIN", world.origin().url().into())]);
+    keys.insert("vars".to_owned(), vars.into());
+    let mut config = node(table([("drain", keys.into())]));
+    merge(&mut config, egress_to_loopback());
+    merge(
+        &mut config,
+        table([("server", table([("drain", "20s".into())]).into())]),
+    );
+    Server::serve(&config, &[("worker.js", WORKER)]).await
+}
+
+/// Waits until nobody accepts any more: the drain has begun.
+async fn refused(address: SocketAddr) {
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Whether a request failed before a byte of it was on its way: the connection had been closed
+/// between two requests, which is how a server says that it wants no more.
+fn never_sent(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<hyper::Error>()
+        .is_some_and(|error| error.is_canceled() || error.is_closed())
+}

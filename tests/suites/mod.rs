@@ -1,0 +1,36 @@
+//! The suites: each turns a folder, or a question that no case file can ask, into trials.
+
+mod bodies;
+mod cancel;
+mod cases;
+mod dev;
+mod drain;
+mod examples;
+mod globals;
+mod hostile;
+mod keep_alive;
+mod listen;
+mod wire;
+
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+
+use crate::harness::World;
+
+/// Every trial of every suite.
+pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
+    let mut trials = Vec::new();
+    trials.extend(cases::trials(world)?);
+    trials.extend(examples::trials(world)?);
+    trials.extend(hostile::trials(world)?);
+    trials.extend(globals::trials(world));
+    trials.extend(keep_alive::trials(world));
+    trials.extend(bodies::trials(world));
+    trials.extend(cancel::trials(world));
+    trials.extend(drain::trials(world));
+    trials.extend(wire::trials(world));
+    trials.extend(listen::trials(world));
+    trials.extend(dev::trials(world));
+    Ok(trials)
+}

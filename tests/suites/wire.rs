@@ -1,0 +1,218 @@
+//! What a case file cannot say about HTTP: many streams at once, and bytes of our own making.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use libtest_mimic::Trial;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::harness::area::{function, node, table};
+use crate::harness::client::Version;
+use crate::harness::{Connection, Request, Server, World};
+
+const STREAMS: usize = 50;
+
+/// How long the server may take to answer bytes that are no request, or to close.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(20);
+
+const WORKER: &str = "export default {
+  async fetch(request) {
+    const { host, pathname } = new URL(request.url);
+    const body = await request.text();
+    return new Response(`[${host}${pathname} ${body}]`);
+  },
+};
+";
+
+/// Bytes that must be refused with 400, with no request run and the connection closed.
+const REFUSED: [(&str, &str); 8] = [
+    ("no_host", "GET / HTTP/1.1\r\n\r\n"),
+    (
+        "two_hosts",
+        "GET / HTTP/1.1\r\nhost: one.test\r\nhost: two.test\r\n\r\n",
+    ),
+    (
+        "host_unlike_target",
+        "GET http://two.test/ HTTP/1.1\r\nhost: one.test\r\n\r\n",
+    ),
+    (
+        "length_and_chunked",
+        "POST / HTTP/1.1\r\nhost: one.test\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nhost: one.test\r\n\r\n",
+    ),
+    (
+        "two_lengths",
+        "POST / HTTP/1.1\r\nhost: one.test\r\ncontent-length: 4\r\ncontent-length: 5\r\n\r\nabcde",
+    ),
+    (
+        "length_with_plus",
+        "POST / HTTP/1.1\r\nhost: one.test\r\ncontent-length: +4\r\n\r\nabcd",
+    ),
+    (
+        "folded_header",
+        "GET / HTTP/1.1\r\nhost: one.test\r\nx: a\r\n b\r\n\r\n",
+    ),
+    (
+        "nul_in_header",
+        "GET / HTTP/1.1\r\nhost: one.test\r\nx: a\0b\r\n\r\n",
+    ),
+];
+
+pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
+    let mut trials = vec![
+        world.trial("wire::http2_streams_at_once", async |_| streams().await),
+        world.trial("wire::pipelined_requests_answer_in_order", async |_| {
+            pipelined().await
+        }),
+        world.trial("wire::slow_client_does_not_hold_others", async |_| {
+            slow_client().await
+        }),
+    ];
+    for (name, bytes) in REFUSED {
+        let name = format!("wire::refused_{name}");
+        trials.push(world.trial(name, async move |_| refused(bytes).await));
+    }
+    trials
+}
+
+async fn serve() -> anyhow::Result<Server> {
+    let functions = table([
+        ("one", function("worker.js", "one.test").into()),
+        ("two", function("worker.js", "two.test").into()),
+    ]);
+    Server::serve(&node(functions), &[("worker.js", WORKER)]).await
+}
+
+/// Streams of one HTTP/2 connection to two hostnames, all under way together.
+async fn streams() -> anyhow::Result<()> {
+    let server = serve().await?;
+    let mut exchanges = JoinSet::new();
+    let connection = Connection::open(server.address(), Version::Http2).await?;
+    for index in 0..STREAMS {
+        let mut connection = connection.another_stream()?;
+        exchanges.spawn(async move {
+            let host = if index % 2 == 0 {
+                "one.test"
+            } else {
+                "two.test"
+            };
+            let request = Request::post(host, &format!("/{index}"), format!("body {index}"));
+            let answer = connection.exchange(request).await?;
+            let expected = format!("[{host}/{index} body {index}]");
+            ensure!(
+                answer.status == 200 && answer.body == expected,
+                "{answer:?}"
+            );
+            anyhow::Ok(())
+        });
+    }
+    while let Some(exchange) = exchanges.join_next().await {
+        exchange??;
+    }
+    server.assert_healthy().await
+}
+
+async fn pipelined() -> anyhow::Result<()> {
+    let server = serve().await?;
+    let mut bytes = String::new();
+    for index in 0..10 {
+        let host = if index % 2 == 0 {
+            "one.test"
+        } else {
+            "two.test"
+        };
+        bytes += &format!("GET /{index} HTTP/1.1\r\nhost: {host}\r\n");
+        bytes += if index == 9 {
+            "connection: close\r\n\r\n"
+        } else {
+            "\r\n"
+        };
+    }
+    let answer = raw(server.address(), &bytes).await?;
+    let mut rest = answer.as_str();
+    for index in 0..10 {
+        let host = if index % 2 == 0 {
+            "one.test"
+        } else {
+            "two.test"
+        };
+        let expected = format!("[{host}/{index} ]");
+        let at = rest
+            .find(&expected)
+            .with_context(|| format!("no {expected} in {answer}"))?;
+        rest = &rest[at + expected.len()..];
+    }
+    server.assert_healthy().await
+}
+
+/// A client that sends half a head, and one that never reads, cost the others nothing.
+async fn slow_client() -> anyhow::Result<()> {
+    let server = serve().await?;
+    let mut half = TcpStream::connect(server.address()).await?;
+    half.write_all(b"GET / HTTP/1.1\r\nhost: one.te").await?;
+    let mut deaf = TcpStream::connect(server.address()).await?;
+    deaf.write_all(b"GET / HTTP/1.1\r\nhost: one.test\r\n\r\n")
+        .await?;
+    for index in 0..20 {
+        let answer = Request::get("one.test", &format!("/{index}"))
+            .send(server.address())
+            .await?;
+        ensure!(answer.status == 200, "status {}", answer.status);
+    }
+    half.write_all(b"st\r\nconnection: close\r\n\r\n").await?;
+    let mut late = String::new();
+    tokio::time::timeout(CLOSE_DEADLINE, half.read_to_string(&mut late)).await??;
+    ensure!(late.contains("[one.test/ ]"), "got {late:?}");
+    server.assert_healthy().await
+}
+
+async fn refused(bytes: &str) -> anyhow::Result<()> {
+    let server = serve().await?;
+    let answer = raw(server.address(), bytes).await?;
+    ensure!(answer.starts_with("HTTP/1.1 400 "), "got {answer:?}");
+    ensure!(
+        answer.matches("HTTP/1.1 ").count() == 1,
+        "more than one answer: {answer:?}"
+    );
+    let next = Request::get("one.test", "/next")
+        .send(server.address())
+        .await?;
+    ensure!(next.body == "[one.test/next ]", "got {:?}", next.body);
+    // Only that last one reached a function.
+    server.record("one.test", "GET", "/next", 0).await?;
+    let records = server.log().records();
+    let ran = records
+        .iter()
+        .filter(|record| record["outcome"] == "ok")
+        .count();
+    ensure!(ran == 1, "{ran} requests ran: {records:?}");
+    server.assert_healthy().await
+}
+
+/// Sends bytes and reads until the server closes.
+async fn raw(to: SocketAddr, bytes: &str) -> anyhow::Result<String> {
+    let mut socket = TcpStream::connect(to).await?;
+    socket.write_all(bytes.as_bytes()).await?;
+    let mut answer = Vec::new();
+    let read = async {
+        let mut buffer = [0; 4096];
+        loop {
+            match socket.read(&mut buffer).await {
+                Ok(0) => return,
+                Ok(length) => answer.extend_from_slice(&buffer[..length]),
+                // Closing with unread bytes resets the connection; the answer came before.
+                Err(_) => return,
+            }
+        }
+    };
+    if tokio::time::timeout(CLOSE_DEADLINE, read).await.is_err() {
+        bail!(
+            "not closed after {CLOSE_DEADLINE:?}: {}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
