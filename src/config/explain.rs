@@ -1,0 +1,202 @@
+//! Which route takes a URL, and why: `holm check --explain https://host/path`.
+
+use std::fmt::Write;
+
+use holm_router::hostname::{Hostname, HostnameError};
+use holm_router::pattern::{HostPattern, PathPattern, Pattern};
+use holm_router::table::{Candidate, Verdict};
+use holm_runtime::limits::Limits;
+use url::Url;
+
+use super::plan::{FunctionPlan, Plan};
+use super::spelling;
+
+/// Why a URL cannot be explained.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExplainError {
+    /// Not a URL at all.
+    #[error("`{url}` is not a URL ({cause}); write it like https://hello.localhost/path")]
+    Url {
+        /// As given.
+        url: String,
+        /// The parser's words.
+        cause: url::ParseError,
+    },
+    /// A URL without a host, or of another protocol.
+    #[error("`{0}` is not an http or https URL, so no request for it reaches Holm")]
+    NotHttp(String),
+    /// A host that no request can have.
+    #[error("`{url}` names no host that can be served: {cause}")]
+    Host {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        cause: HostnameError,
+    },
+}
+
+/// Says, for a terminal, where a request for `url` goes: the rule that wins, the function, its file
+/// and its limits, and the rules that lost and why.
+///
+/// `url` may leave out its scheme. Its path is normalised as a browser would.
+///
+/// # Errors
+/// When `url` is none, or none that an HTTP server could be asked for.
+pub(crate) fn explain(plan: &Plan, url: &str) -> Result<String, ExplainError> {
+    let (host, url) = host_of(url)?;
+    let explanation = plan.routes.explain(&host, url.path());
+    let mut text = String::new();
+    let winner = explanation.winner();
+    match winner {
+        Some(winner) => {
+            let function = &plan.functions[*winner.target];
+            winning(&mut text, &url, winner, function, plan);
+        }
+        None => {
+            text = format!("{url} goes nowhere: Holm answers 404.\n");
+            if explanation.candidates.is_empty() {
+                text.push_str(&no_host(plan, &host));
+            }
+        }
+    }
+    let others: Vec<_> = explanation
+        .candidates
+        .iter()
+        .filter(|candidate| candidate.verdict != Verdict::Wins)
+        .collect();
+    if !others.is_empty() {
+        text.push_str("\nOther routes for this host, the strongest first:\n");
+        let width = others.iter().map(|other| other.pattern.to_string().len());
+        let width = width.max().unwrap_or_default();
+        for other in others {
+            let name = &plan.functions[*other.target].name;
+            let pattern = other.pattern.to_string();
+            let why = match (other.verdict, winner) {
+                (Verdict::OtherPath, _) => not_this_path(other.pattern),
+                (Verdict::Weaker | Verdict::Wins, Some(winner)) => {
+                    weaker_because(winner.pattern, other.pattern).to_owned()
+                }
+                (verdict, None) => verdict.to_string(),
+            };
+            text.push_str(&format!("  {pattern:width$}  to {name}: {why}\n"));
+        }
+    }
+    Ok(text)
+}
+
+fn host_of(typed: &str) -> Result<(Hostname, Url), ExplainError> {
+    let full = if typed.contains("://") {
+        typed.to_owned()
+    } else {
+        format!("http://{typed}")
+    };
+    let url = Url::parse(&full).map_err(|cause| ExplainError::Url {
+        url: typed.to_owned(),
+        cause,
+    })?;
+    match (url.scheme(), url.host_str()) {
+        ("http" | "https", Some(host)) => {
+            let host = Hostname::parse(host).map_err(|cause| ExplainError::Host {
+                url: typed.to_owned(),
+                cause,
+            })?;
+            Ok((host, url))
+        }
+        _ => Err(ExplainError::NotHttp(typed.to_owned())),
+    }
+}
+
+fn winning(
+    text: &mut String,
+    url: &Url,
+    winner: &Candidate<'_, usize>,
+    function: &FunctionPlan,
+    plan: &Plan,
+) {
+    let Limits {
+        cpu,
+        wall,
+        memory,
+        startup_cpu,
+        subrequests,
+        request_body,
+        log,
+        wait_until,
+        queue,
+        max_isolates,
+    } = function.limits;
+    let kind = kind(winner.pattern);
+    let pattern = winner.pattern;
+    let name = &function.name;
+    let main = function.main.display();
+    let origin = plan.origin.display();
+    write!(
+        text,
+        "{url} goes to function `{name}`.\n\n\
+         \x20 route    {pattern}  ({kind})\n\
+         \x20 main     {main}\n\
+         \x20 from     {origin}\n\
+         \x20 limits   cpu {cpu}, wall {wall}, memory {memory}, startup_cpu {startup_cpu},\n\
+         \x20          subrequests {subrequests}, request_body {request_body}, log {log},\n\
+         \x20          wait_until {wait_until}, queue {queue}, max_isolates {max_isolates}\n"
+    )
+    .expect("a String takes every write");
+}
+
+fn kind(pattern: &Pattern) -> String {
+    let host = match pattern.host() {
+        HostPattern::Exact(_) => "exact host",
+        HostPattern::OneLabel(_) => "wildcard for one label",
+        HostPattern::AnyDepth(_) => "wildcard for any depth",
+        HostPattern::Any => "any host",
+    };
+    let path = match pattern.path() {
+        PathPattern::Exact(_) => "exact path",
+        PathPattern::Prefix(_) => "path prefix",
+        PathPattern::Any => "any path",
+    };
+    format!("{host}, {path}")
+}
+
+fn not_this_path(pattern: &Pattern) -> String {
+    match pattern.path() {
+        PathPattern::Exact(path) => format!("takes {path} only"),
+        PathPattern::Prefix(prefix) => format!("takes {prefix} and what is below only"),
+        PathPattern::Any => "takes other paths only".to_owned(),
+    }
+}
+
+/// The rule of precedence by which `winner` beats `loser`. Both take the request.
+fn weaker_because(winner: &Pattern, loser: &Pattern) -> &'static str {
+    if winner.host() == loser.host() {
+        return match (winner.path(), loser.path()) {
+            (PathPattern::Exact(_), _) => "an exact path is stronger",
+            (PathPattern::Prefix(_), PathPattern::Prefix(_)) => "a longer path is stronger",
+            (PathPattern::Prefix(_) | PathPattern::Any, _) => "a route with a path is stronger",
+        };
+    }
+    match (winner.host(), loser.host()) {
+        (HostPattern::Exact(_), _) => "an exact host is stronger",
+        (_, HostPattern::Any) => "a host that is named, if only in part, is stronger",
+        (HostPattern::OneLabel(a), HostPattern::AnyDepth(b)) if a == b => {
+            "`*.` is stronger than `**.`"
+        }
+        (HostPattern::OneLabel(_) | HostPattern::AnyDepth(_) | HostPattern::Any, _) => {
+            "a longer suffix is stronger"
+        }
+    }
+}
+
+fn no_host(plan: &Plan, host: &Hostname) -> String {
+    let routes = plan.routes.routes();
+    let exact = routes
+        .iter()
+        .filter_map(|route| match route.pattern.host() {
+            HostPattern::Exact(host) => Some(host.as_str()),
+            HostPattern::OneLabel(_) | HostPattern::AnyDepth(_) | HostPattern::Any => None,
+        });
+    match spelling::did_you_mean(host.as_str(), exact) {
+        Some(meant) => format!("No route takes the host {host}; {meant}\n"),
+        None => format!("No route takes the host {host}.\n"),
+    }
+}

@@ -1,0 +1,146 @@
+//! From limits as typed to limits in force.
+//!
+//! Three layers, each settled by the same function: the operator's ceiling (`[limits.max]`, under
+//! what Holm allows), the node's defaults (`[limits]`, under the ceiling), a function's own
+//! (under the ceiling too). Where a layer says nothing, the one before it holds; a default of
+//! Holm's own that lies over the operator's ceiling is lowered to it.
+
+use std::fmt::Display;
+
+use holm_runtime::limits::Limits;
+use holm_runtime::limits::table::{self, Limit};
+
+use super::at::At;
+use super::problem::{Findings, Problem};
+use super::raw::{RawLimits, RawNodeLimits};
+
+/// What is true for every function of a node.
+pub(super) struct NodeLimits<'r> {
+    defaults: Limits,
+    ceiling: Limits,
+    typed_ceiling: Option<&'r RawLimits>,
+}
+
+impl<'r> NodeLimits<'r> {
+    /// Settles `[limits]` and `[limits.max]`.
+    pub(super) fn settle(raw: Option<&'r RawNodeLimits>, findings: &mut Findings) -> Self {
+        let typed_ceiling = raw.and_then(|raw| raw.max.as_ref());
+        let ceiling = Layer {
+            name: "limits.max",
+            typed: typed_ceiling,
+            otherwise: &Limits::MAX,
+            ceiling: &Limits::MAX,
+            typed_ceiling: None,
+        };
+        let ceiling = ceiling.settle(findings);
+        let defaults = Layer {
+            name: "limits",
+            typed: raw.map(|raw| &raw.defaults),
+            otherwise: &Limits::DEFAULT,
+            ceiling: &ceiling,
+            typed_ceiling,
+        };
+        Self {
+            defaults: defaults.settle(findings),
+            ceiling,
+            typed_ceiling,
+        }
+    }
+
+    /// Settles the limits of the function of that name.
+    pub(super) fn of_function(
+        &self,
+        name: &str,
+        typed: Option<&RawLimits>,
+        findings: &mut Findings,
+    ) -> Limits {
+        let layer = Layer {
+            name: &format!("functions.{name}.limits"),
+            typed,
+            otherwise: &self.defaults,
+            ceiling: &self.ceiling,
+            typed_ceiling: self.typed_ceiling,
+        };
+        layer.settle(findings)
+    }
+}
+
+struct Layer<'a> {
+    /// Path of the table in the file, for messages.
+    name: &'a str,
+    typed: Option<&'a RawLimits>,
+    otherwise: &'a Limits,
+    ceiling: &'a Limits,
+    typed_ceiling: Option<&'a RawLimits>,
+}
+
+impl Layer<'_> {
+    fn settle(&self, findings: &mut Findings) -> Limits {
+        macro_rules! settle {
+            ($($field:ident: $row:ident),* $(,)?) => {
+                Limits {$(
+                    $field: self.one(
+                        &table::$row,
+                        self.typed.and_then(|typed| typed.$field.as_ref()),
+                        self.otherwise.$field,
+                        self.ceiling.$field,
+                        self.typed_ceiling.and_then(|typed| typed.$field.as_ref()),
+                        findings,
+                    ),
+                )*}
+            };
+        }
+        settle! {
+            cpu: CPU,
+            wall: WALL,
+            memory: MEMORY,
+            startup_cpu: STARTUP_CPU,
+            subrequests: SUBREQUESTS,
+            request_body: REQUEST_BODY,
+            log: LOG,
+            wait_until: WAIT_UNTIL,
+            queue: QUEUE,
+            max_isolates: MAX_ISOLATES,
+        }
+    }
+
+    fn one<T: Copy + Ord + Display>(
+        &self,
+        row: &Limit<T>,
+        typed: Option<&At<T>>,
+        otherwise: T,
+        ceiling: T,
+        typed_ceiling: Option<&At<T>>,
+        findings: &mut Findings,
+    ) -> T {
+        let Some(At { value, span }) = typed else {
+            return otherwise.min(ceiling);
+        };
+        let (value, span, name) = (*value, span.clone(), format!("{}.{}", self.name, row.key));
+        if value < row.floor {
+            findings.report(
+                Problem::new(format!("`{name}` is less than makes sense"))
+                    .at(span, format!("at least {}", row.floor))
+                    .help(row.floor_reason),
+            );
+        } else if value > row.ceiling {
+            findings.report(
+                Problem::new(format!("`{name}` is more than Holm allows"))
+                    .at(span, format!("at most {}", row.ceiling))
+                    .help(row.ceiling_reason),
+            );
+        } else if value > ceiling {
+            let problem = Problem::new(format!("`{name}` is over the maximum of this node"))
+                .at(span, format!("at most {ceiling}"))
+                .help(format!(
+                    "lower it to {ceiling}, or raise `{}` in [limits.max]",
+                    row.key
+                ));
+            findings.report(match typed_ceiling {
+                Some(At { span, .. }) => problem.at(span.clone(), "the maximum"),
+                None => problem,
+            });
+        }
+        value
+    }
+}

@@ -1,0 +1,70 @@
+//! A configuration that holds: everything decided, nothing optional, nothing invalid.
+//!
+//! What the file leaves out has its default here; routes are a table, paths are absolute, and
+//! every function knows its own limits.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use holm_router::pattern::Pattern;
+use holm_router::table::RouteTable;
+use holm_runtime::limits::{Limits, WallTime};
+use serde_json::{Map, Value};
+
+pub(crate) use super::raw::LogFormat;
+use crate::egress::Allow;
+
+/// What a node is to do.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// Where the plan comes from: the configuration file, or the path given to `holm dev`.
+    /// Absolute.
+    pub(crate) origin: PathBuf,
+    /// Where the node listens.
+    pub(crate) server: ServerPlan,
+    /// How the log is written.
+    pub(crate) log: LogFormat,
+    /// What functions may reach with `fetch()`.
+    pub(crate) egress: Allow,
+    /// The functions, in the order of the file. Never empty.
+    pub(crate) functions: Vec<FunctionPlan>,
+    /// From hostname and path to an index of `functions`.
+    pub(crate) routes: RouteTable<usize>,
+}
+
+/// Where a node listens, and how much it takes at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerPlan {
+    /// Address for HTTP. Port 0 is any free one.
+    pub(crate) http: SocketAddr,
+    /// Connections that may be open at the same time.
+    pub(crate) max_connections: usize,
+    /// How long requests in flight may go on after the node was told to stop.
+    pub(crate) drain: WallTime,
+}
+
+impl ServerPlan {
+    /// Loopback, because a tool that was just tried out should not listen to the world.
+    pub(crate) const DEFAULT: Self = Self {
+        http: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+        max_connections: 10_000,
+        drain: WallTime::from_secs(30),
+    };
+}
+
+/// One function.
+#[derive(Clone, Debug)]
+pub(crate) struct FunctionPlan {
+    /// Its name: a DNS label.
+    pub(crate) name: String,
+    /// The file of its main module: absolute, links resolved.
+    pub(crate) main: PathBuf,
+    /// The folder that its modules stay in: the one of `main`.
+    pub(crate) root: PathBuf,
+    /// The requests that go to it. Never empty.
+    pub(crate) routes: Vec<Pattern>,
+    /// What it finds in `env`.
+    pub(crate) vars: Map<String, Value>,
+    /// What it may use.
+    pub(crate) limits: Limits,
+}

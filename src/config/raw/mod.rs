@@ -1,0 +1,187 @@
+//! The file as typed: which keys there are, and of what type.
+//!
+//! Values are of their final types already, each with its place; whether they go together is
+//! [`plan`](super::plan)'s business. A field is `None` when the key is absent *or* when its value
+//! was wrong, which has then been reported: nobody may complain about a `None` again.
+//!
+//! The doc comments here are what `holm schema` prints, and so what an editor shows.
+
+mod read;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use holm_router::pattern::Pattern;
+use holm_runtime::limits::{
+    BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, QueueSlots, Subrequests, WallTime,
+};
+use schemars::JsonSchema;
+use serde_json::{Map, Value, json};
+
+use super::at::{At, List};
+use super::schema;
+use crate::egress::Allow;
+
+/// Configuration of a Holm node: which functions it serves, at which hostnames, under which
+/// limits.
+#[derive(Debug, JsonSchema)]
+#[schemars(title = "Holm configuration", deny_unknown_fields)]
+pub(in crate::config) struct RawConfig {
+    /// Version of this format.
+    #[schemars(required, with = "schema::FormatVersion")]
+    pub(in crate::config) version: Option<At<u32>>,
+    /// Where the node listens.
+    pub(in crate::config) server: Option<RawServer>,
+    /// The node's log.
+    pub(in crate::config) log: Option<RawLog>,
+    /// What functions may reach with `fetch()`.
+    pub(in crate::config) egress: Option<RawEgress>,
+    /// What every function may use, unless its own table says otherwise.
+    pub(in crate::config) limits: Option<RawNodeLimits>,
+    /// The functions, by name: small letters, digits and hyphens, at most 63.
+    #[schemars(
+        required,
+        with = "Option<BTreeMap<String, RawFunction>>",
+        extend("minProperties" = 1, "propertyNames" = json!({ "pattern": schema::NAME }))
+    )]
+    pub(in crate::config) functions: Option<Vec<(At<String>, RawFunction)>>,
+}
+
+/// `[server]`
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "Server", deny_unknown_fields)]
+pub(in crate::config) struct RawServer {
+    /// Address and port for HTTP. Default: "127.0.0.1:8080", which only this machine reaches.
+    #[schemars(with = "Option<schema::Address>")]
+    pub(in crate::config) http: Option<At<SocketAddr>>,
+    /// Connections that may be open at the same time. Default: 10000.
+    #[schemars(range(min = 1), extend("default" = 10_000))]
+    pub(in crate::config) max_connections: Option<At<u32>>,
+    /// How long requests in flight may go on after the node was told to stop. Default: "30s".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) drain: Option<At<WallTime>>,
+}
+
+/// `[log]`
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "Log", deny_unknown_fields)]
+pub(in crate::config) struct RawLog {
+    /// "text" for people, "json" for programs, "auto" (the default) for text on a terminal and
+    /// JSON elsewhere.
+    pub(in crate::config) format: Option<LogFormat>,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// One readable line per request.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl LogFormat {
+    pub(in crate::config) const ALL: [Self; 3] = [Self::Auto, Self::Text, Self::Json];
+
+    pub(in crate::config) fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// `[egress]`
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "Egress", deny_unknown_fields)]
+pub(in crate::config) struct RawEgress {
+    /// Networks that functions may reach although they are not public, such as "10.1.0.0/16".
+    /// Public addresses are always allowed; "*" allows every address.
+    #[schemars(with = "Option<Vec<schema::Cidr>>")]
+    pub(in crate::config) allow: Option<Egress>,
+}
+
+/// The value of `egress.allow`.
+#[derive(Debug)]
+pub(in crate::config) struct Egress(pub(super) Allow);
+
+/// `[limits]`
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "NodeLimits", deny_unknown_fields)]
+pub(in crate::config) struct RawNodeLimits {
+    /// What a function has when its own table says nothing.
+    #[schemars(flatten)]
+    pub(in crate::config) defaults: RawLimits,
+    /// The most that a function may ask for.
+    pub(in crate::config) max: Option<RawLimits>,
+}
+
+/// `[limits.max]`, and a function's `limits`
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "Limits", deny_unknown_fields)]
+pub(in crate::config) struct RawLimits {
+    /// CPU time of one request. Default: "50ms", at most "30s".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) cpu: Option<At<CpuTime>>,
+    /// Wall time of one request. Default: "30s", at most "15min".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) wall: Option<At<WallTime>>,
+    /// Memory of one isolate: heap, ArrayBuffers and WebAssembly. Default: "128MiB", at most
+    /// "1GiB".
+    #[schemars(with = "Option<schema::Size>")]
+    pub(in crate::config) memory: Option<At<HeapBytes>>,
+    /// CPU time for the top level of the function's modules. Default: "400ms", at most "10s".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) startup_cpu: Option<At<CpuTime>>,
+    /// Requests that one request may make with `fetch()`. Default: 50, at most 10000.
+    #[schemars(with = "Option<u32>", range(max = 10_000))]
+    pub(in crate::config) subrequests: Option<At<Subrequests>>,
+    /// Length of a request's body. Default: "100MiB", at most "1GiB".
+    #[schemars(with = "Option<schema::Size>")]
+    pub(in crate::config) request_body: Option<At<BodyBytes>>,
+    /// Log text kept per request. Default: "64KiB", at most "16MiB".
+    #[schemars(with = "Option<schema::Size>")]
+    pub(in crate::config) log: Option<At<LogBytes>>,
+    /// Time for `ctx.waitUntil` after the response. Default: "30s", at most "15min".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) wait_until: Option<At<WallTime>>,
+    /// Requests that may wait for an isolate of the function. Default: 256, at most 65536.
+    #[schemars(with = "Option<u32>", range(min = 1, max = 65_536))]
+    pub(in crate::config) queue: Option<At<QueueSlots>>,
+    /// Isolates that the function may have at the same time. Default: 64, at most 1024.
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1_024))]
+    pub(in crate::config) max_isolates: Option<At<Isolates>>,
+}
+
+/// `[functions.NAME]`
+#[derive(Debug, JsonSchema)]
+#[schemars(rename = "Function", deny_unknown_fields)]
+pub(in crate::config) struct RawFunction {
+    /// The module whose default export has the `fetch` handler, relative to this file. Modules
+    /// that it imports lie in the same folder, or below.
+    #[schemars(required, example = "hello/index.js")]
+    pub(in crate::config) main: Option<At<String>>,
+    /// Requests that go to the function, such as "hello.localhost", "*.example.com",
+    /// "**.example.com/api/*" or "*".
+    #[schemars(
+        required,
+        with = "Option<Vec<schema::Route>>",
+        length(min = 1),
+        example = json!(["hello.localhost", "*.example.com/hello/*"])
+    )]
+    pub(in crate::config) routes: Option<List<Pattern>>,
+    /// What the function finds in `env`: strings, numbers, booleans, arrays and tables.
+    #[schemars(with = "Option<Map<String, Value>>", example = json!({ "GREETING": "hi" }))]
+    pub(in crate::config) vars: Option<Vars>,
+    /// Limits of this function, where they differ from the node's.
+    pub(in crate::config) limits: Option<RawLimits>,
+}
+
+/// The value of `vars`.
+#[derive(Debug)]
+pub(in crate::config) struct Vars(pub(super) Map<String, Value>);

@@ -1,0 +1,185 @@
+//! From the parsed document to [`RawConfig`](super::RawConfig): which key is read as what.
+
+use std::ops::Range;
+
+use holm_runtime::limits::table;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{RawConfig, RawEgress, RawFunction, RawLimits, RawLog, RawNodeLimits, RawServer};
+use crate::config::at::At;
+use crate::config::fields::{Fields, FromToml};
+use crate::config::problem::{Findings, Problem};
+
+impl RawConfig {
+    /// Reads a parsed document.
+    pub(in crate::config) fn read(
+        document: &Spanned<DeTable<'_>>,
+        findings: &mut Findings,
+    ) -> Self {
+        let mut fields = Fields::of_document(document, findings);
+        let config = Self {
+            version: fields.required("version", "begin the file with `version = 1`"),
+            server: fields.optional("server"),
+            log: fields.optional("log"),
+            egress: fields.optional("egress"),
+            limits: fields.optional("limits"),
+            functions: fields
+                .optional::<Functions>("functions")
+                .map(|table| table.0),
+        };
+        fields.not_yet("tls", "certificates are not read yet");
+        fields.not_yet("node", "the node's own budgets are not read yet");
+        let asked_for_functions = document.get_ref().contains_key("functions");
+        // `[function.hello]` is a misspelling, not a lack of functions.
+        if !fields.finish() && !asked_for_functions {
+            findings.report(no_functions(0..0));
+        }
+        config
+    }
+}
+
+/// The value of `functions`.
+struct Functions(Vec<(At<String>, RawFunction)>);
+
+impl FromToml for Functions {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut fields = Fields::of_value(value, name, findings)?;
+        let functions = fields.entries();
+        let is_empty = value.get_ref().as_table().is_some_and(DeTable::is_empty);
+        if is_empty {
+            findings.report(no_functions(value.span()));
+        }
+        Some(Self(functions))
+    }
+}
+
+fn no_functions(span: Range<usize>) -> Problem {
+    Problem::new("there is no function to serve")
+        .at(span, "no [functions.NAME] here")
+        .help("`holm new hello` makes one, with the lines to put here")
+}
+
+impl FromToml for RawServer {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut fields = Fields::of_value(value, name, findings)?;
+        let server = Self {
+            http: fields.optional("http"),
+            max_connections: fields.optional("max_connections"),
+            drain: fields.optional("drain"),
+        };
+        fields.not_yet("https", "Holm does not speak TLS yet");
+        fields.not_yet("admin", "there is no admin listener yet");
+        fields.finish();
+        Some(server)
+    }
+}
+
+impl FromToml for RawLog {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut fields = Fields::of_value(value, name, findings)?;
+        let log = Self {
+            format: fields.optional("format"),
+        };
+        fields.finish();
+        Some(log)
+    }
+}
+
+impl FromToml for RawEgress {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut fields = Fields::of_value(value, name, findings)?;
+        let egress = Self {
+            allow: fields.optional("allow"),
+        };
+        fields.finish();
+        Some(egress)
+    }
+}
+
+impl RawLimits {
+    fn read(fields: &mut Fields<'_, '_>) -> Self {
+        Self {
+            cpu: fields.optional(table::CPU.key),
+            wall: fields.optional(table::WALL.key),
+            memory: fields.optional(table::MEMORY.key),
+            startup_cpu: fields.optional(table::STARTUP_CPU.key),
+            subrequests: fields.optional(table::SUBREQUESTS.key),
+            request_body: fields.optional(table::REQUEST_BODY.key),
+            log: fields.optional(table::LOG.key),
+            wait_until: fields.optional(table::WAIT_UNTIL.key),
+            queue: fields.optional(table::QUEUE.key),
+            max_isolates: fields.optional(table::MAX_ISOLATES.key),
+        }
+    }
+}
+
+impl FromToml for RawLimits {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut fields = Fields::of_value(value, name, findings)?;
+        let limits = Self::read(&mut fields);
+        fields.finish();
+        Some(limits)
+    }
+}
+
+impl FromToml for RawNodeLimits {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut fields = Fields::of_value(value, name, findings)?;
+        let limits = Self {
+            defaults: RawLimits::read(&mut fields),
+            max: fields.optional("max"),
+        };
+        fields.finish();
+        Some(limits)
+    }
+}
+
+impl FromToml for RawFunction {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut fields = Fields::of_value(value, name, findings)?;
+        let last = name.rsplit('.').next().unwrap_or(name);
+        let function = Self {
+            main: fields.required("main", "name its file: main = \"hello/index.js\""),
+            routes: fields.required(
+                "routes",
+                &format!("without a route nobody reaches it: routes = [\"{last}.localhost\"]"),
+            ),
+            vars: fields.optional("vars"),
+            limits: fields.optional("limits"),
+        };
+        for key in ["concurrency", "min_isolates", "idle"] {
+            fields.not_yet(key, "scaling follows the node's own policy for now");
+        }
+        fields.finish();
+        Some(function)
+    }
+}

@@ -1,0 +1,103 @@
+//! The file's format as a JSON Schema, for editors that complete and check TOML.
+
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
+use serde_json::{Value, json};
+
+use super::raw::RawConfig;
+
+/// What a function may be called: a DNS label, because `holm dev` serves it at NAME.localhost.
+pub(super) const NAME: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+
+/// A JSON Schema (draft 2020-12) of the configuration file.
+pub(crate) fn schema() -> String {
+    let schema = SchemaSettings::draft2020_12()
+        .with_transform(RecursiveTransform(without_null))
+        .into_generator()
+        .into_root_schema_for::<RawConfig>();
+    serde_json::to_string_pretty(&schema).expect("a schema has string keys only")
+}
+
+/// TOML has no null: a key that may be left out is not one that may be null.
+fn without_null(schema: &mut Schema) {
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [one] = types.as_slice() {
+            let one = one.clone();
+            schema.insert("type".to_owned(), one);
+        }
+    }
+    let Some(Value::Array(choices)) = schema.get_mut("anyOf") else {
+        return;
+    };
+    choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+    if let [Value::Object(only)] = choices.as_slice() {
+        let only = only.clone();
+        schema.remove("anyOf");
+        let schema = schema.ensure_object();
+        for (key, value) in only {
+            schema.entry(key).or_insert(value);
+        }
+    }
+}
+
+/// Strings with a form of their own, as the schema describes them.
+macro_rules! text {
+    ($($(#[$doc:meta])* $name:ident = $schema:expr;)*) => {$(
+        $(#[$doc])*
+        pub(super) struct $name;
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> Schema {
+                let value: Value = $schema;
+                Schema::try_from(value).expect("an object, three lines up")
+            }
+        }
+    )*};
+}
+
+text! {
+    /// The only version there is.
+    FormatVersion = json!({ "const": 1 });
+    /// A duration with its unit.
+    Time = json!({
+        "type": "string",
+        "pattern": "^\\s*[0-9][0-9_]*(\\.[0-9_]+)?\\s*(ns|us|ms|s|min|h)\\s*$",
+        "examples": ["50ms", "2s", "15min"],
+    });
+    /// A size with its unit.
+    Size = json!({
+        "type": "string",
+        "pattern": "^\\s*[0-9][0-9_]*(\\.[0-9_]+)?\\s*(B|KiB|MiB|GiB)\\s*$",
+        "examples": ["64KiB", "128MiB", "1GiB"],
+    });
+    /// An IP address and a port.
+    Address = json!({
+        "type": "string",
+        "pattern": "^(\\[[0-9A-Fa-f:.%]+\\]|[0-9.]+):[0-9]{1,5}$",
+        "default": "127.0.0.1:8080",
+        "examples": ["127.0.0.1:8080", "0.0.0.0:80", "[::]:8080"],
+    });
+    /// A network, an address, or every address.
+    Cidr = json!({
+        "type": "string",
+        "examples": ["10.1.0.0/16", "127.0.0.1", "fd00::/8", "*"],
+    });
+    /// A route.
+    Route = json!({
+        "type": "string",
+        "minLength": 1,
+        "examples": [
+            "hello.localhost", "*.example.com", "**.example.com/api/*", "example.com/exact", "*",
+        ],
+    });
+}

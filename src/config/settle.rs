@@ -1,0 +1,206 @@
+//! From [`RawConfig`] to [`Plan`]: whether what was typed goes together, and what was left out.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use holm_router::pattern::Pattern;
+use holm_router::table::RouteTable;
+
+use super::at::At;
+use super::limits::NodeLimits;
+use super::main_file::{self, MainFile};
+use super::plan::{FunctionPlan, Plan, ServerPlan};
+use super::problem::{Findings, Problem};
+use super::raw::{RawConfig, RawFunction, RawServer};
+use crate::egress::Allow;
+
+/// The only version of the format so far.
+const VERSION: u32 = 1;
+
+/// Longest name of a function, in bytes: that of a DNS label (RFC 1035).
+const MAX_NAME: usize = 63;
+
+/// Settles everything. The plan is to be used only if nothing was found.
+///
+/// `origin` is the file, absolute: paths in it are relative to its folder.
+pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -> Plan {
+    if let Some(At { value, span }) = &raw.version
+        && *value != VERSION
+    {
+        findings.report(
+            Problem::new(format!("version {value} of the format is not known"))
+                .at(span.clone(), "this Holm reads version 1")
+                .help("write `version = 1`, or use the Holm that the file was written for"),
+        );
+    }
+    let folder = origin.parent().unwrap_or(&origin).to_owned();
+    let limits = NodeLimits::settle(raw.limits.as_ref(), findings);
+    let mut routes = Routes::default();
+    let functions = raw
+        .functions
+        .unwrap_or_default()
+        .into_iter()
+        .enumerate()
+        .map(|(index, (name, raw))| {
+            let plan = function(name, raw, &folder, &limits, findings);
+            for At { value, span } in &plan.1 {
+                routes.add(index, &plan.0.name, value, span.clone(), findings);
+            }
+            plan.0
+        })
+        .collect();
+    Plan {
+        origin,
+        server: server(raw.server.unwrap_or_default(), findings),
+        log: raw.log.and_then(|log| log.format).unwrap_or_default(),
+        egress: raw
+            .egress
+            .and_then(|egress| egress.allow)
+            .map_or(Allow::PUBLIC, |allow| allow.0),
+        functions,
+        routes: routes.table(),
+    }
+}
+
+fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
+    if let Some(At { value: 0, span }) = &raw.max_connections {
+        findings.report(
+            Problem::new("`server.max_connections` is less than makes sense")
+                .at(span.clone(), "at least 1")
+                .help("with no connection, no request gets in; leave it out for 10000"),
+        );
+    }
+    ServerPlan {
+        http: raw.http.map_or(ServerPlan::DEFAULT.http, |at| at.value),
+        max_connections: raw
+            .max_connections
+            .map_or(ServerPlan::DEFAULT.max_connections, |at| at.value as usize),
+        drain: raw.drain.map_or(ServerPlan::DEFAULT.drain, |at| at.value),
+    }
+}
+
+/// The function, and its routes with their places.
+fn function(
+    name: At<String>,
+    raw: RawFunction,
+    folder: &Path,
+    limits: &NodeLimits<'_>,
+    findings: &mut Findings,
+) -> (FunctionPlan, Vec<At<Pattern>>) {
+    check_name(&name, findings);
+    let main = raw.main.and_then(|At { value, span }| {
+        main_file::find(&folder.join(&value))
+            .map_err(|fault| {
+                let problem = Problem::new(format!("`functions.{}.main`: {fault}", name.value));
+                findings.report(problem.at(span, fault.label()).maybe_help(fault.fix()));
+            })
+            .ok()
+    });
+    let routes = raw.routes.map_or_else(Vec::new, |list| {
+        if list.items.is_empty() && !list.flawed {
+            findings.report(
+                Problem::new(format!("function `{}` has no route", name.value))
+                    .at(list.span, "nobody reaches it")
+                    .help(format!("write routes = [\"{}.localhost\"]", name.value)),
+            );
+        }
+        list.items
+    });
+    let limits = limits.of_function(&name.value, raw.limits.as_ref(), findings);
+    // Without a file the plan is thrown away; the other checks have run all the same.
+    let MainFile { main, root } = main.unwrap_or_default();
+    let plan = FunctionPlan {
+        name: name.value,
+        main,
+        root,
+        routes: routes.iter().map(|at| at.value.clone()).collect(),
+        vars: raw.vars.map(|vars| vars.0).unwrap_or_default(),
+        limits,
+    };
+    (plan, routes)
+}
+
+fn check_name(name: &At<String>, findings: &mut Findings) {
+    let At { value, span } = name;
+    if let Err(fault) = name_fault(value) {
+        let fix: String = value
+            .to_lowercase()
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .take(MAX_NAME)
+            .collect();
+        let fix = fix.trim_matches('-');
+        let fix = name_fault(fix).is_ok().then(|| format!("call it `{fix}`?"));
+        findings.report(
+            Problem::new(format!("`{value}` cannot be the name of a function"))
+                .at(span.clone(), fault)
+                .maybe_help(fix),
+        );
+    }
+}
+
+/// What keeps a text from being the name of a function.
+pub(super) fn name_fault(name: &str) -> Result<(), &'static str> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if name.is_empty() {
+        Err("a name has at least one letter")
+    } else if name.len() > MAX_NAME {
+        Err("a name has at most 63 letters, like every part of a hostname")
+    } else if !name.bytes().all(allowed) {
+        Err("a name has small letters, digits and hyphens only")
+    } else if name.starts_with('-') || name.ends_with('-') {
+        Err("a name neither begins nor ends with a hyphen")
+    } else {
+        Ok(())
+    }
+}
+
+/// Routes so far, and who has each.
+#[derive(Default)]
+struct Routes {
+    taken: HashMap<Pattern, (String, Range<usize>)>,
+    routes: Vec<(Pattern, usize)>,
+}
+
+impl Routes {
+    fn add(
+        &mut self,
+        function: usize,
+        name: &str,
+        pattern: &Pattern,
+        span: Range<usize>,
+        findings: &mut Findings,
+    ) {
+        if let Some((owner, first)) = self.taken.get(pattern) {
+            let (label, help) = if owner == name {
+                ("again".to_owned(), "remove one of them".to_owned())
+            } else {
+                (
+                    format!("and function `{name}`"),
+                    "give each its own: a longer path or a more exact host wins over the rest"
+                        .to_owned(),
+                )
+            };
+            findings.report(
+                Problem::new(format!("the route `{pattern}` is given twice"))
+                    .at(span, label)
+                    .at(first.clone(), format!("function `{owner}` has it"))
+                    .help(help),
+            );
+            return;
+        }
+        self.taken.insert(pattern.clone(), (name.to_owned(), span));
+        self.routes.push((pattern.clone(), function));
+    }
+
+    fn table(self) -> RouteTable<usize> {
+        let routes = self.routes.into_iter();
+        routes
+            .fold(RouteTable::builder(), |table, (pattern, function)| {
+                table.route(pattern, function)
+            })
+            .build()
+            .expect("`add` lets no pattern in twice")
+    }
+}
