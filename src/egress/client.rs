@@ -1,0 +1,179 @@
+//! The port: one exchange from a function's request to the head of its answer.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use arc_swap::ArcSwapOption;
+use futures::future::{BoxFuture, FutureExt};
+use holm_js_api::body::Body;
+use holm_js_api::ports::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
+use http::HeaderMap;
+use rustls_pki_types::CertificateDer;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use url::Url;
+
+use super::address::Allow;
+use super::body::{self, Outgoing};
+use super::decode::Coding;
+use super::dial::Dialer;
+use super::inside::{Inside, Internal, Served};
+use super::pool::{Http, Pools, SetupError};
+use super::{failure, head};
+
+/// The node's outbound HTTP client: HTTP/1.1, and HTTP/2 where TLS negotiates it.
+pub struct Client {
+    io: Handle,
+    pools: Pools,
+    inside: ArcSwapOption<Inside>,
+}
+
+/// What a [`Client`] is made of.
+#[derive(Debug)]
+pub struct Options {
+    /// The I/O threads, where every exchange runs.
+    pub io: Handle,
+    /// Addresses that functions may reach.
+    pub allow: Allow,
+    /// Certificates to trust besides Mozilla's, such as a company's own.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+}
+
+impl Client {
+    /// A client without connections that serves nothing inside yet.
+    ///
+    /// # Errors
+    /// A root certificate is not usable.
+    pub fn new(options: Options) -> Result<Self, SetupError> {
+        let dialer = Dialer::new(options.allow);
+        Ok(Self {
+            pools: Pools::new(options.io.clone(), dialer, options.extra_roots)?,
+            io: options.io,
+            inside: ArcSwapOption::empty(),
+        })
+    }
+
+    /// From now on, requests to hostnames that `internal` serves do not leave the process if
+    /// their URL has the default port of its scheme or one of `ports`, those that this node
+    /// listens on.
+    ///
+    /// Whoever `internal` leads back to this client should hold it weakly.
+    pub fn serve_inside(&self, internal: Arc<dyn Internal>, ports: &[u16]) {
+        let inside = Inside::new(internal, ports);
+        self.inside.store(Some(Arc::new(inside)));
+    }
+
+    /// Sends a request on its way, inside or outside.
+    fn start(&self, mut request: OutboundRequest) -> Result<Task, OutboundError> {
+        let uri = head::target(&request.method, &request.url)?;
+        head::clean(&mut request.headers, &request.method, &request.body);
+        let decode = head::may_decode(&request.headers);
+        if let Some(ours) = &*self.inside.load() {
+            match ours.serve(request) {
+                Ok(served) => return Ok(self.io.spawn(inside(self.io.clone(), served, decode))),
+                Err(back) => request = *back,
+            }
+        }
+        head::offer_codings(&mut request.headers);
+        let mut outgoing = http::Request::new(Outgoing::from(request.body));
+        *outgoing.method_mut() = request.method;
+        *outgoing.uri_mut() = uri;
+        *outgoing.headers_mut() = request.headers;
+        let http = self.pools.of(&request.caller.function);
+        let url = request.url;
+        let io = self.io.clone();
+        Ok(self.io.spawn(async move {
+            outside(io, http, outgoing, decode)
+                .await
+                .map_err(|error| failure::explain(&url, &error))
+        }))
+    }
+}
+
+impl Outbound for Client {
+    fn send(
+        &self,
+        request: OutboundRequest,
+    ) -> BoxFuture<'static, Result<OutboundResponse, OutboundError>> {
+        let url = request.url.clone();
+        match self.start(request) {
+            Ok(task) => Running { task, url }.boxed(),
+            Err(error) => std::future::ready(Err(error)).boxed(),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+type Task = JoinHandle<Result<OutboundResponse, OutboundError>>;
+
+/// An exchange with a function of this node.
+async fn inside(
+    io: Handle,
+    served: Served,
+    decode: bool,
+) -> Result<OutboundResponse, OutboundError> {
+    let mut answer = served.await?;
+    let coding = coding(decode && !answer.decoded, &answer.headers);
+    if coding.is_some() {
+        answer.body = body::incoming(&io, Outgoing::from(answer.body), coding).await;
+        answer.decoded = !matches!(answer.body, Body::Empty);
+    }
+    Ok(answer)
+}
+
+/// An exchange over a connection.
+async fn outside(
+    io: Handle,
+    http: Http,
+    request: http::Request<Outgoing>,
+    decode: bool,
+) -> Result<OutboundResponse, hyper_util::client::legacy::Error> {
+    let (head, incoming) = http.request(request).await?.into_parts();
+    let coding = coding(decode, &head.headers);
+    let body = body::incoming(&io, incoming, coding).await;
+    Ok(OutboundResponse {
+        status: head.status,
+        headers: head.headers,
+        decoded: coding.is_some() && !matches!(body, Body::Empty),
+        body,
+    })
+}
+
+fn coding(decode: bool, headers: &HeaderMap) -> Option<Coding> {
+    if decode { head::coding(headers) } else { None }
+}
+
+/// An exchange on the I/O threads. Dropping it ends the exchange.
+struct Running {
+    task: Task,
+    url: Url,
+}
+
+impl Future for Running {
+    type Output = Result<OutboundResponse, OutboundError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = ready!(Pin::new(&mut self.task).poll(cx));
+        Poll::Ready(outcome.unwrap_or_else(|error| {
+            let reason = if error.is_cancelled() {
+                "the node is shutting down"
+            } else {
+                "the node failed; its log says why"
+            };
+            Err(failure::unreachable(&self.url, reason.to_owned()))
+        }))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -1,0 +1,256 @@
+//! Undoing `content-encoding`, never ahead of the reader.
+//!
+//! A small answer may inflate a thousandfold, so the decoder is asked for one chunk at a time and
+//! only when the one before has found room in the stream. What is held per body is then the
+//! stream's few chunks and the decoder's window: 32 KiB for gzip, at most 16 MiB for Brotli.
+
+use std::io;
+
+use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder};
+use bytes::{Bytes, BytesMut};
+use futures::TryStreamExt;
+use holm_js_api::body::{BodyError, BodySender};
+use http_body::Body as HttpBody;
+use http_body_util::BodyDataStream;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt};
+use tokio_util::io::StreamReader;
+
+use super::body::{BoxError, CHUNK, broken};
+
+/// A content coding that is undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 7932.
+    Brotli,
+}
+
+impl Coding {
+    /// `accept-encoding` for what can be undone here.
+    pub(super) const OFFER: &'static str = "gzip,br";
+
+    /// The coding that a `content-encoding` names.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        if name.eq_ignore_ascii_case("gzip") {
+            Some(Self::Gzip)
+        } else if name.eq_ignore_ascii_case("br") {
+            Some(Self::Brotli)
+        } else {
+            None
+        }
+    }
+}
+
+/// Copies `body`, undone of `coding`, to `sender`, until its end or the reader's.
+///
+/// # Errors
+/// The body broke off, or is not of that coding.
+pub(super) async fn copy<B>(body: B, coding: Coding, sender: BodySender) -> Result<(), BodyError>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    let chunks = BodyDataStream::new(body).map_err(|error| io::Error::other(broken(error)));
+    let mut encoded = StreamReader::new(chunks);
+    let outcome = match first_byte(&mut encoded).await {
+        // Some servers announce a coding for an empty body; nothing is then to be undone.
+        Ok(None) => return Ok(()),
+        Ok(Some(first)) if coding == Coding::Brotli && is_large_window(first) => {
+            Err(io::Error::other("its window is too large"))
+        }
+        Ok(Some(_)) => match coding {
+            Coding::Gzip => drain(GzipDecoder::new(encoded), &sender).await,
+            Coding::Brotli => drain(BrotliDecoder::new(encoded), &sender).await,
+        },
+        Err(error) => Err(error),
+    };
+    outcome.map_err(|error| match error.downcast::<BodyError>() {
+        Ok(error) => error,
+        Err(error) => BodyError::Broken(format!("the body is not valid {coding:?}: {error}")),
+    })
+}
+
+async fn first_byte(encoded: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Option<u8>> {
+    Ok(encoded.fill_buf().await?.first().copied())
+}
+
+/// Whether a Brotli stream that starts so asks for a window beyond RFC 7932's 16 MiB.
+///
+/// The decoder knows the "large window" extension, cannot be told not to, and would allocate up
+/// to 1 GiB for one body. HTTP's `br` has no such windows; RFC 7932 (9.1) calls the pattern
+/// invalid.
+fn is_large_window(first: u8) -> bool {
+    first & 0x7f == 0x11
+}
+
+/// Copies all of `decoded`, a chunk at a time.
+async fn drain(decoded: impl AsyncRead, sender: &BodySender) -> io::Result<()> {
+    let mut decoded = std::pin::pin!(decoded);
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(CHUNK);
+        let length = (&mut decoded)
+            .take(CHUNK as u64)
+            .read_buf(&mut buffer)
+            .await?;
+        if length == 0 || sender.send(buffer.split().freeze()).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use async_compression::Level;
+    use async_compression::tokio::write::{BrotliEncoder, GzipEncoder};
+    use holm_js_api::body::{Body, BodyStream, CHUNKS_IN_FLIGHT};
+    use tokio::io::AsyncWriteExt;
+
+    use super::super::body::Outgoing;
+    use super::*;
+
+    async fn encoded(coding: Coding, plain: &[u8]) -> Bytes {
+        let level = Level::Fastest;
+        let bytes = match coding {
+            Coding::Gzip => {
+                let mut encoder = GzipEncoder::with_quality(Vec::new(), level);
+                encoder.write_all(plain).await.expect("memory");
+                encoder.shutdown().await.expect("memory");
+                encoder.into_inner()
+            }
+            Coding::Brotli => {
+                let mut encoder = BrotliEncoder::with_quality(Vec::new(), level);
+                encoder.write_all(plain).await.expect("memory");
+                encoder.shutdown().await.expect("memory");
+                encoder.into_inner()
+            }
+        };
+        bytes.into()
+    }
+
+    /// Decodes in a task of its own; the outcome, and what can be read of it.
+    fn decoding(body: Body, coding: Coding) -> (BodyStream, impl Future<Output = BodyOutcome>) {
+        let (sender, stream) = BodyStream::channel(None);
+        let task = tokio::spawn(copy(Outgoing::from(body), coding, sender));
+        (stream, async { task.await.expect("no panic") })
+    }
+
+    type BodyOutcome = Result<(), BodyError>;
+
+    async fn decoded(body: impl Into<Bytes>, coding: Coding) -> Result<Vec<u8>, BodyError> {
+        let (mut stream, outcome) = decoding(Body::Full(body.into()), coding);
+        let mut all = Vec::new();
+        while let Some(chunk) = stream.chunk().await {
+            let chunk = chunk?;
+            assert!(!chunk.is_empty() && chunk.len() <= CHUNK);
+            all.extend_from_slice(&chunk);
+        }
+        outcome.await.map(|()| all)
+    }
+
+    #[tokio::test]
+    async fn what_was_encoded_comes_back() {
+        let plain: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+        for coding in [Coding::Gzip, Coding::Brotli] {
+            let body = encoded(coding, &plain).await;
+            let back = decoded(body, coding).await.expect("valid");
+            assert!(back == plain, "{coding:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_valid_is_an_error() {
+        for coding in [Coding::Gzip, Coding::Brotli] {
+            let whole = encoded(coding, &[b'x'; 10_000]).await;
+            let half = whole.slice(..whole.len() / 2);
+            for body in [half, Bytes::from_static(b"\x0aplain text, not encoded")] {
+                let outcome = decoded(body, coding).await;
+                let Err(BodyError::Broken(words)) = outcome else {
+                    panic!("{coding:?}: {outcome:?}");
+                };
+                let start = format!("the body is not valid {coding:?}: ");
+                assert!(words.starts_with(&start), "{words}");
+            }
+            assert_eq!(decoded("", coding).await, Ok(vec![]), "nothing at all");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_of_the_wire_stays_what_it_is() {
+        let (writer, body) = BodyStream::channel(None);
+        let start = encoded(Coding::Gzip, b"hello").await.slice(..12);
+        writer.send(start).await.expect("read");
+        writer.fail(BodyError::Idle).await;
+        let (_stream, outcome) = decoding(Body::Stream(body), Coding::Gzip);
+        assert_eq!(outcome.await, Err(BodyError::Idle));
+    }
+
+    #[tokio::test]
+    async fn a_window_beyond_the_standard_is_refused() {
+        // Large-window Brotli: 30 bits of window, 1 GiB.
+        let outcome = decoded(&b"\x11\x1e\x00\x00\x00\x00"[..], Coding::Brotli).await;
+        let Err(BodyError::Broken(words)) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert!(words.ends_with("its window is too large"), "{words}");
+    }
+
+    /// Blocks of a megabyte, each a kilobyte of noise over and over: it compresses to very
+    /// little, and to about as much for each block.
+    fn bomb(blocks: usize) -> Vec<u8> {
+        let mut noise = 1_u64;
+        let mut plain = Vec::new();
+        for _ in 0..blocks {
+            let kilobyte: Vec<u8> = (0..1024)
+                .map(|_| {
+                    noise = noise
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1);
+                    (noise >> 56) as u8
+                })
+                .collect();
+            plain.extend(kilobyte.repeat(1024));
+        }
+        plain
+    }
+
+    #[tokio::test]
+    async fn a_bomb_inflates_no_further_than_it_is_read() {
+        const BLOCKS: usize = 32;
+        let plain = bomb(BLOCKS);
+        for coding in [Coding::Gzip, Coding::Brotli] {
+            let mut rest = encoded(coding, &plain).await;
+            assert!(rest.len() < plain.len() / 50, "{} bytes", rest.len());
+            let block = rest.len() / BLOCKS;
+            let (writer, body) = BodyStream::channel(None);
+            let (mut stream, outcome) = decoding(Body::Stream(body), coding);
+            let mut taken = 0;
+            while rest.len() > block {
+                let sending = writer.send(rest.slice(..block));
+                let sending = tokio::time::timeout(Duration::from_millis(200), sending);
+                if sending.await.is_err() {
+                    break;
+                }
+                rest = rest.slice(block..);
+                taken += 1;
+            }
+            eprintln!("{coding:?} {taken}");
+            let writing = async move {
+                writer.send(rest).await.expect("read");
+            };
+            let reading = async {
+                let mut length = 0;
+                while let Some(chunk) = stream.chunk().await {
+                    length += chunk.expect("valid").len();
+                }
+                length
+            };
+            let (length, ()) = tokio::join!(reading, writing);
+            assert_eq!(length, plain.len());
+            assert_eq!(outcome.await, Ok(()));
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! HTTP/2 and HTTP/1.1 over TLS.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use holm_js_api::body::{Body, BodyStream};
+use holm_js_api::ports::{Outbound, OutboundError};
+use http::Request;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use rustls::ServerConfig;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use tokio::runtime::Handle;
+use tokio_rustls::TlsAcceptor;
+
+use super::super::body::CHUNK;
+use super::super::{Client, Options, SetupError};
+use super::{Server, answer, client, collect, fill, get, loopback, post, text};
+
+/// A certificate for `localhost`, and a server's end of TLS with it that speaks `protocols`.
+fn certificate(protocols: &[&str]) -> (CertificateDer<'static>, TlsAcceptor) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+    let made = made.expect("a certificate");
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the library's own defaults")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .expect("the key fits");
+    config.alpn_protocols = protocols.iter().map(|name| (*name).into()).collect();
+    (made.cert.der().clone(), TlsAcceptor::from(Arc::new(config)))
+}
+
+fn trusting(root: CertificateDer<'static>) -> Client {
+    Client::new(Options {
+        io: Handle::current(),
+        allow: loopback(),
+        extra_roots: vec![root],
+    })
+    .expect("a good root")
+}
+
+fn url(server: &Server) -> String {
+    format!("https://localhost:{}/", server.address.port())
+}
+
+async fn version(request: Request<Incoming>) -> http::Response<super::Outgoing> {
+    let host = request.headers().get("host");
+    let said = format!("{:?} {} host {host:?}", request.version(), request.uri());
+    answer(Body::Full(said.into()))
+}
+
+#[tokio::test]
+async fn the_handshake_picks_the_version() {
+    let (root, tls) = certificate(&["h2", "http/1.1"]);
+    let server = Server::listen(Some(tls), version).await;
+    let client = trusting(root);
+    let answer = client.send(get(&url(&server))).await.expect("an answer");
+    let expected = format!("HTTP/2.0 {} host None", url(&server));
+    assert_eq!(text(answer).await, expected);
+
+    // Many at once share the connection.
+    let asked = (0..50).map(|_| client.send(get(&url(&server))));
+    for answer in join_all(asked).await {
+        assert_eq!(text(answer.expect("an answer")).await, expected);
+    }
+    assert_eq!(server.connections(), 1);
+
+    for protocols in [&["http/1.1"][..], &[]] {
+        let (root, tls) = certificate(protocols);
+        let server = Server::listen(Some(tls), version).await;
+        let answer = trusting(root).send(get(&url(&server))).await;
+        let said = text(answer.expect("an answer")).await;
+        let host = format!("localhost:{}", server.address.port());
+        assert_eq!(said, format!("HTTP/1.1 / host Some({host:?})"));
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_is_not_trusted() {
+    let (_, tls) = certificate(&["h2"]);
+    let server = Server::listen(Some(tls), version).await;
+    let failure = client().send(get(&url(&server))).await;
+    let failure = failure.expect_err("nobody vouches for it");
+    let OutboundError::Unreachable { host, reason } = failure else {
+        panic!("{failure:?}");
+    };
+    assert_eq!(host, format!("localhost:{}", server.address.port()));
+    assert!(
+        reason.starts_with("invalid peer certificate: UnknownIssuer"),
+        "{reason}"
+    );
+
+    let garbage = Client::new(Options {
+        io: Handle::current(),
+        allow: loopback(),
+        extra_roots: vec![CertificateDer::from(&b"not a certificate"[..])],
+    });
+    assert!(matches!(garbage, Err(SetupError::Root { index: 0, .. })));
+}
+
+#[tokio::test]
+async fn http2_streams_wait_for_their_readers_and_not_for_each_other() {
+    const MANY: usize = 64;
+    let (root, tls) = certificate(&["h2"]);
+    let (sender, stream) = BodyStream::channel(None);
+    let stream = Arc::new(std::sync::Mutex::new(Some(stream)));
+    let server = Server::listen(Some(tls), move |request: Request<Incoming>| {
+        let stream = stream.lock().expect("no panic").take();
+        async move {
+            match stream {
+                Some(stream) => answer(Body::Stream(stream)),
+                None => {
+                    let body = request.into_body().collect().await.expect("a body");
+                    answer(Body::Full(body.to_bytes()))
+                }
+            }
+        }
+    })
+    .await;
+    let client = trusting(root);
+    let unread = client.send(get(&url(&server))).await.expect("an answer");
+    let chunk = Bytes::from(vec![b'2'; CHUNK]);
+    let taken = fill(&sender, &chunk, MANY).await;
+    assert!(taken < MANY, "{taken} chunks were taken that nobody read");
+
+    // A body of twice the window passes beside the one that is stuck.
+    let body = Bytes::from(vec![b'x'; 8 * CHUNK]);
+    let other = post(&url(&server), Body::Full(body.clone()));
+    let other = client.send(other).await.expect("an answer");
+    assert_eq!(collect(other.body).await, Ok(body));
+    assert_eq!(server.connections(), 1);
+
+    drop(unread);
+    sender.closed().await;
+}
