@@ -237,7 +237,9 @@ mod tests {
                 rest = rest.slice(block..);
                 taken += 1;
             }
-            eprintln!("{coding:?} {taken}");
+            // The channel before the decoder is full and the decoder holds a piece or two. These
+            // windows are small; a Brotli decoder may fill its window ahead of the reader.
+            assert!(taken <= CHUNKS_IN_FLIGHT + 3, "{coding:?}: {taken} blocks");
             let writing = async move {
                 writer.send(rest).await.expect("read");
             };

@@ -18,27 +18,31 @@ use super::super::body::CHUNK;
 use super::super::{Client, Options, SetupError};
 use super::{Server, answer, client, collect, fill, get, loopback, post, text};
 
-/// A certificate for `localhost`, and a server's end of TLS with it that speaks `protocols`.
-fn certificate(protocols: &[&str]) -> (CertificateDer<'static>, TlsAcceptor) {
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
-    let made = made.expect("a certificate");
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+const CERTIFICATE: &[u8] = include_bytes!("localhost/cert.der");
+const KEY: &[u8] = include_bytes!("localhost/key.der");
+
+/// A server's end of TLS that is `localhost` and speaks `protocols`.
+fn localhost(protocols: &[&str]) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the library's own defaults")
         .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key.into())
+        .with_single_cert(
+            vec![CertificateDer::from(CERTIFICATE)],
+            PrivatePkcs8KeyDer::from(KEY).into(),
+        )
         .expect("the key fits");
     config.alpn_protocols = protocols.iter().map(|name| (*name).into()).collect();
-    (made.cert.der().clone(), TlsAcceptor::from(Arc::new(config)))
+    TlsAcceptor::from(Arc::new(config))
 }
 
-fn trusting(root: CertificateDer<'static>) -> Client {
+/// A client that trusts [`CERTIFICATE`].
+fn trusting() -> Client {
     Client::new(Options {
         io: Handle::current(),
         allow: loopback(),
-        extra_roots: vec![root],
+        extra_roots: vec![CertificateDer::from(CERTIFICATE)],
     })
     .expect("a good root")
 }
@@ -55,9 +59,9 @@ async fn version(request: Request<Incoming>) -> http::Response<super::Outgoing> 
 
 #[tokio::test]
 async fn the_handshake_picks_the_version() {
-    let (root, tls) = certificate(&["h2", "http/1.1"]);
+    let tls = localhost(&["h2", "http/1.1"]);
     let server = Server::listen(Some(tls), version).await;
-    let client = trusting(root);
+    let client = trusting();
     let answer = client.send(get(&url(&server))).await.expect("an answer");
     let expected = format!("HTTP/2.0 {} host None", url(&server));
     assert_eq!(text(answer).await, expected);
@@ -70,9 +74,9 @@ async fn the_handshake_picks_the_version() {
     assert_eq!(server.connections(), 1);
 
     for protocols in [&["http/1.1"][..], &[]] {
-        let (root, tls) = certificate(protocols);
+        let tls = localhost(protocols);
         let server = Server::listen(Some(tls), version).await;
-        let answer = trusting(root).send(get(&url(&server))).await;
+        let answer = trusting().send(get(&url(&server))).await;
         let said = text(answer.expect("an answer")).await;
         let host = format!("localhost:{}", server.address.port());
         assert_eq!(said, format!("HTTP/1.1 / host Some({host:?})"));
@@ -81,7 +85,7 @@ async fn the_handshake_picks_the_version() {
 
 #[tokio::test]
 async fn a_stranger_is_not_trusted() {
-    let (_, tls) = certificate(&["h2"]);
+    let tls = localhost(&["h2"]);
     let server = Server::listen(Some(tls), version).await;
     let failure = client().send(get(&url(&server))).await;
     let failure = failure.expect_err("nobody vouches for it");
@@ -105,7 +109,7 @@ async fn a_stranger_is_not_trusted() {
 #[tokio::test]
 async fn http2_streams_wait_for_their_readers_and_not_for_each_other() {
     const MANY: usize = 64;
-    let (root, tls) = certificate(&["h2"]);
+    let tls = localhost(&["h2"]);
     let (sender, stream) = BodyStream::channel(None);
     let stream = Arc::new(std::sync::Mutex::new(Some(stream)));
     let server = Server::listen(Some(tls), move |request: Request<Incoming>| {
@@ -121,7 +125,7 @@ async fn http2_streams_wait_for_their_readers_and_not_for_each_other() {
         }
     })
     .await;
-    let client = trusting(root);
+    let client = trusting();
     let unread = client.send(get(&url(&server))).await.expect("an answer");
     let chunk = Bytes::from(vec![b'2'; CHUNK]);
     let taken = fill(&sender, &chunk, MANY).await;
