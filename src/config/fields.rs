@@ -59,7 +59,8 @@ impl<'a, 'i> Fields<'a, 'i> {
         findings: &'a mut Findings,
     ) -> Option<Self> {
         let Some(table) = value.get_ref().as_table() else {
-            findings.report(wrong_type(value, name, "a table"));
+            let help = format!("write [{name}] on a line of its own, and its keys below");
+            findings.report(wrong_type(value, name, "a table").help(help));
             return None;
         };
         Some(Self {

@@ -123,13 +123,7 @@ impl Layer<'_> {
                     .at(span, format!("at least {}", row.floor))
                     .help(row.floor_reason),
             );
-        } else if value > row.ceiling {
-            findings.report(
-                Problem::new(format!("`{name}` is more than Holm allows"))
-                    .at(span, format!("at most {}", row.ceiling))
-                    .help(row.ceiling_reason),
-            );
-        } else if value > ceiling {
+        } else if value > ceiling && ceiling < row.ceiling {
             let problem = Problem::new(format!("`{name}` is over the maximum of this node"))
                 .at(span, format!("at most {ceiling}"))
                 .help(format!(
@@ -140,6 +134,12 @@ impl Layer<'_> {
                 Some(At { span, .. }) => problem.at(span.clone(), "the maximum"),
                 None => problem,
             });
+        } else if value > row.ceiling {
+            findings.report(
+                Problem::new(format!("`{name}` is more than Holm allows"))
+                    .at(span, format!("at most {}", row.ceiling))
+                    .help(row.ceiling_reason),
+            );
         }
         value
     }

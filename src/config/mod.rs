@@ -5,7 +5,8 @@
 //! at once, each with its line, its column and its remedy. A plan is only ever had whole.
 //!
 //! - [`raw`]: which keys there are and of what type; the source of `holm schema`
-//! - [`fields`], [`scalars`], [`vars`]: reading them, value by value
+//! - [`fields`]: reading them, table by table; [`scalars`], [`network`], [`route`], [`vars`]: value
+//!   by value
 //! - [`settle`]: raw → plan; with [`limits`] and [`main_file`]
 //! - [`plan`]: what the rest of the program works with
 //! - [`single`]: a plan without a file, for `holm dev PATH`
@@ -22,9 +23,11 @@ mod explain;
 mod fields;
 mod limits;
 mod main_file;
+mod network;
 mod plan;
 mod problem;
 mod raw;
+mod route;
 mod scalars;
 mod schema;
 mod settle;

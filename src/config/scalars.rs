@@ -1,12 +1,10 @@
-//! Values that stand in one place of the file: strings, numbers, addresses, limits, routes.
+//! Values that stand in one place of the file: strings, numbers, limits, words.
 //!
-//! Each is parsed here, once, into the type that the program uses.
+//! Each is parsed here, once, into the type that the program uses. Addresses are in
+//! [`network`](super::network), routes in [`route`](super::route).
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::ops::Range;
 use std::str::FromStr;
 
-use holm_router::pattern::Pattern;
 use holm_runtime::limits::{
     BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, QueueSlots, Subrequests, UnitError, WallTime,
 };
@@ -16,9 +14,8 @@ use toml::de::DeValue;
 use super::at::{At, List};
 use super::fields::{FromToml, wrong_type};
 use super::problem::{Findings, Problem};
-use super::raw::{Egress, LogFormat};
+use super::raw::LogFormat;
 use super::spelling;
-use crate::egress::{Allow, Network, NotANetwork};
 
 impl<T: FromToml> FromToml for At<T> {
     fn from_toml(
@@ -95,53 +92,6 @@ impl FromToml for u32 {
     }
 }
 
-impl FromToml for SocketAddr {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let example = "an address and a port: \"127.0.0.1:8080\" for this machine only, \
-                       \"0.0.0.0:8080\" for everyone";
-        let help = Some(example.to_owned());
-        let typed = text(value, name, "an address and port in quotes", help, findings)?;
-        let address = typed.parse().ok();
-        if address.is_none() {
-            let fix = match likely_address(typed) {
-                Some(address) => format!("did you mean \"{address}\"?"),
-                None => format!("write {example}"),
-            };
-            findings.report(
-                Problem::new(format!("`{name}` is not an address to listen on"))
-                    .at(value.span(), "not IP:PORT")
-                    .help(fix),
-            );
-        }
-        address
-    }
-}
-
-/// The address that was meant by `8080`, `:8080`, `localhost:8080`, `127.0.0.1` or a URL.
-fn likely_address(typed: &str) -> Option<SocketAddr> {
-    let bare = typed.trim();
-    let bare = bare.split_once("://").map_or(bare, |(_, rest)| rest);
-    let bare = bare.trim_end_matches('/');
-    if let Ok(ip) = bare.parse::<IpAddr>() {
-        return Some(SocketAddr::new(ip, 8080));
-    }
-    if let Ok(port) = bare.parse() {
-        return Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
-    }
-    let (host, port) = bare.rsplit_once(':')?;
-    let port = port.parse().ok()?;
-    let ip = match host {
-        "" | "*" => Ipv4Addr::UNSPECIFIED.into(),
-        "localhost" => Ipv4Addr::LOCALHOST.into(),
-        _ => host.parse().ok()?,
-    };
-    Some(SocketAddr::new(ip, port))
-}
-
 impl FromToml for LogFormat {
     fn from_toml(
         value: &Spanned<DeValue<'_>>,
@@ -164,86 +114,6 @@ impl FromToml for LogFormat {
             );
         }
         format
-    }
-}
-
-/// One item of `egress.allow`.
-enum Reach {
-    Everything,
-    Network(Network),
-}
-
-impl FromToml for Reach {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let typed = text(value, name, "an array of strings", None, findings)?;
-        if typed == "*" {
-            return Some(Self::Everything);
-        }
-        match typed.parse() {
-            Ok(network) => Some(Self::Network(network)),
-            Err(fault) => {
-                let fault: NotANetwork = fault;
-                findings.report(
-                    Problem::new(fault.to_string())
-                        .at(value.span(), "not a network")
-                        .help("write an address or a network, or \"*\" for every address"),
-                );
-                None
-            }
-        }
-    }
-}
-
-impl FromToml for Egress {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let list: List<Reach> = FromToml::from_toml(value, name, findings)?;
-        let networks = list.items.into_iter().map(|at| match at.value {
-            Reach::Everything => None,
-            Reach::Network(network) => Some(network),
-        });
-        let allow = match networks.collect() {
-            Some(and) => Allow::Public { and },
-            None => Allow::Everything,
-        };
-        Some(Self(allow))
-    }
-}
-
-impl FromToml for Pattern {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let typed = text(value, name, "an array of strings", None, findings)?;
-        match Self::parse(typed) {
-            Ok(pattern) => Some(pattern),
-            Err(fault) => {
-                let end = typed[fault.at..].chars().next().map_or(0, char::len_utf8);
-                let part = fault.at..fault.at + end;
-                let span = within(findings.text(), value.span(), typed, part);
-                let fix = fault.fix.map(|fix| format!("did you mean \"{fix}\"?"));
-                let message = if typed.is_empty() {
-                    format!("`{name}` has an empty route")
-                } else {
-                    format!("`{typed}` is not a route")
-                };
-                findings.report(
-                    Problem::new(message)
-                        .at(span, fault.fault.to_string())
-                        .maybe_help(fix),
-                );
-                None
-            }
-        }
     }
 }
 
@@ -320,7 +190,8 @@ fn quantity<T: FromStr<Err = UnitError>>(
     }
 }
 
-fn text<'v>(
+/// The text of a string, or a problem.
+pub(super) fn text<'v>(
     value: &'v Spanned<DeValue<'_>>,
     name: &str,
     expected: &str,
@@ -332,17 +203,4 @@ fn text<'v>(
         findings.report(wrong_type(value, name, expected).maybe_help(help));
     }
     text
-}
-
-/// Where `part` of a decoded string stands in the file.
-///
-/// Exact when the string is written without escapes, on one line; otherwise the whole string.
-fn within(file: &str, span: Range<usize>, decoded: &str, part: Range<usize>) -> Range<usize> {
-    let quoted = file.get(span.clone()).unwrap_or_default();
-    let inner = quoted.get(1..quoted.len().saturating_sub(1));
-    if inner != Some(decoded) {
-        return span;
-    }
-    let first = span.start + 1;
-    first + part.start..first + part.end
 }

@@ -132,8 +132,13 @@ fn check_name(name: &At<String>, findings: &mut Findings) {
             .collect();
         let fix = fix.trim_matches('-');
         let fix = name_fault(fix).is_ok().then(|| format!("call it `{fix}`?"));
+        let message = if value.is_empty() {
+            "a function has an empty name".to_owned()
+        } else {
+            format!("`{value}` cannot be the name of a function")
+        };
         findings.report(
-            Problem::new(format!("`{value}` cannot be the name of a function"))
+            Problem::new(message)
                 .at(span.clone(), fault)
                 .maybe_help(fix),
         );
@@ -144,7 +149,7 @@ fn check_name(name: &At<String>, findings: &mut Findings) {
 pub(super) fn name_fault(name: &str) -> Result<(), &'static str> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if name.is_empty() {
-        Err("a name has at least one letter")
+        Err("a name has at least one letter or digit")
     } else if name.len() > MAX_NAME {
         Err("a name has at most 63 letters, like every part of a hostname")
     } else if !name.bytes().all(allowed) {

@@ -8,7 +8,7 @@ use super::unit::{self, UnitError};
 
 /// A newtype over [`Duration`], written like "50ms".
 macro_rules! time {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, usually in $usual:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Duration);
@@ -45,7 +45,7 @@ macro_rules! time {
             type Err = UnitError;
 
             fn from_str(text: &str) -> Result<Self, UnitError> {
-                unit::parse_duration(text).map(Self)
+                unit::parse_duration(text, $usual).map(Self)
             }
         }
     };
@@ -53,7 +53,7 @@ macro_rules! time {
 
 /// A newtype over a count of bytes, written like "128MiB".
 macro_rules! size {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, usually in $usual:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(u64);
@@ -95,7 +95,7 @@ macro_rules! size {
             type Err = UnitError;
 
             fn from_str(text: &str) -> Result<Self, UnitError> {
-                unit::parse_bytes(text).map(Self)
+                unit::parse_bytes(text, $usual).map(Self)
             }
         }
     };
@@ -135,27 +135,27 @@ macro_rules! count {
 
 time! {
     /// Time that a thread spent computing, as its CPU clock counts it.
-    CpuTime
+    CpuTime, usually in "ms"
 }
 
 time! {
     /// Time that went by, as a clock on the wall counts it.
-    WallTime
+    WallTime, usually in "s"
 }
 
 size! {
     /// Memory of an isolate, in bytes.
-    HeapBytes
+    HeapBytes, usually in "MiB"
 }
 
 size! {
     /// Length of a body, in bytes.
-    BodyBytes
+    BodyBytes, usually in "MiB"
 }
 
 size! {
     /// Length of log text, in bytes.
-    LogBytes
+    LogBytes, usually in "KiB"
 }
 
 count! {

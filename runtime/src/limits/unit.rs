@@ -93,8 +93,6 @@ struct Measure {
     units: &'static [(&'static str, u64)],
     listed: &'static str,
     example: &'static str,
-    /// The unit that a number alone most likely means.
-    usual: &'static str,
     smallest: &'static str,
     /// Spellings that are not taken, and the unit meant by each.
     meant: &'static [(&'static str, &'static str)],
@@ -111,7 +109,6 @@ const DURATION: Measure = Measure {
     ],
     listed: "ns, us, ms, s, min, h",
     example: "50ms",
-    usual: "ms",
     smallest: "nanoseconds",
     meant: &[
         ("µs", "us"),
@@ -142,7 +139,6 @@ const SIZE: Measure = Measure {
     ],
     listed: "B, KiB, MiB, GiB",
     example: "128MiB",
-    usual: "MiB",
     smallest: "bytes",
     meant: &[
         ("bytes", "B"),
@@ -157,20 +153,24 @@ const SIZE: Measure = Measure {
 
 /// Reads a duration like "50ms", "1.5s" or "15min".
 ///
+/// `usual` is the unit to suggest to whoever leaves it out.
+///
 /// # Errors
 /// When the text has no number, no unit, a unit other than ns, us, ms, s, min and h, or a value
 /// beyond 584 years.
-pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
-    DURATION.parse(text).map(Duration::from_nanos)
+pub fn parse_duration(text: &str, usual: &'static str) -> Result<Duration, UnitError> {
+    DURATION.parse(text, usual).map(Duration::from_nanos)
 }
 
 /// Reads a size in bytes like "128MiB" or "1GiB".
 ///
+/// `usual` is the unit to suggest to whoever leaves it out.
+///
 /// # Errors
 /// When the text has no number, no unit, a unit other than B, KiB, MiB and GiB, or a value
 /// beyond 2⁶⁴ bytes.
-pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
-    SIZE.parse(text)
+pub fn parse_bytes(text: &str, usual: &'static str) -> Result<u64, UnitError> {
+    SIZE.parse(text, usual)
 }
 
 /// A duration in the largest unit that shows it whole: "90s", "15min", "1500us".
@@ -186,7 +186,7 @@ pub fn show_bytes(bytes: u64) -> String {
 }
 
 impl Measure {
-    fn parse(&self, text: &str) -> Result<u64, UnitError> {
+    fn parse(&self, text: &str, usual: &'static str) -> Result<u64, UnitError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(UnitError::Empty {
@@ -204,7 +204,7 @@ impl Measure {
             return Err(UnitError::NoUnit {
                 number: number.to_owned(),
                 units: self.listed,
-                likely: self.usual,
+                likely: usual,
             });
         }
         let factor = self.factor(unit).ok_or_else(|| UnitError::UnknownUnit {
@@ -313,7 +313,7 @@ mod tests {
             ("0ms", 0),
         ] {
             assert_eq!(
-                parse_duration(text),
+                parse_duration(text, "ms"),
                 Ok(Duration::from_nanos(nanos)),
                 "{text}"
             );
@@ -328,7 +328,7 @@ mod tests {
             ("0.5KiB", 512),
             ("7B", 7),
         ] {
-            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+            assert_eq!(parse_bytes(text, "MiB"), Ok(bytes), "{text}");
         }
     }
 
@@ -376,12 +376,12 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                shown(parse_duration(text)),
+                shown(parse_duration(text, "ms")),
                 Err(expected.to_owned()),
                 "{text}"
             );
         }
-        let megabytes = parse_bytes("128MB").expect_err("MB means two things");
+        let megabytes = parse_bytes("128MB", "MiB").expect_err("MB means two things");
         assert_eq!(
             megabytes.fix(),
             "did you mean \"128MiB\"? Units: B, KiB, MiB, GiB"
@@ -392,11 +392,14 @@ mod tests {
     fn long_fractions_do_not_overflow() {
         let long = format!("0.{}1s", "0".repeat(60));
         assert!(matches!(
-            parse_duration(&long),
+            parse_duration(&long, "ms"),
             Err(UnitError::TooFine { .. })
         ));
         let padded = format!("0.5{}s", "0".repeat(60));
-        assert_eq!(parse_duration(&padded), Ok(Duration::from_millis(500)));
+        assert_eq!(
+            parse_duration(&padded, "ms"),
+            Ok(Duration::from_millis(500))
+        );
     }
 
     #[test]

@@ -1,0 +1,110 @@
+//! Addresses: where the node listens, and what functions may reach.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::at::List;
+use super::fields::FromToml;
+use super::problem::{Findings, Problem};
+use super::raw::Egress;
+use super::scalars::text;
+use crate::egress::{Allow, Network, NotANetwork};
+
+impl FromToml for SocketAddr {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let example = "an address and a port: \"127.0.0.1:8080\" for this machine only, \
+                       \"0.0.0.0:8080\" for everyone";
+        let help = Some(example.to_owned());
+        let typed = text(value, name, "an address and port in quotes", help, findings)?;
+        let address = typed.parse().ok();
+        if address.is_none() {
+            let fix = match likely_address(typed) {
+                Some(address) => format!("did you mean \"{address}\"?"),
+                None => format!("write {example}"),
+            };
+            findings.report(
+                Problem::new(format!("`{name}` is not an address to listen on"))
+                    .at(value.span(), "not IP:PORT")
+                    .help(fix),
+            );
+        }
+        address
+    }
+}
+
+/// The address that was meant by `8080`, `:8080`, `localhost:8080`, `127.0.0.1` or a URL.
+fn likely_address(typed: &str) -> Option<SocketAddr> {
+    let bare = typed.trim();
+    let bare = bare.split_once("://").map_or(bare, |(_, rest)| rest);
+    let bare = bare.trim_end_matches('/');
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Some(SocketAddr::new(ip, 8080));
+    }
+    if let Ok(port) = bare.parse() {
+        return Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
+    }
+    let (host, port) = bare.rsplit_once(':')?;
+    let port = port.parse().ok()?;
+    let ip = match host {
+        "" | "*" => Ipv4Addr::UNSPECIFIED.into(),
+        "localhost" => Ipv4Addr::LOCALHOST.into(),
+        _ => host.parse().ok()?,
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+/// One item of `egress.allow`.
+enum Reach {
+    Everything,
+    Network(Network),
+}
+
+impl FromToml for Reach {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let typed = text(value, name, "an array of strings", None, findings)?;
+        if typed == "*" {
+            return Some(Self::Everything);
+        }
+        match typed.parse() {
+            Ok(network) => Some(Self::Network(network)),
+            Err(fault) => {
+                let fault: NotANetwork = fault;
+                findings.report(
+                    Problem::new(fault.to_string())
+                        .at(value.span(), "not a network")
+                        .help("write an address or a network, or \"*\" for every address"),
+                );
+                None
+            }
+        }
+    }
+}
+
+impl FromToml for Egress {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let list: List<Reach> = FromToml::from_toml(value, name, findings)?;
+        let networks = list.items.into_iter().map(|at| match at.value {
+            Reach::Everything => None,
+            Reach::Network(network) => Some(network),
+        });
+        let allow = match networks.collect() {
+            Some(and) => Allow::Public { and },
+            None => Allow::Everything,
+        };
+        Some(Self(allow))
+    }
+}

@@ -1,0 +1,248 @@
+//! What a sound file means.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+
+use holm_router::hostname::Hostname;
+use holm_runtime::limits::{CpuTime, Limits, WallTime};
+use serde_json::{Value, json};
+
+use super::beside_the_site;
+use crate::config::{self, LogFormat, Plan, Problems, ServerPlan};
+use crate::egress::Allow;
+
+const FULL: &str = r#"
+version = 1
+[server]
+http = "0.0.0.0:80"
+max_connections = 500
+drain = "5s"
+[log]
+format = "json"
+[egress]
+allow = ["127.0.0.1/32", "fd00::/8"]
+[limits]
+cpu = "20ms"
+[limits.max]
+cpu = "5s"
+wall = "10s"
+[functions.hello]
+main = "site/hello/index.js"
+routes = ["Hello.Localhost", "*.example.com/hello/*"]
+vars = { GREETING = "hi", n = 0x10, half = 0.5, on = true, list = [1, "a"], table = { x = 1 } }
+limits = { cpu = "2s" }
+[functions.other]
+main = "site/folder/index.ts"
+routes = ["*"]
+"#;
+
+fn plan(source: &str) -> Result<Plan, Problems> {
+    config::parse(source, &beside_the_site("holm.toml"))
+}
+
+#[test]
+fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
+    let plan = plan(FULL)?;
+    assert_eq!(
+        plan.server,
+        ServerPlan {
+            http: "0.0.0.0:80".parse()?,
+            max_connections: 500,
+            drain: WallTime::from_secs(5),
+        }
+    );
+    assert_eq!(plan.log, LogFormat::Json);
+    let and = vec!["127.0.0.1".parse()?, "fd00::/8".parse()?];
+    assert_eq!(plan.egress, Allow::Public { and });
+
+    let [hello, other] = plan.functions.as_slice() else {
+        panic!("two functions, in the order of the file");
+    };
+    let site = fs::canonicalize(beside_the_site("site"))?;
+    assert_eq!(hello.name, "hello");
+    assert_eq!(hello.main, site.join("hello/index.js"));
+    assert_eq!(hello.root, site.join("hello"));
+    let routes: Vec<String> = hello.routes.iter().map(ToString::to_string).collect();
+    assert_eq!(routes, ["hello.localhost", "*.example.com/hello/*"]);
+    assert_eq!(
+        Value::Object(hello.vars.clone()),
+        json!({
+            "GREETING": "hi", "n": 16, "half": 0.5, "on": true,
+            "list": [1, "a"], "table": { "x": 1 },
+        })
+    );
+    assert_eq!(other.main, site.join("folder/index.ts"));
+
+    let found = |host: &str, path: &str| -> Result<_, Box<dyn Error>> {
+        Ok(plan.routes.find(&Hostname::parse(host)?, path).copied())
+    };
+    assert_eq!(found("hello.localhost", "/")?, Some(0));
+    assert_eq!(found("a.example.com", "/hello/x")?, Some(0));
+    assert_eq!(found("a.example.com", "/other")?, Some(1));
+    Ok(())
+}
+
+#[test]
+fn limits_are_settled_in_three_layers() -> Result<(), Box<dyn Error>> {
+    let plan = plan(FULL)?;
+    // A function's own, the node's default, Holm's default lowered to the node's maximum.
+    let lowered = Limits {
+        wall: WallTime::from_secs(10),
+        ..Limits::DEFAULT
+    };
+    assert_eq!(
+        plan.functions[0].limits,
+        Limits {
+            cpu: CpuTime::from_secs(2),
+            ..lowered
+        }
+    );
+    assert_eq!(
+        plan.functions[1].limits,
+        Limits {
+            cpu: CpuTime::from_millis(20),
+            ..lowered
+        }
+    );
+    Ok(())
+}
+
+#[test]
+fn what_is_left_out_has_its_default() -> Result<(), Box<dyn Error>> {
+    let plan = plan("version = 1\nfunctions.a = { main = 'site/hello/index.js', routes = ['*'] }")?;
+    assert_eq!(plan.server, ServerPlan::DEFAULT);
+    assert!(plan.server.http.ip().is_loopback());
+    assert_eq!(plan.log, LogFormat::Auto);
+    assert_eq!(plan.egress, Allow::PUBLIC);
+    assert_eq!(plan.functions[0].limits, Limits::DEFAULT);
+    assert!(plan.functions[0].vars.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_star_allows_every_address() -> Result<(), Box<dyn Error>> {
+    let open = FULL.replace(r#""127.0.0.1/32""#, r#""*""#);
+    assert_eq!(plan(&open)?.egress, Allow::Everything);
+    Ok(())
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_no_problem() -> Result<(), Box<dyn Error>> {
+    let windows = format!("\u{feff}{}", FULL.replace('\n', "\r\n"));
+    assert_eq!(plan(&windows)?.functions.len(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_file_is_read_from_disk_and_its_paths_are_relative_to_it() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("holm.toml");
+    fs::create_dir(folder.path().join("a"))?;
+    fs::write(folder.path().join("a/index.mts"), "export default {}")?;
+    fs::write(
+        &file,
+        "version = 1\n[functions.a]\nmain = \"a/index.mts\"\nroutes = [\"a.localhost\"]",
+    )?;
+    let plan = config::load(&file)?;
+    assert_eq!(plan.origin, file);
+    let main = fs::canonicalize(folder.path())?.join("a/index.mts");
+    assert_eq!(plan.functions[0].main, main);
+    Ok(())
+}
+
+/// The keys that the reader knows in a table are those that the schema shows.
+#[test]
+fn the_schema_has_the_keys_that_are_read() -> Result<(), Box<dyn Error>> {
+    let schema: Value = serde_json::from_str(&config::schema())?;
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
+    for (table, definition) in [
+        ("", &schema),
+        ("server", &schema["$defs"]["Server"]),
+        ("log", &schema["$defs"]["Log"]),
+        ("egress", &schema["$defs"]["Egress"]),
+        ("limits", &schema["$defs"]["NodeLimits"]),
+        ("limits.max", &schema["$defs"]["Limits"]),
+        ("functions.a", &schema["$defs"]["Function"]),
+    ] {
+        let shown = definition["properties"].as_object().ok_or(table)?;
+        let shown: BTreeSet<&str> = shown.keys().map(String::as_str).collect();
+        let header = if table.is_empty() {
+            String::new()
+        } else {
+            format!("[{table}]\n")
+        };
+        let problems = config::parse(&format!("{header}zzzzzzzz = 1"), Path::new("x"))
+            .expect_err("an unknown key");
+        let line = problems
+            .lines()
+            .find(|line| line.contains("zzzzzzzz"))
+            .ok_or(table)?;
+        let (_, listed) = line.split_once("keys here: ").ok_or("no list")?;
+        let read: BTreeSet<&str> = listed.split('`').skip(1).step_by(2).collect();
+        assert_eq!(read, shown, "in [{table}]");
+    }
+    Ok(())
+}
+
+/// The defaults and ceilings in the schema's words are those of the table.
+#[test]
+fn the_schema_tells_the_defaults_that_hold() -> Result<(), Box<dyn Error>> {
+    let schema: Value = serde_json::from_str(&config::schema())?;
+    let Limits {
+        cpu,
+        wall,
+        memory,
+        startup_cpu,
+        subrequests,
+        request_body,
+        log,
+        wait_until,
+        queue,
+        max_isolates,
+    } = Limits::DEFAULT;
+    let max = Limits::MAX;
+    for (key, default, most) in [
+        ("cpu", cpu.to_string(), max.cpu.to_string()),
+        ("wall", wall.to_string(), max.wall.to_string()),
+        ("memory", memory.to_string(), max.memory.to_string()),
+        (
+            "startup_cpu",
+            startup_cpu.to_string(),
+            max.startup_cpu.to_string(),
+        ),
+        (
+            "subrequests",
+            subrequests.to_string(),
+            max.subrequests.to_string(),
+        ),
+        (
+            "request_body",
+            request_body.to_string(),
+            max.request_body.to_string(),
+        ),
+        ("log", log.to_string(), max.log.to_string()),
+        (
+            "wait_until",
+            wait_until.to_string(),
+            max.wait_until.to_string(),
+        ),
+        ("queue", queue.to_string(), max.queue.to_string()),
+        (
+            "max_isolates",
+            max_isolates.to_string(),
+            max.max_isolates.to_string(),
+        ),
+    ] {
+        let property = &schema["$defs"]["Limits"]["properties"][key];
+        let words = property["description"].as_str().ok_or(key)?;
+        let words = words.replace('\n', " ").replace('"', "");
+        let expected = format!("Default: {default}, at most {most}.");
+        assert!(words.ends_with(&expected), "{key}: {words}");
+    }
+    Ok(())
+}
