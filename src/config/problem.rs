@@ -81,6 +81,9 @@ impl Problem {
     }
 }
 
+/// Columns that no message of ours fills. (The printer adds to the width, so not `usize::MAX`.)
+const UNWRAPPED: usize = 1 << 16;
+
 /// Everything that is wrong with one configuration. Never empty.
 ///
 /// `Display` only counts them: print [`Problems::render`] on a terminal, [`Problems::lines`] in a
@@ -103,15 +106,16 @@ impl Problems {
 
     /// For a terminal: every problem with its snippet, then the count.
     ///
-    /// `width` is in columns. Without `colour`, nothing but text and box-drawing characters.
-    pub(crate) fn render(&self, colour: bool, width: usize) -> String {
+    /// `width` is in columns; `None` wraps no line, so that a program can search the text. Without
+    /// `colour`, nothing but text and box-drawing characters.
+    pub(crate) fn render(&self, colour: bool, width: Option<usize>) -> String {
         let theme = if colour {
             miette::GraphicalTheme::unicode()
         } else {
             miette::GraphicalTheme::unicode_nocolor()
         };
         let printer = miette::GraphicalReportHandler::new_themed(theme)
-            .with_width(width)
+            .with_width(width.unwrap_or(UNWRAPPED))
             .with_links(false)
             .without_cause_chain()
             .with_context_lines(1);

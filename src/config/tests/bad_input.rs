@@ -37,11 +37,11 @@ fn every_kind_of_problem_reads_well() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// As printed, with the machine's own folder left out. So wide that no line depends on it.
+/// As printed, with the machine's own folder left out.
 fn as_read(problems: &Problems) -> String {
     let here = std::path::absolute(folder()).expect("the tests run in a folder");
     problems
-        .render(false, 1_000)
+        .render(false, None)
         .replace(&here.display().to_string(), "FOLDER")
         .replace(&folder().display().to_string(), "FOLDER")
 }
@@ -101,8 +101,8 @@ fn a_log_line_says_it_all() {
 #[test]
 fn colour_only_adds_escape_codes() {
     let problems = config::parse("version = 1\nx = 1", Path::new("holm.toml")).expect_err("bad");
-    let plain = problems.render(false, 80);
-    let coloured = problems.render(true, 80);
+    let plain = problems.render(false, Some(80));
+    let coloured = problems.render(true, Some(80));
     assert!(!plain.contains('\u{1b}'));
     assert!(coloured.contains("\u{1b}["));
     let mut stripped = String::new();

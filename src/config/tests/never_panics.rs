@@ -48,8 +48,8 @@ fn check(source: &str) -> Result<(), TestCaseError> {
         Ok(plan) => prop_assert!(!plan.functions.is_empty()),
         Err(problems) => {
             prop_assert!(problems.lines().count() > 0);
-            prop_assert!(problems.render(false, 80).contains("holm.toml"));
-            prop_assert!(problems.render(true, 20).contains("holm.toml"));
+            prop_assert!(problems.render(false, Some(80)).contains("holm.toml"));
+            prop_assert!(problems.render(true, Some(20)).contains("holm.toml"));
         }
     }
     Ok(())
