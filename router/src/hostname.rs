@@ -279,14 +279,19 @@ mod tests {
         );
         for input in ["a:80", "a/b", "u@h", "a%41", "a\tb", "a\0b", "*.a", "a,b"] {
             assert!(
-                matches!(
-                    Hostname::parse(input),
-                    Err(HostnameError::Character { .. })
-                ),
+                matches!(Hostname::parse(input), Err(HostnameError::Character { .. })),
                 "{input:?}"
             );
         }
-        for input in ["::1", "127.1", "1.2.3.4.5", "256.0.0.1", "0x7f.1", "[::1", "[fe80::1%eth0]"] {
+        for input in [
+            "::1",
+            "127.1",
+            "1.2.3.4.5",
+            "256.0.0.1",
+            "0x7f.1",
+            "[::1",
+            "[fe80::1%eth0]",
+        ] {
             assert!(
                 matches!(Hostname::parse(input), Err(HostnameError::Address(_))),
                 "{input:?}"

@@ -5,8 +5,12 @@
 //! can be walked around: the parser resolves `/public/../admin` and its encoded spellings
 //! (`%2e%2e`), and takes `\` for `/`. Every browser and `fetch` does so *before* sending; a request
 //! that still has them is made by hand, so it is refused (400), which is simpler to reason about
-//! than a second normaliser. Everything else is left alone, because the parser leaves it alone:
+//! than a second normaliser. What the parser percent-encodes is encoded here too, as some clients
+//! leave that to the server. Everything else is left alone, because the parser leaves it alone:
 //! `//` is an empty segment of its own, and `%61` is not `a`.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// What keeps a path from being routed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +53,34 @@ pub fn check(path: &str) -> Result<(), PathFault> {
     Ok(())
 }
 
+/// Percent-encodes what a URL parser would in a path, and nothing else.
+pub fn encode(path: &str) -> Cow<'_, str> {
+    if !path.bytes().any(is_encoded) {
+        return Cow::Borrowed(path);
+    }
+    let mut encoded = String::with_capacity(path.len() + 16);
+    for character in path.chars() {
+        let mut bytes = [0; 4];
+        let text = character.encode_utf8(&mut bytes);
+        if text.bytes().any(is_encoded) {
+            for byte in text.bytes() {
+                write!(encoded, "%{byte:02X}").expect("writing to a String never fails");
+            }
+        } else {
+            encoded.push(character);
+        }
+    }
+    Cow::Owned(encoded)
+}
+
+/// The path percent-encode set of the URL standard, without what ends a path (`?`, `#`).
+fn is_encoded(byte: u8) -> bool {
+    matches!(
+        byte,
+        0..=b' ' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'}' | 0x7F..
+    )
+}
+
 fn is_dot_segment(mut segment: &[u8]) -> bool {
     let mut dots = 0;
     while let Some((first, rest)) = segment.split_first() {
@@ -81,6 +113,12 @@ mod tests {
             assert_eq!(check(path), Err(PathFault::DotSegment { at }), "{path}");
         }
         assert_eq!(check("/a\\b"), Err(PathFault::Backslash { at: 2 }));
+    }
+
+    #[test]
+    fn encoding_is_that_of_url_parsers() {
+        assert_eq!(encode("/caf\u{e9} {x}|%7b'"), "/caf%C3%A9%20%7Bx%7D|%7b'");
+        assert!(matches!(encode("/a%20b|c"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -276,32 +276,17 @@ fn parse_path(path: &str, host: &str) -> Result<PathPattern, PatternError> {
         let at = host.len() + at;
         return Err(fault(at, PatternFault::Path(problem), fix.as_deref()));
     }
-    let encoded = encode(fixed).map_err(|(at, character)| {
-        fault(host.len() + at, PatternFault::PathCharacter(character), None)
-    })?;
+    if let Some((at, control)) = fixed.char_indices().find(|(_, c)| c.is_ascii_control()) {
+        let at = host.len() + at;
+        return Err(fault(at, PatternFault::PathCharacter(control), None));
+    }
+    // So that `/café` in the file takes what browsers send.
+    let encoded = path::encode(fixed).into();
     Ok(if is_prefix {
         PathPattern::Prefix(encoded)
     } else {
         PathPattern::Exact(encoded)
     })
-}
-
-/// Percent-encodes what a URL parser would, so that `/café` in the file takes what browsers send.
-fn encode(path: &str) -> Result<Box<str>, (usize, char)> {
-    let mut encoded = String::with_capacity(path.len());
-    for (at, character) in path.char_indices() {
-        match character {
-            _ if character.is_ascii_control() => return Err((at, character)),
-            // The path percent-encode set of the URL standard.
-            ' ' | '"' | '<' | '>' | '^' | '`' | '{' | '}' | '\u{80}'.. => {
-                for byte in character.encode_utf8(&mut [0; 4]).bytes() {
-                    encoded.push_str(&format!("%{byte:02X}"));
-                }
-            }
-            _ => encoded.push(character),
-        }
-    }
-    Ok(encoded.into_boxed_str())
 }
 
 #[cfg(test)]

@@ -56,7 +56,11 @@ fn wildcards_take_whole_labels_and_segments() {
         }
     }
     for (text, yes, no) in [
-        ("h/p/*", vec!["/p", "/p/", "/p/q", "/p//"], vec!["/pq", "/", "/P"]),
+        (
+            "h/p/*",
+            vec!["/p", "/p/", "/p/q", "/p//"],
+            vec!["/pq", "/", "/P"],
+        ),
         ("h/p", vec!["/p"], vec!["/p/", "/p/q", "//p"]),
         ("h/", vec!["/"], vec!["//", "/a"]),
         ("h/p//*", vec!["/p/", "/p//q"], vec!["/p", "/p/q"]),

@@ -43,7 +43,9 @@ pub struct Route<T> {
 
 /// Two routes take the same requests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the route `{pattern}` is given twice (routes {first} and {second}); which one should win is not ours to guess")]
+#[error(
+    "the route `{pattern}` is given twice (routes {first} and {second}); which one should win is not ours to guess"
+)]
 pub struct DuplicateRoute {
     /// Their canonical form.
     pub pattern: Pattern,
@@ -210,7 +212,10 @@ impl Paths {
 
 /// `a.b.c` has `b.c` and `c`, the longest first.
 fn suffixes(host: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(host), |rest| rest.split_once('.').map(|(_, tail)| tail)).skip(1)
+    std::iter::successors(Some(host), |rest| {
+        rest.split_once('.').map(|(_, tail)| tail)
+    })
+    .skip(1)
 }
 
 /// `/a/b` has `/a` and `/a/b`, the shortest first and at most `depth` of them: every way to cut a

@@ -1,0 +1,241 @@
+//! One connection, from its first byte to its last.
+//!
+//! An [`Edge`] is what all connections share: the dispatcher, the settings, the counters. It does
+//! not care where they come from: [`Edge::connection`] takes anything that carries bytes, so a
+//! TLS acceptor hands over its streams in the same way as the plain listener does.
+
+mod session;
+mod streams;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::uri::Scheme;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tracing::debug;
+
+use crate::body::ResponseBody;
+use crate::dispatch::{Dispatch, RequestIds};
+use crate::drain::Drain;
+use crate::hostname::Hostname;
+use crate::link::Link;
+use crate::settings::Settings;
+use crate::stats::Stats;
+use crate::wire::{Spoken, Transport, Wire};
+
+use session::{Reception, Session};
+use streams::Streams;
+
+/// What all connections share.
+#[derive(Debug)]
+pub struct Edge<D> {
+    dispatch: D,
+    settings: Settings,
+    stats: Arc<Stats>,
+    drain: Arc<Drain>,
+    ids: RequestIds,
+    http1: http1::Builder,
+}
+
+/// Where a connection comes from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The other end.
+    pub peer: SocketAddr,
+    /// `http`, or `https` over TLS.
+    pub scheme: Scheme,
+    /// The server name of the TLS handshake. Requests for another host are refused (421).
+    pub sni: Option<Hostname>,
+}
+
+impl Origin {
+    /// A plain connection.
+    pub fn http(peer: SocketAddr) -> Self {
+        Self {
+            peer,
+            scheme: Scheme::HTTP,
+            sni: None,
+        }
+    }
+
+    /// A TLS connection.
+    pub fn https(peer: SocketAddr, sni: Option<Hostname>) -> Self {
+        Self {
+            peer,
+            scheme: Scheme::HTTPS,
+            sni,
+        }
+    }
+}
+
+impl<D: Dispatch> Edge<D> {
+    /// Makes an edge that counts into `stats`.
+    pub fn new(dispatch: D, settings: Settings, stats: Arc<Stats>) -> Arc<Self> {
+        let http1 = http1_builder(&settings);
+        Arc::new(Self {
+            dispatch,
+            settings,
+            stats,
+            drain: Arc::default(),
+            ids: RequestIds::random(),
+            http1,
+        })
+    }
+
+    /// The limits in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &Arc<Stats> {
+        &self.stats
+    }
+
+    /// Tells every connection, now and from now on, to end as soon as it can without failing a
+    /// request: HTTP/1 behind the response at hand, HTTP/2 with GOAWAY.
+    pub fn drain(&self) {
+        self.drain.begin();
+    }
+
+    /// Serves one connection to its end. Dropping the future aborts it: its requests are
+    /// cancelled, and the client sees a reset.
+    pub fn connection<I: Transport>(
+        self: Arc<Self>,
+        io: I,
+        origin: Origin,
+    ) -> impl Future<Output = ()> + Send {
+        // Counted before the future is first polled, or a burst would slip past the limit.
+        let open = self.stats.connection();
+        async move {
+            self.converse(io, origin, Reception::Serve).await;
+            drop(open);
+        }
+    }
+
+    /// Answers whatever comes with 503.
+    pub(crate) async fn turn_away<I: Transport>(self: Arc<Self>, io: I, origin: Origin) {
+        self.converse(io, origin, Reception::TurnAway).await;
+    }
+
+    async fn converse<I: Transport>(self: Arc<Self>, io: I, origin: Origin, reception: Reception) {
+        let link = Arc::new(Link::default());
+        let mut wire = Wire::new(
+            io,
+            Arc::clone(&link),
+            Arc::clone(&self.drain),
+            self.settings.limits(),
+            self.settings.windows(),
+        );
+        let drain = Arc::clone(&self.drain);
+        let spoken = {
+            let version = pin!(std::future::poll_fn(|cx| wire.poll_version(cx)));
+            drain.drive(version, |_| {}).await
+        };
+        let peer = origin.peer;
+        let ended = match spoken {
+            Ok(Some(Spoken::Http1)) => self.http1(wire, link, origin, reception).await,
+            Ok(Some(Spoken::Http2)) => self.http2(wire, link, origin, reception).await,
+            // Came and went without a word.
+            Ok(None) | Err(_) => Ok(()),
+        };
+        if let Err(error) = ended {
+            debug!(%peer, %error, "connection ended early");
+        }
+    }
+
+    async fn http1<I: Transport>(
+        self: Arc<Self>,
+        wire: Wire<I>,
+        link: Arc<Link>,
+        origin: Origin,
+        reception: Reception,
+    ) -> hyper::Result<()> {
+        let drain = Arc::clone(&self.drain);
+        let builder = self.http1.clone();
+        let service = self.service(link, origin, reception);
+        let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
+        // hyper's own graceful shutdown closes an idle connection on the spot, under a request
+        // that may be on its way. The wire gives it a last chance, and every response says
+        // `connection: close`.
+        drain.drive(connection, |_| {}).await
+    }
+
+    async fn http2<I: Transport>(
+        self: Arc<Self>,
+        wire: Wire<I>,
+        link: Arc<Link>,
+        origin: Origin,
+        reception: Reception,
+    ) -> hyper::Result<()> {
+        let drain = Arc::clone(&self.drain);
+        let builder = http2_builder(&self.settings);
+        let service = self.service(link, origin, reception);
+        let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
+        drain
+            .drive(connection, |connection| connection.graceful_shutdown())
+            .await
+    }
+
+    /// What hyper calls for each request. Nothing is boxed and nothing is spawned on the way to
+    /// the dispatcher.
+    fn service(
+        self: Arc<Self>,
+        link: Arc<Link>,
+        origin: Origin,
+        reception: Reception,
+    ) -> impl Service<
+        Request<Incoming>,
+        Response = Response<ResponseBody>,
+        Error = Infallible,
+        Future: Send + 'static,
+    > + Send
+    + 'static {
+        let session = Session::new(self, link, origin, reception);
+        service_fn(move |request| {
+            let received = Instant::now();
+            session.answer(request, received)
+        })
+    }
+}
+
+fn http1_builder(settings: &Settings) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .max_buf_size(settings.http1_buffer())
+        // The wire keeps the time; hyper's way sets and clears a timer for every request.
+        .header_read_timeout(None);
+    // Not `pipeline_flush`: it copies every body, and lifts the bound on what waits for a client
+    // that does not read.
+    //
+    // Not `max_headers` either, unless asked for: with its default of 100, hyper keeps the parser's
+    // table on the stack.
+    if settings.fields > 100 {
+        builder.max_headers(settings.fields);
+    }
+    builder
+}
+
+fn http2_builder(settings: &Settings) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams::default());
+    let limits = &settings.http2;
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(limits.head)
+        .initial_stream_window_size(limits.stream_window)
+        .initial_connection_window_size(limits.connection_window)
+        .max_pending_accept_reset_streams(limits.pending_resets)
+        .max_local_error_reset_streams(limits.error_resets)
+        .max_send_buf_size(settings.buffer)
+        .keep_alive_interval(limits.ping_every)
+        .keep_alive_timeout(limits.ping_time);
+    builder
+}

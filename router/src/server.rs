@@ -1,0 +1,215 @@
+//! The plain listener: accepts, sheds what is too much, and drains.
+
+mod bind;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::{error, warn};
+
+use crate::dispatch::Dispatch;
+use crate::edge::{Edge, Origin};
+use crate::settings::Settings;
+use crate::stats::Stats;
+
+pub use bind::BindError;
+
+/// Connections that are told that there are too many; the next ones are just closed.
+const TURNED_AWAY: usize = 64;
+/// How long accepting pauses when the process is out of file descriptors or memory. Connections
+/// wait in the backlog meanwhile.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound address, not yet served.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    settings: Settings,
+    stats: Arc<Stats>,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were open when the drain began and ended by themselves.
+    pub finished: usize,
+    /// Connections that had to be aborted at its deadline.
+    pub aborted: usize,
+}
+
+impl Server {
+    /// Takes an address; port 0 takes any free port. Nothing is accepted yet, but clients that
+    /// connect from now on wait for [`serve`](Self::serve). Needs no async runtime.
+    ///
+    /// # Errors
+    /// Says which address, what is wrong with it, and what to do.
+    pub fn bind(address: SocketAddr, settings: Settings) -> Result<Self, BindError> {
+        let listener = bind::listen(address)?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| BindError::Other { address, source })?;
+        Ok(Self {
+            listener,
+            address,
+            settings,
+            stats: Arc::default(),
+        })
+    }
+
+    /// The address it got.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its counters, which outlive it.
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// Serves until `shutdown` completes and the drain after it is over.
+    ///
+    /// The drain: what waits in the backlog is still accepted, then the listener closes. Requests
+    /// at hand are finished, idle connections get a last chance (see [`Settings`]), and what is
+    /// left at the deadline is aborted. Dropping the future aborts everything at once.
+    ///
+    /// # Errors
+    /// The listener cannot be registered with the async runtime.
+    pub async fn serve<D: Dispatch>(
+        self,
+        dispatch: D,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<Drained> {
+        let stats = Arc::clone(&self.stats);
+        let edge = Edge::new(dispatch, self.settings.clone(), stats);
+        self.serve_edge(edge, shutdown).await
+    }
+
+    /// As [`serve`](Self::serve), with an edge that other listeners may share.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub async fn serve_edge<D: Dispatch>(
+        self,
+        edge: Arc<Edge<D>>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<Drained> {
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        let mut guests = Guests::new(edge);
+        let mut shutdown = pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some(()) = guests.ended() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => guests.receive(stream, peer),
+                    Err(error) => pause_after(&error).await,
+                },
+            }
+        }
+        guests.edge.drain();
+        // Who is in the backlog has been told that the connection stands, and may have sent.
+        while let Some((stream, peer)) = waiting(&listener).await {
+            guests.receive(stream, peer);
+        }
+        drop(listener);
+        Ok(guests.drain().await)
+    }
+}
+
+/// The open connections of one listener.
+struct Guests<D> {
+    edge: Arc<Edge<D>>,
+    served: JoinSet<()>,
+    turned_away: JoinSet<()>,
+}
+
+impl<D: Dispatch> Guests<D> {
+    fn new(edge: Arc<Edge<D>>) -> Self {
+        Self {
+            edge,
+            served: JoinSet::new(),
+            turned_away: JoinSet::new(),
+        }
+    }
+
+    fn receive(&mut self, stream: TcpStream, peer: SocketAddr) {
+        if let Err(error) = stream.set_nodelay(true) {
+            // The client is gone already.
+            tracing::debug!(%peer, %error, "TCP_NODELAY");
+        }
+        let edge = Arc::clone(&self.edge);
+        let origin = Origin::http(peer);
+        // The counter is shared with other listeners of this edge, as the limit is.
+        let open = self.edge.stats().open();
+        if open < self.edge.settings().connections as u64 {
+            self.served.spawn(edge.connection(stream, origin));
+            return;
+        }
+        self.edge.stats().shedding();
+        if self.turned_away.len() < TURNED_AWAY {
+            self.turned_away.spawn(edge.turn_away(stream, origin));
+        }
+    }
+
+    /// The next connection that ends; `None` if there are none, which a `select!` skips.
+    async fn ended(&mut self) -> Option<()> {
+        let ended = tokio::select! {
+            Some(ended) = self.served.join_next() => ended,
+            Some(ended) = self.turned_away.join_next() => ended,
+            else => return None,
+        };
+        if let Err(panic) = ended {
+            error!(%panic, "a connection's task panicked");
+        }
+        Some(())
+    }
+
+    async fn drain(mut self) -> Drained {
+        let begun_with = self.served.len();
+        let deadline = self.edge.settings().drain_time;
+        let all_ended = async { while self.ended().await.is_some() {} };
+        let _ = timeout(deadline, all_ended).await;
+        let aborted = self.served.len();
+        if aborted > 0 {
+            warn!(aborted, "the drain's deadline passed");
+        }
+        self.served.shutdown().await;
+        self.turned_away.shutdown().await;
+        Drained {
+            finished: begun_with - aborted,
+            aborted,
+        }
+    }
+}
+
+/// Takes a connection out of the backlog if there is one.
+async fn waiting(listener: &tokio::net::TcpListener) -> Option<(TcpStream, SocketAddr)> {
+    // One poll: an empty backlog is pending.
+    tokio::select! {
+        biased;
+        accepted = listener.accept() => accepted.ok(),
+        () = std::future::ready(()) => None,
+    }
+}
+
+async fn pause_after(error: &io::Error) {
+    match error.kind() {
+        // The client's trouble, over with it.
+        io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionRefused
+        | io::ErrorKind::Interrupted => {}
+        _ => {
+            error!(%error, "cannot accept connections; trying again");
+            sleep(PAUSE).await;
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Every limit of the edge, with its default.
+
+use std::time::Duration;
+
+use crate::framing::Limits;
+use crate::wire::Windows;
+
+/// What the edge allows. [`Settings::default`] is meant for the open internet.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Bytes of a request's head: 64 KiB; beyond it 431.
+    pub head: usize,
+    /// Header fields of a request: 100; beyond it 431.
+    pub fields: usize,
+    /// Bytes of a request's URL: 16 KiB; beyond it 414. HTTP's own limit here is 65,534.
+    pub url: usize,
+    /// How long a head may take from its first byte, and a new connection to its first byte: 10 s;
+    /// after it 408.
+    pub head_time: Duration,
+    /// How long a connection may be silent between two requests: 60 s.
+    pub idle_time: Duration,
+    /// How long a client may take nothing of a response that is ready: 30 s.
+    pub stall_time: Duration,
+    /// Connections at once: 8,192. Beyond it a few are told so (503), and the rest closed.
+    pub connections: usize,
+    /// Bytes that wait for a slow client, per HTTP/1 connection and per HTTP/2 stream: 128 KiB.
+    pub buffer: usize,
+    /// How long a drain may take before what is left is aborted: 30 s.
+    pub drain_time: Duration,
+    /// How long an idle HTTP/1 connection stays open at the start of a drain: 500 ms. A client
+    /// that is about to send on it is answered, and told to close.
+    pub last_chance: Duration,
+    /// Limits of HTTP/2.
+    pub http2: Http2Settings,
+}
+
+/// What the edge allows an HTTP/2 client.
+#[derive(Clone, Debug)]
+pub struct Http2Settings {
+    /// Streams at once per connection: 256.
+    pub streams: u32,
+    /// Bytes of a request's head after decompression: 64 KiB.
+    pub head: u32,
+    /// Bytes that a client may send ahead on one stream: 256 KiB.
+    pub stream_window: u32,
+    /// Bytes that a client may send ahead on one connection: 1 MiB.
+    pub connection_window: u32,
+    /// Streams that a client may reset before they were looked at: 20 ("rapid reset",
+    /// CVE-2023-44487).
+    pub pending_resets: usize,
+    /// Streams that may be reset for a client's mistakes before the connection is: 256.
+    pub error_resets: usize,
+    /// How often a silent connection is asked whether it lives: 20 s.
+    pub ping_every: Duration,
+    /// How long it may take to say so: 20 s.
+    pub ping_time: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            head: 64 << 10,
+            fields: 100,
+            url: 16 << 10,
+            head_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(60),
+            stall_time: Duration::from_secs(30),
+            connections: 8192,
+            buffer: 128 << 10,
+            drain_time: Duration::from_secs(30),
+            last_chance: Duration::from_millis(500),
+            http2: Http2Settings::default(),
+        }
+    }
+}
+
+impl Default for Http2Settings {
+    fn default() -> Self {
+        Self {
+            streams: 256,
+            head: 64 << 10,
+            stream_window: 256 << 10,
+            connection_window: 1 << 20,
+            pending_resets: 20,
+            error_resets: 256,
+            ping_every: Duration::from_secs(20),
+            ping_time: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            head: self.head,
+            url: self.url,
+            fields: self.fields,
+        }
+    }
+
+    pub(crate) fn windows(&self) -> Windows {
+        Windows {
+            head: self.head_time,
+            idle: self.idle_time,
+            last_chance: self.last_chance,
+            stall: self.stall_time,
+        }
+    }
+
+    /// hyper's read buffer is bounded by the same number as its write buffer, and has to hold a
+    /// head that was found sound.
+    pub(crate) fn http1_buffer(&self) -> usize {
+        self.buffer.max(self.head + 4096).max(8192)
+    }
+}

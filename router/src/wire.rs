@@ -1,0 +1,413 @@
+//! The bytes of one connection, on their way to and from hyper.
+//!
+//! Inbound, the [`Wire`] finds out which HTTP is spoken, and then lets through only what
+//! [`Framing`] finds sound. A head that is refused is replaced by a stand-in: a request that is
+//! sound and says nothing, which the service recognises by its number and answers with the
+//! reason. So a refusal takes the same way out as any response, in its turn behind those before
+//! it, and what follows it is never read as a request.
+//!
+//! The clocks of the connection run here too, because only here is it known whether a byte is
+//! owed: for the head, for the time between requests, for a client that takes nothing. One timer
+//! serves them all and is set late: it fires at most a few times a minute, not once per request.
+
+mod clock;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
+
+use crate::drain::Drain;
+use crate::framing::{Advance, Framing, Limits, Rest};
+use crate::link::Link;
+use crate::refusal::Refusal;
+
+pub(crate) use clock::Windows;
+use clock::{Clock, Phase};
+
+/// What a connection runs over: TCP, or TLS over TCP.
+pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {
+    /// Makes the drop that follows visible to the peer as an abort (for TCP, a reset), so that a
+    /// response which broke off is not taken for one that ended. Transports with an end of their
+    /// own, as TLS has, need do nothing.
+    fn reset(&mut self) {}
+}
+
+impl Transport for TcpStream {
+    fn reset(&mut self) {
+        // Fails only on a socket that is gone already.
+        let _ = self.set_zero_linger();
+    }
+}
+
+/// An in-memory pipe, for tests. Its end is always clean.
+impl Transport for tokio::io::DuplexStream {}
+
+/// The version that a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    Http1,
+    Http2,
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What hyper reads where a head was refused.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: -\r\nconnection: close\r\n\r\n";
+
+/// How long a closed connection is read on, so that what the client still sends does not make
+/// the kernel take back the last response (RFC 9112, 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// How much is read at once while a head is incomplete.
+const PIECE: usize = 4096;
+
+#[derive(Debug)]
+pub(crate) struct Wire<I: Transport> {
+    io: I,
+    link: Arc<Link>,
+    drain: Arc<Drain>,
+    inbound: Inbound,
+    /// Bytes that hyper may have, read earlier.
+    ready: BytesMut,
+    clock: Clock,
+    linger: Option<Pin<Box<Sleep>>>,
+    stalled: Option<Pin<Box<Sleep>>>,
+    is_eof: bool,
+    is_shut: bool,
+}
+
+#[derive(Debug)]
+enum Inbound {
+    /// The version is not known yet.
+    Unknown {
+        held: BytesMut,
+        limits: Limits,
+    },
+    Http1 {
+        framing: Framing,
+        /// The start of a head, held back.
+        held: BytesMut,
+    },
+    Http2,
+    /// Nothing more is let through: behind a stand-in.
+    Refused,
+    /// Nothing more is let through: within a body.
+    Broken,
+}
+
+impl<I: Transport> Wire<I> {
+    pub(crate) fn new(
+        io: I,
+        link: Arc<Link>,
+        drain: Arc<Drain>,
+        limits: Limits,
+        windows: Windows,
+    ) -> Self {
+        Self {
+            io,
+            link,
+            drain,
+            inbound: Inbound::Unknown {
+                held: BytesMut::new(),
+                limits,
+            },
+            ready: BytesMut::new(),
+            clock: Clock::new(windows),
+            linger: None,
+            stalled: None,
+            is_eof: false,
+            is_shut: false,
+        }
+    }
+
+    /// Waits for enough bytes to know the version; `None` if the client ends, or says too little
+    /// for too long.
+    pub(crate) fn poll_version(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Spoken>>> {
+        loop {
+            let Inbound::Unknown { held, limits } = &mut self.inbound else {
+                return Poll::Ready(Ok(None));
+            };
+            if held.starts_with(PREFACE) {
+                self.ready = std::mem::take(held);
+                self.inbound = Inbound::Http2;
+                return Poll::Ready(Ok(Some(Spoken::Http2)));
+            }
+            if !PREFACE.starts_with(held) {
+                let (framing, held) = (Framing::new(*limits), std::mem::take(held));
+                self.inbound = Inbound::Http1 { framing, held };
+                // The whole head may be there.
+                self.advance_held();
+                return Poll::Ready(Ok(Some(Spoken::Http1)));
+            }
+            match self.poll_hold(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    ready!(self.poll_clock(cx));
+                    return Poll::Ready(Ok(None));
+                }
+            }
+        }
+    }
+
+    /// Reads a piece and adds it to what is held back.
+    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut piece = [0; PIECE];
+        let mut buffer = ReadBuf::new(&mut piece);
+        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+        let read = buffer.filled();
+        self.is_eof = read.is_empty();
+        match &mut self.inbound {
+            Inbound::Unknown { held, .. } | Inbound::Http1 { held, .. } => {
+                held.extend_from_slice(read);
+            }
+            Inbound::Http2 | Inbound::Refused | Inbound::Broken => {}
+        }
+        Poll::Ready(Ok(read.len()))
+    }
+
+    /// Looks again at what was held back, and lets through what can be.
+    fn advance_held(&mut self) {
+        let Inbound::Http1 { framing, held } = &mut self.inbound else {
+            return;
+        };
+        let Advance { pass, rest } = framing.advance(held);
+        self.link.passed(framing.heads());
+        if self.ready.is_empty() && pass == held.len() {
+            self.ready = std::mem::take(held);
+        } else {
+            self.ready.extend_from_slice(&held[..pass]);
+            held.advance(pass);
+        }
+        self.settle(rest);
+    }
+
+    /// Acts on what may not pass.
+    fn settle(&mut self, rest: Rest) {
+        match rest {
+            Rest::None | Rest::Hold => {}
+            Rest::Refuse(refusal) => self.stand_in(refusal),
+            Rest::Break => self.inbound = Inbound::Broken,
+        }
+    }
+
+    fn stand_in(&mut self, refusal: Refusal) {
+        self.link.refuse(refusal);
+        self.ready.extend_from_slice(STAND_IN);
+        self.inbound = Inbound::Refused;
+    }
+
+    /// Reads straight into hyper's buffer, and takes back what may not pass. Returns whether
+    /// anything is left in it, or the end was reached.
+    fn poll_direct(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let start = buffer.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        let read = &buffer.filled()[start..];
+        if read.is_empty() {
+            self.is_eof = true;
+            return Poll::Ready(Ok(true));
+        }
+        let Inbound::Http1 { framing, held } = &mut self.inbound else {
+            return Poll::Ready(Ok(true));
+        };
+        let Advance { pass, rest } = framing.advance(read);
+        self.link.passed(framing.heads());
+        if pass < read.len() {
+            held.extend_from_slice(&read[pass..]);
+            buffer.set_filled(start + pass);
+        }
+        self.settle(rest);
+        Poll::Ready(Ok(pass > 0))
+    }
+
+    /// Ready once the time for what the client owes is over.
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_head_begun = match &self.inbound {
+            Inbound::Unknown { held, .. } | Inbound::Http1 { held, .. } => !held.is_empty(),
+            Inbound::Http2 | Inbound::Refused | Inbound::Broken => false,
+        };
+        let phase = if self.link.is_active() || self.link.is_refused() {
+            Phase::Busy
+        } else if is_head_begun {
+            Phase::Head
+        } else if self.drain.has_begun() {
+            Phase::LastChance
+        } else if self.link.requests() == 0 {
+            Phase::Fresh
+        } else {
+            Phase::Idle
+        };
+        self.clock.poll(phase, cx)
+    }
+
+    /// What the end of the time means for the reader.
+    fn expire(&mut self) {
+        match &self.inbound {
+            Inbound::Http1 { held, .. } if !held.is_empty() => {
+                let after = self.clock.windows().head;
+                self.stand_in(Refusal::TimedOut(after));
+            }
+            Inbound::Unknown { .. }
+            | Inbound::Http1 { .. }
+            | Inbound::Http2
+            | Inbound::Refused
+            | Inbound::Broken => self.is_eof = true,
+        }
+    }
+
+    /// Ready once the client has taken nothing for too long. Every write that moves resets it.
+    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let stall = self.clock.windows().stall;
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(stall)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client takes nothing",
+        ))
+    }
+
+    fn written<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if result.is_pending() {
+            return self.poll_stall(cx).map(Err);
+        }
+        if self.stalled.is_some() {
+            self.stalled = None;
+            self.clock.touch();
+        }
+        result
+    }
+}
+
+impl<I: Transport> AsyncRead for Wire<I> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let wire = self.get_mut();
+        loop {
+            if !wire.ready.is_empty() {
+                let length = wire.ready.len().min(buffer.remaining());
+                buffer.put_slice(&wire.ready[..length]);
+                wire.ready.advance(length);
+                return Poll::Ready(Ok(()));
+            }
+            if wire.is_eof {
+                return Poll::Ready(Ok(()));
+            }
+            let is_held = match &wire.inbound {
+                // An end here would be taken for the client's, and the answer not be sent.
+                Inbound::Refused => return Poll::Pending,
+                Inbound::Broken => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                Inbound::Unknown { held, .. } | Inbound::Http1 { held, .. } => !held.is_empty(),
+                Inbound::Http2 => false,
+            };
+            let progress = if is_held {
+                wire.poll_hold(cx).map_ok(|_| {
+                    wire.advance_held();
+                    false
+                })
+            } else {
+                wire.poll_direct(cx, buffer)
+            };
+            match progress {
+                Poll::Ready(Ok(true)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(false)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    ready!(wire.poll_clock(cx));
+                    wire.expire();
+                }
+            }
+        }
+    }
+}
+
+impl<I: Transport> AsyncWrite for Wire<I> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let wire = self.get_mut();
+        let result = Pin::new(&mut wire.io).poll_write(cx, bytes);
+        wire.written(cx, result)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wire = self.get_mut();
+        let result = Pin::new(&mut wire.io).poll_write_vectored(cx, slices);
+        wire.written(cx, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let wire = self.get_mut();
+        let result = Pin::new(&mut wire.io).poll_flush(cx);
+        wire.written(cx, result)
+    }
+
+    /// Ends the outbound half, then reads on for a while and throws away what comes.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let wire = self.get_mut();
+        if !wire.is_shut {
+            let result = Pin::new(&mut wire.io).poll_shutdown(cx);
+            ready!(wire.written(cx, result))?;
+            wire.is_shut = true;
+        }
+        let mut piece = [0; PIECE];
+        loop {
+            let mut buffer = ReadBuf::new(&mut piece);
+            match Pin::new(&mut wire.io).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(Ok(())),
+                // The response is out; what the client does now is its own affair.
+                Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(())) => {}
+                Poll::Pending => break,
+            }
+            if wire
+                .linger
+                .as_ref()
+                .is_some_and(|linger| linger.is_elapsed())
+            {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let linger = wire.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        linger.as_mut().poll(cx).map(Ok)
+    }
+}
+
+impl<I: Transport> Drop for Wire<I> {
+    fn drop(&mut self) {
+        if !self.is_shut && (self.link.is_broken() || self.link.is_active()) {
+            self.io.reset();
+        }
+    }
+}
