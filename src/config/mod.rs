@@ -10,7 +10,7 @@
 //! - [`settle`]: raw → plan; with [`limits`] and [`main_file`]
 //! - [`plan`]: what the rest of the program works with
 //! - [`single`]: a plan without a file, for `holm dev PATH`
-//! - [`explain`]: which route takes a URL, and why
+//! - [`mod@explain`]: which route takes a URL, and why
 //! - [`problem`]: what is wrong, where, and what to do
 //!
 //! ```ignore

@@ -6,7 +6,7 @@
 //! rows. This module links no V8, so that configuration can be tested without it.
 //!
 //! - [`table`]: every limit's key, default, floor and ceiling, with the reason of each
-//! - [`unit`]: "50ms" and "128MiB", both ways
+//! - [`mod@unit`]: "50ms" and "128MiB", both ways
 //!
 //! ```
 //! use holm_runtime::limits::{CpuTime, Limits};

@@ -1,4 +1,4 @@
-//! From the parsed document to [`RawConfig`](super::RawConfig): which key is read as what.
+//! From the parsed document to [`RawConfig`]: which key is read as what.
 
 use std::ops::Range;
 
