@@ -100,7 +100,9 @@ impl Area {
         let host = self.host(&file.name);
         let mut all = BTreeMap::new();
         let mut main = case.function.clone();
-        main.entry("main").or_insert(file.main()?.into());
+        if !main.contains_key("main") {
+            main.insert("main".to_owned(), file.main()?.into());
+        }
         all.insert(format!("{}-{}", self.name, file.name), (host.clone(), main));
         for (name, keys) in &case.functions {
             let full = format!("{}-{}-{name}", self.name, file.name);

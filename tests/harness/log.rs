@@ -1,5 +1,6 @@
 //! What the server under test writes to stderr: one JSON document per line.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
@@ -23,6 +24,7 @@ struct Lines {
 /// A log that is being read.
 pub(crate) struct Log {
     lines: watch::Receiver<Lines>,
+    stray_told: AtomicUsize,
     reader: JoinHandle<()>,
 }
 
@@ -41,7 +43,11 @@ impl Log {
             }
             sender.send_modify(|lines| lines.ended = true);
         });
-        Self { lines, reader }
+        Self {
+            lines,
+            stray_told: AtomicUsize::new(0),
+            reader,
+        }
     }
 
     /// Waits for the `nth` line (from 0) that `accept` takes.
@@ -106,9 +112,12 @@ impl Log {
             .collect()
     }
 
-    /// Lines that are not JSON: there should be none.
-    pub(crate) fn stray(&self) -> Vec<String> {
-        self.lines.borrow().other.clone()
+    /// Lines that are not JSON and came since this was last asked: there should be none. Told
+    /// once, so that of the cases that share a server the nearest one fails, not all that follow.
+    pub(crate) fn take_stray(&self) -> Vec<String> {
+        let lines = self.lines.borrow();
+        let told = self.stray_told.swap(lines.other.len(), Ordering::Relaxed);
+        lines.other.iter().skip(told).cloned().collect()
     }
 
     /// The last lines, for an error message.

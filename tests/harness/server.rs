@@ -123,12 +123,12 @@ impl Server {
         }
     }
 
-    /// Fails unless the process still runs and has logged nothing but JSON.
+    /// Fails unless the process still runs and has logged nothing but JSON since last asked.
     pub(crate) async fn assert_healthy(&self) -> anyhow::Result<()> {
         if let Some(status) = self.child.lock().await.try_wait()? {
             bail!("the server ended: {status}\n{}", self.log.tail());
         }
-        let stray = self.log.stray();
+        let stray = self.log.take_stray();
         if !stray.is_empty() {
             bail!(
                 "the server wrote lines that are no JSON:\n{}",

@@ -1,0 +1,6 @@
+export default {
+  fetch(request, env) {
+    const { pathname, search } = new URL(request.url);
+    return fetch(env.ORIGIN + pathname + search, request);
+  },
+};

@@ -1,0 +1,6 @@
+export default {
+  async fetch() {
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    return new Response("waited");
+  },
+};

@@ -1,0 +1,7 @@
+export default {
+  fetch(request) {
+    if (new URL(request.url).pathname === "/fine") return new Response("fine");
+    console.log("about to loop");
+    for (;;);
+  },
+};

@@ -1,0 +1,1 @@
+export default { fetsh: () => new Response("hi") };

@@ -1,0 +1,3 @@
+import { help } from "./halper.js";
+
+export default { fetch: () => new Response(help) };

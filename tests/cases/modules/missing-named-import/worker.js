@@ -1,0 +1,3 @@
+import { absent } from "./lib.js";
+
+export default { fetch: () => new Response(absent) };

@@ -1,0 +1,1 @@
+export const text = await new Promise((resolve) => setTimeout(resolve, 1, "ready too"));

@@ -1,0 +1,3 @@
+await Promise.reject(new Error("rejected while loading"));
+
+export default { fetch: () => new Response("hi") };

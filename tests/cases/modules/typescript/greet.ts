@@ -1,0 +1,5 @@
+import type { Greeting, User } from "./types.ts";
+
+export function greet({ text }: Greeting, { id }: User): string {
+  return `${text}, ${id}`;
+}
