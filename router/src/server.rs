@@ -115,9 +115,18 @@ impl Server {
             }
         }
         guests.edge.drain();
-        // Who is in the backlog has been told that the connection stands, and may have sent.
-        while let Some((stream, peer)) = waiting(&listener).await {
-            guests.receive(stream, peer);
+        // Who is in the backlog has been told that the connection stands, and may have sent. The
+        // runtime may not have heard of them yet, so the socket is asked itself.
+        let listener = listener.into_std()?;
+        for _ in 0..bind::BACKLOG {
+            let Ok((stream, peer)) = listener.accept() else {
+                break;
+            };
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                guests.receive(stream, peer);
+            }
         }
         drop(listener);
         Ok(guests.drain().await)
@@ -187,16 +196,6 @@ impl<D: Dispatch> Guests<D> {
             finished: begun_with - aborted,
             aborted,
         }
-    }
-}
-
-/// Takes a connection out of the backlog if there is one.
-async fn waiting(listener: &tokio::net::TcpListener) -> Option<(TcpStream, SocketAddr)> {
-    // One poll: an empty backlog is pending.
-    tokio::select! {
-        biased;
-        accepted = listener.accept() => accepted.ok(),
-        () = std::future::ready(()) => None,
     }
 }
 

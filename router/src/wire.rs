@@ -370,7 +370,14 @@ impl<I: Transport> AsyncWrite for Wire<I> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
         let result = Pin::new(&mut wire.io).poll_flush(cx);
-        wire.written(cx, result)
+        let result = wire.written(cx, result);
+        if matches!(result, Poll::Ready(Ok(()))) {
+            // Perhaps the end of a response. hyper need not read again before the socket is
+            // readable, so this is where the idle clock has to start. If it were over already,
+            // it would have woken the task, and the read that follows finds it so.
+            let _ = wire.poll_clock(cx);
+        }
+        result
     }
 
     /// Ends the outbound half, then reads on for a while and throws away what comes.

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that may wait to be accepted. The kernel caps it (`net.core.somaxconn`).
-const BACKLOG: i32 = 1024;
+pub(super) const BACKLOG: i32 = 1024;
 
 /// Why an address could not be taken, and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,189 @@
+//! Bodies both ways: limits, cancellation, and ends that must not look like what they are not.
+
+use std::io::ErrorKind;
+
+use crate::support::{Event, Served, header, status};
+
+#[test]
+fn bodies_of_each_kind_arrive_whole() {
+    let served = Served::new();
+    let mut client = served.client();
+    client.send("POST /p HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhel");
+    client.send("lo");
+    assert!(client.response().ends_with("POST a.test /p hello"));
+    client.send("POST /p HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel");
+    client.send("\r\n2\r\nlo\r\n0\r\n\r\n");
+    assert!(client.response().ends_with("POST a.test /p hello"));
+    client.send("HEAD /p HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let head = client.until("\r\n\r\n");
+    assert_eq!(header(&head, "content-length"), Some("15"));
+    client.send("OPTIONS /p HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert!(client.response().ends_with("OPTIONS a.test /p "));
+}
+
+#[test]
+fn expect_100_continue_is_answered_when_the_body_is_asked_for() {
+    let served = Served::new();
+    let mut client = served.client();
+    let head = |path| {
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n"
+        )
+    };
+    client.send(head("/p"));
+    assert_eq!(status(&client.until("\r\n\r\n")), 100);
+    client.send("123456789");
+    assert!(client.response().ends_with("POST a.test /p 123456789"));
+    // Nobody wants it: the client is spared sending it.
+    client.send(head("/small-only"));
+    assert_eq!(status(&client.response()), 413);
+}
+
+#[test]
+fn a_body_over_its_limit_is_answered_413() {
+    let served = Served::new();
+    let declared =
+        "POST /small-only HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\n\r\n123456789";
+    let mut client = served.client();
+    client.send(declared);
+    assert_eq!(status(&client.response()), 413);
+    let chunked = "POST /small-only HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   5\r\nhello\r\n4\r\nmore\r\n0\r\n\r\n";
+    let mut client = served.client();
+    client.send(chunked);
+    let answer = client.response();
+    assert_eq!(status(&answer), 413, "{answer}");
+    assert!(answer.contains("8 bytes"), "{answer}");
+}
+
+/// The answer must survive the rest of an upload that nobody reads.
+#[test]
+fn a_client_that_is_still_sending_gets_its_413() {
+    let served = Served::new();
+    let mut client = served.client();
+    client.send("POST /small-only HTTP/1.1\r\nHost: a.test\r\nContent-Length: 4000000\r\n\r\n");
+    let piece = vec![b'x'; 100_000];
+    for _ in 0..40 {
+        client
+            .try_send(&piece)
+            .expect("the server reads on for a while");
+    }
+    assert_eq!(status(&client.rest()), 413);
+}
+
+#[test]
+fn a_body_that_falls_silent_is_answered_408() {
+    let served = Served::new();
+    let mut client = served.client();
+    client.send("POST /quick HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\n\r\n1234");
+    let answer = client.rest();
+    assert_eq!(status(&answer), 408, "{answer}");
+}
+
+#[test]
+fn a_client_that_leaves_cancels_its_request() {
+    let served = Served::new();
+    let mut client = served.client();
+    client.send("GET /wait HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(served.event(), Event::Began("GET a.test /wait".to_owned()));
+    drop(client);
+    assert_eq!(served.event(), Event::Cancelled);
+}
+
+#[test]
+fn a_client_that_leaves_stops_its_response() {
+    let served = Served::new();
+    let mut client = served.client();
+    client.send("GET /endless HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    client.until("xxxx");
+    assert_eq!(
+        served.event(),
+        Event::Began("GET a.test /endless".to_owned())
+    );
+    drop(client);
+    assert_eq!(served.event(), Event::Unheard);
+}
+
+#[test]
+fn a_response_that_breaks_never_ends_well() {
+    let served = Served::new();
+    // Chunked: no last chunk, and a reset.
+    let mut client = served.client();
+    client.send("GET /break HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let end = client.end();
+    assert_eq!(end.map_err(|e| e.kind()), Err(ErrorKind::ConnectionReset));
+    // Declared: too few bytes, and a reset.
+    let mut client = served.client();
+    client.send("GET /break-declared HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let end = client.end();
+    assert_eq!(end.map_err(|e| e.kind()), Err(ErrorKind::ConnectionReset));
+    // HTTP/1.0 ends a body by closing: only a reset tells a broken one from a whole one.
+    let mut client = served.client();
+    client.send("GET /break HTTP/1.0\r\nHost: a.test\r\n\r\n");
+    let end = client.end();
+    assert_eq!(end.map_err(|e| e.kind()), Err(ErrorKind::ConnectionReset));
+    // And a whole one ends well.
+    served.open_gate();
+    let mut client = served.client();
+    client.send("GET /slow HTTP/1.0\r\nHost: a.test\r\n\r\n");
+    assert!(client.end().expect("a clean end").ends_with("\r\n\r\n12"));
+    let mut client = served.client();
+    client.send("GET /slow HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
+    let text = client.end().expect("a clean end");
+    assert!(text.ends_with("1\r\n1\r\n1\r\n2\r\n0\r\n\r\n"), "{text}");
+    let mut client = served.client();
+    client.send("GET /slow-declared HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert!(client.response().ends_with("\r\n\r\n12"));
+}
+
+#[test]
+fn what_belongs_to_the_connection_is_not_the_responses_to_say() {
+    let served = Served::new();
+    let mut client = served.client();
+    client.send("GET /hop-by-hop HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let answer = client.response();
+    assert!(answer.ends_with("\r\n\r\nfour"), "{answer}");
+    assert_eq!(header(&answer, "content-length"), Some("4"));
+    assert_eq!(header(&answer, "server"), Some("holm"));
+    for name in ["connection", "transfer-encoding", "keep-alive"] {
+        assert_eq!(header(&answer, name), None, "{answer}");
+    }
+    client.send("GET /empty HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let answer = client.response();
+    assert_eq!(status(&answer), 204);
+    assert_eq!(header(&answer, "content-length"), None, "{answer}");
+    client.send("GET /upgrade HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(status(&client.response()), 502);
+}
+
+#[test]
+fn an_unread_body_does_not_become_a_request() {
+    let served = Served::new();
+    let mut client = served.client();
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: victim.test\r\n\r\n";
+    client.send(format!(
+        "POST /ignore-body HTTP/1.1\r\nHost: a.test\r\nContent-Length: {}\r\n\r\n{smuggled}",
+        smuggled.len()
+    ));
+    client.half_close();
+    let answer = client.rest();
+    assert!(answer.ends_with("ignored"), "{answer}");
+    assert_eq!(served.began(), vec!["POST a.test /ignore-body"]);
+}
+
+#[test]
+fn twenty_megabytes_arrive_both_ways() {
+    let served = Served::new();
+    let mut client = served.client();
+    let size = 20 << 20;
+    let mut writer = client.stream.try_clone().expect("a second handle");
+    let sender = std::thread::spawn(move || {
+        use std::io::Write as _;
+        let head = format!("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {size}\r\n\r\n");
+        writer.write_all(head.as_bytes())?;
+        writer.write_all(&vec![b'y'; size])
+    });
+    let answer = client.response();
+    sender.join().expect("no panic").expect("all sent");
+    assert_eq!(answer.matches('y').count(), size);
+}

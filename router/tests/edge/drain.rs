@@ -1,0 +1,141 @@
+//! Going down without failing anybody.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use holm_router::{Drained, Settings};
+
+use crate::support::{Event, PATIENCE, Served, header, status};
+
+#[test]
+fn a_request_at_work_is_finished_and_its_connection_closed() {
+    let served = Served::new();
+    let mut client = served.client();
+    client.send("GET /wait HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(served.event(), Event::Began("GET a.test /wait".to_owned()));
+    served.begin_drain();
+    // The listener closes; wait for it, as an operator's probe would.
+    while TcpStream::connect(served.address).is_ok() {}
+    served.open_gate();
+    let answer = client.rest();
+    assert!(answer.ends_with("waited"), "{answer}");
+    assert_eq!(header(&answer, "connection"), Some("close"));
+    let drained = served.drained();
+    assert_eq!(drained.aborted, 0);
+    assert_eq!(served.stats.open(), 0);
+}
+
+#[test]
+fn a_response_that_has_begun_is_finished() {
+    let served = Served::new();
+    let mut client = served.client();
+    client.send("GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    client.until("\r\n\r\n1\r\n1\r\n");
+    served.begin_drain();
+    while TcpStream::connect(served.address).is_ok() {}
+    served.open_gate();
+    assert_eq!(client.rest(), "1\r\n2\r\n0\r\n\r\n");
+    assert_eq!(served.drained().aborted, 0);
+}
+
+#[test]
+fn what_does_not_end_is_aborted_at_the_deadline() {
+    let served = Served::with(Settings {
+        drain_time: Duration::from_millis(100),
+        ..Settings::default()
+    });
+    let mut client = served.client();
+    client.send("GET /wait HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(served.event(), Event::Began("GET a.test /wait".to_owned()));
+    served.begin_drain();
+    assert_eq!(
+        served.drained(),
+        Drained {
+            finished: 0,
+            aborted: 1
+        }
+    );
+    assert_eq!(served.event(), Event::Cancelled);
+    let end = client.end().map_err(|error| error.kind());
+    assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset));
+}
+
+/// Sixteen clients send one request after the other on kept-alive connections, throughout the
+/// drain. Each stops only when it is told to: not one request may fail.
+#[test]
+fn no_request_fails_while_clients_hammer() {
+    const CLIENTS: usize = 16;
+    let served = Served::new();
+    let answered = Arc::new(AtomicUsize::new(0));
+    let started = Arc::new(Barrier::new(CLIENTS + 1));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let (address, answered) = (served.address, Arc::clone(&answered));
+            let started = Arc::clone(&started);
+            std::thread::spawn(move || {
+                let mut stream = TcpStream::connect(address).expect("it listens");
+                stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+                let mut is_first = true;
+                loop {
+                    let is_last = request(&mut stream);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                    if std::mem::take(&mut is_first) {
+                        started.wait();
+                    }
+                    if is_last {
+                        return;
+                    }
+                }
+            })
+        })
+        .collect();
+    started.wait();
+    // Under way; let a few hundred pass, and then go down.
+    while answered.load(Ordering::Relaxed) < 40 * CLIENTS {
+        std::thread::yield_now();
+    }
+    served.begin_drain();
+    for client in clients {
+        client.join().expect("no request failed");
+    }
+    assert_eq!(served.drained().aborted, 0);
+    assert_eq!(
+        served.stats.requests(),
+        answered.load(Ordering::Relaxed) as u64
+    );
+}
+
+/// One request; returns whether the server wants the connection closed.
+fn request(stream: &mut TcpStream) -> bool {
+    let request = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    stream.write_all(request).expect("sent");
+    let mut read = Vec::new();
+    let mut piece = [0; 4096];
+    while !read.ends_with(b"GET a.test / ") {
+        let count = stream.read(&mut piece).expect("an answer");
+        assert!(count > 0, "closed without an answer");
+        read.extend_from_slice(&piece[..count]);
+    }
+    let answer = String::from_utf8_lossy(&read);
+    assert_eq!(status(&answer), 200);
+    header(&answer, "connection") == Some("close")
+}
+
+/// Connections that wait in the backlog when the drain begins were promised an answer.
+#[test]
+fn the_backlog_is_served() {
+    let served = Served::new();
+    let request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    let mut clients: Vec<_> = (0..8).map(|_| served.client()).collect();
+    for client in &mut clients {
+        client.send(request);
+    }
+    served.begin_drain();
+    for client in &mut clients {
+        assert_eq!(status(&client.response()), 200);
+    }
+    assert_eq!(served.drained().aborted, 0);
+}

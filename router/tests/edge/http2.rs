@@ -1,0 +1,151 @@
+//! HTTP/2 with prior knowledge: the same rules, by a real client.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{Request, Response, Uri, Version};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+use crate::support::{Event, Served};
+
+type Sender = SendRequest<Full<Bytes>>;
+
+async fn connect(address: SocketAddr) -> Sender {
+    let stream = TcpStream::connect(address).await.expect("it listens");
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .expect("HTTP/2 is spoken");
+    tokio::spawn(connection);
+    sender
+}
+
+fn request(path: &str, body: &'static str) -> Request<Full<Bytes>> {
+    Request::builder()
+        .method("POST")
+        .uri(format!("http://a.test{path}"))
+        .version(Version::HTTP_2)
+        .body(Full::from(body))
+        .expect("a sound request")
+}
+
+async fn text(response: Response<Incoming>) -> Result<String, hyper::Error> {
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok(String::from_utf8_lossy(&body).into_owned())
+}
+
+#[test]
+fn requests_run_side_by_side() {
+    let served = Served::new();
+    served.runtime.block_on(async {
+        let mut sender = connect(served.address).await;
+        let slow = sender.send_request(request("/wait", ""));
+        let quick = sender.send_request(request("/x", "hello")).await;
+        let quick = quick.expect("an answer");
+        assert_eq!(quick.version(), Version::HTTP_2);
+        assert_eq!(quick.headers()["server"], "holm");
+        assert_eq!(text(quick).await.expect("whole"), "POST a.test /x hello");
+        served.open_gate();
+        let slow = slow.await.expect("an answer");
+        assert_eq!(text(slow).await.expect("whole"), "waited");
+    });
+    assert_eq!(served.stats.accepted(), 1);
+    assert_eq!(served.stats.requests(), 2);
+}
+
+#[test]
+fn the_rules_are_those_of_http1() {
+    let served = Served::new();
+    served.runtime.block_on(async {
+        let mut sender = connect(served.address).await;
+        let long = format!("/{}", "a".repeat(16 << 10));
+        let mut many = request("/x", "");
+        for index in 0..101 {
+            let name = format!("x-{index}").parse::<http::HeaderName>();
+            many.headers_mut()
+                .append(name.expect("a name"), "y".parse().expect("a value"));
+        }
+        let mut two_hosts = request("/x", "");
+        let other = "b.test".parse().expect("a value");
+        two_hosts.headers_mut().insert("host", other);
+        let mut trace = request("/x", "");
+        *trace.method_mut() = http::Method::TRACE;
+        for (request, status) in [
+            (request(&long, ""), 414),
+            (request("/a/%2e%2e/b", ""), 400),
+            (request("/small-only", "123456789"), 413),
+            (request("/upgrade", ""), 502),
+            (many, 431),
+            (two_hosts, 400),
+            (trace, 405),
+        ] {
+            let uri: Uri = request.uri().clone();
+            let response = sender.send_request(request).await.expect("an answer");
+            assert_eq!(response.status(), status, "{uri}");
+            assert!(response.headers().contains_key("holm-request-id"));
+            assert!(!response.headers().contains_key("connection"));
+        }
+        // The connection is none the worse for it.
+        let response = sender.send_request(request("/x", "")).await;
+        assert_eq!(response.expect("an answer").status(), 200);
+    });
+}
+
+#[test]
+fn a_response_that_breaks_resets_its_stream_only() {
+    let served = Served::new();
+    served.runtime.block_on(async {
+        let mut sender = connect(served.address).await;
+        for path in ["/break", "/break-declared"] {
+            // The reset may overtake the head.
+            if let Ok(response) = sender.send_request(request(path, "")).await {
+                let body = text(response).await;
+                assert!(body.is_err(), "{path}: {body:?}");
+            }
+        }
+        let response = sender.send_request(request("/x", "")).await;
+        assert_eq!(response.expect("an answer").status(), 200);
+    });
+}
+
+#[test]
+fn a_stream_that_is_reset_cancels_its_request() {
+    let served = Served::new();
+    let sender = served.runtime.block_on(async {
+        let mut sender = connect(served.address).await;
+        let waiting = sender.send_request(request("/wait", ""));
+        // Sent, and then dropped while it waits.
+        let quick = sender.send_request(request("/x", "")).await;
+        assert_eq!(quick.expect("an answer").status(), 200);
+        drop(waiting);
+        sender
+    });
+    while served.event() != Event::Cancelled {}
+    drop(sender);
+}
+
+#[test]
+fn a_drain_finishes_what_was_begun() {
+    let served = Served::new();
+    served.runtime.block_on(async {
+        let mut sender = connect(served.address).await;
+        let waiting = tokio::spawn(sender.send_request(request("/wait", "")));
+        let quick = sender.send_request(request("/x", "")).await;
+        assert_eq!(quick.expect("an answer").status(), 200);
+        served.begin_drain();
+        // GOAWAY: the client's connection takes no more requests.
+        while sender.ready().await.is_ok() && !sender.is_closed() {
+            tokio::task::yield_now().await;
+            if let Err(_told) = sender.send_request(request("/x", "")).await {
+                break;
+            }
+        }
+        served.open_gate();
+        let waited = waiting.await.expect("no panic").expect("an answer");
+        assert_eq!(text(waited).await.expect("whole"), "waited");
+    });
+    assert_eq!(served.drained().aborted, 0);
+}

@@ -1,0 +1,9 @@
+//! The edge from outside: real sockets on loopback, bytes in, bytes out.
+
+mod bodies;
+mod drain;
+mod hosts;
+mod http2;
+mod limits;
+mod smuggling;
+mod support;
