@@ -237,6 +237,8 @@ fn complete(due: Option<u64>) -> Result<(), BodyError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     async fn sent(length: Option<u64>, chunks: &[&'static str]) -> Result<Bytes, BodyError> {
@@ -327,6 +329,7 @@ mod tests {
         )
         .await;
         drop(body);
-        sender.closed().await;
+        let closed = tokio::time::timeout(Duration::from_secs(20), sender.closed()).await;
+        assert!(closed.is_ok(), "the writer was never told");
     }
 }

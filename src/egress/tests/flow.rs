@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, oneshot};
 
 use super::super::body::CHUNK;
-use super::{Server, answer, client, collect, fill, get, post};
+use super::{Server, answer, client, collect, fill, get, post, soon};
 
 /// More than the kernel buffers for a connection on loopback, in chunks.
 const MANY: usize = 1024;
@@ -156,10 +156,13 @@ async fn dropping_the_future_ends_the_exchange() {
     let client = client();
     let exchange = client.send(post(&server.url("/"), Body::Stream(stream)));
     sender.send("half".into()).await.expect("read");
-    arrived.await.expect("the request arrives");
+    soon(arrived).await.expect("the request arrives");
     drop(exchange);
-    sender.closed().await;
-    assert!(ended.await.expect("told"), "the peer saw a whole request");
+    soon(sender.closed()).await;
+    assert!(
+        soon(ended).await.expect("told"),
+        "the peer saw a whole request"
+    );
 }
 
 #[tokio::test]
@@ -172,7 +175,7 @@ async fn dropping_the_body_ends_the_exchange() {
         let answer = client.send(get(&server.url("/"))).await.expect("an answer");
         assert!(matches!(answer.body, Body::Stream(_)));
         drop(answer);
-        sender.closed().await;
+        soon(sender.closed()).await;
     }
 }
 

@@ -179,3 +179,10 @@ async fn fill(sender: &BodySender, chunk: &Bytes, most: usize) -> usize {
     }
     most
 }
+
+/// What must happen soon, or the test has failed.
+async fn soon<F: Future>(event: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(20), event)
+        .await
+        .expect("it happens soon")
+}

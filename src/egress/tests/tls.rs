@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use holm_js_api::body::{Body, BodyStream};
-use holm_js_api::ports::{Outbound, OutboundError};
+use holm_js_api::ports::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
 use http::Request;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -15,8 +15,8 @@ use tokio::runtime::Handle;
 use tokio_rustls::TlsAcceptor;
 
 use super::super::body::CHUNK;
-use super::super::{Client, Options, SetupError};
-use super::{Server, answer, client, collect, fill, get, loopback, post, text};
+use super::super::{Client, Internal, Options, SetupError};
+use super::{Server, answer, client, collect, fill, get, loopback, post, soon, text};
 
 const CERTIFICATE: &[u8] = include_bytes!("localhost/cert.der");
 const KEY: &[u8] = include_bytes!("localhost/key.der");
@@ -51,6 +51,19 @@ fn url(server: &Server) -> String {
     format!("https://localhost:{}/", server.address.port())
 }
 
+/// A node that is offered every request and serves none.
+struct Nobody;
+
+impl Internal for Nobody {
+    fn serve(
+        &self,
+        request: OutboundRequest,
+    ) -> Result<BoxFuture<'static, Result<OutboundResponse, OutboundError>>, Box<OutboundRequest>>
+    {
+        Err(Box::new(request))
+    }
+}
+
 async fn version(request: Request<Incoming>) -> http::Response<super::Outgoing> {
     let host = request.headers().get("host");
     let said = format!("{:?} {} host {host:?}", request.version(), request.uri());
@@ -62,6 +75,7 @@ async fn the_handshake_picks_the_version() {
     let tls = localhost(&["h2", "http/1.1"]);
     let server = Server::listen(Some(tls), version).await;
     let client = trusting();
+    client.serve_inside(Arc::new(Nobody), &[server.address.port()]);
     let answer = client.send(get(&url(&server))).await.expect("an answer");
     let expected = format!("HTTP/2.0 {} host None", url(&server));
     assert_eq!(text(answer).await, expected);
@@ -134,10 +148,10 @@ async fn http2_streams_wait_for_their_readers_and_not_for_each_other() {
     // A body of twice the window passes beside the one that is stuck.
     let body = Bytes::from(vec![b'x'; 8 * CHUNK]);
     let other = post(&url(&server), Body::Full(body.clone()));
-    let other = client.send(other).await.expect("an answer");
-    assert_eq!(collect(other.body).await, Ok(body));
+    let other = soon(client.send(other)).await.expect("an answer");
+    assert_eq!(soon(collect(other.body)).await, Ok(body));
     assert_eq!(server.connections(), 1);
 
     drop(unread);
-    sender.closed().await;
+    soon(sender.closed()).await;
 }
