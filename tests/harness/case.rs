@@ -60,6 +60,8 @@ pub(crate) struct Step {
 pub(crate) struct Expect {
     pub(crate) status: Option<u16>,
     #[serde(default)]
+    pub(crate) status_in: Vec<u16>,
+    #[serde(default)]
     pub(crate) headers: BTreeMap<String, HeaderRule>,
     #[serde(default)]
     pub(crate) headers_contain: BTreeMap<String, String>,
@@ -73,6 +75,8 @@ pub(crate) struct Expect {
     #[serde(default)]
     pub(crate) aborted: bool,
     pub(crate) outcome: Option<String>,
+    #[serde(default)]
+    pub(crate) outcome_in: Vec<String>,
     pub(crate) logs: Option<Vec<(String, String)>>,
     #[serde(default)]
     pub(crate) logs_contain: Vec<String>,

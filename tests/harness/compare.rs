@@ -40,14 +40,16 @@ impl Mismatch {
 /// Compares an answer.
 pub(crate) fn answer(expect: &Expect, answer: &Answer) -> Vec<Mismatch> {
     let mut found = Vec::new();
-    let status = expect.status.unwrap_or(200);
+    let status = answer.status.as_u16();
     let body = String::from_utf8_lossy(&answer.body);
-    if answer.status.as_u16() != status {
-        found.push(Mismatch::equal(
-            &["status"],
-            &json!(status),
-            json!(answer.status.as_u16()),
-        ));
+    if !expect.status_in.is_empty() {
+        if !expect.status_in.contains(&status) {
+            let text = format!("{status} {}", excerpt(&body));
+            found.push(Mismatch::plain(&["status_in"], text));
+        }
+    } else if status != expect.status.unwrap_or(200) {
+        let expected = json!(expect.status.unwrap_or(200));
+        found.push(Mismatch::equal(&["status"], &expected, json!(status)));
         found.push(Mismatch::plain(
             &["body"],
             format!("(for the status) {}", excerpt(&body)),
@@ -109,6 +111,13 @@ pub(crate) fn record(expect: &Expect, record: &Value) -> Vec<Mismatch> {
         found.push(Mismatch::plain(
             &["outcome"],
             format!("(the record) {record}"),
+        ));
+    }
+    let outcome = record["outcome"].as_str().unwrap_or_default();
+    if !expect.outcome_in.is_empty() && !expect.outcome_in.iter().any(|word| word == outcome) {
+        found.push(Mismatch::plain(
+            &["outcome_in"],
+            format!("{outcome}, of {record}"),
         ));
     }
     let lines = log_lines(record);

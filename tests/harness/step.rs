@@ -162,6 +162,7 @@ fn unhex(hex: &str) -> anyhow::Result<Vec<u8>> {
 fn wants_record(step: &Step) -> bool {
     let expect = &step.expect;
     expect.outcome.is_some()
+        || !expect.outcome_in.is_empty()
         || expect.logs.is_some()
         || !expect.logs_contain.is_empty()
         || !expect.logs_lack.is_empty()

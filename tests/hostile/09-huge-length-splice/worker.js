@@ -1,0 +1,7 @@
+export default {
+  async fetch(request) {
+    if (new URL(request.url).pathname === "/calm") return new Response("calm");
+    Array.prototype.splice.call({ length: 2 ** 53 - 1 }, 0, 1);
+    return new Response("survived");
+  },
+};

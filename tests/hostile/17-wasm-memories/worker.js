@@ -1,0 +1,12 @@
+export default {
+  async fetch(request) {
+    if (new URL(request.url).pathname === "/calm") return new Response("calm");
+    const hoard = [];
+    try {
+      for (let index = 0; index < 40_000; index += 1) hoard.push(new WebAssembly.Memory({ initial: 1 }));
+    } catch (error) {
+      return new Response(error.name);
+    }
+    return new Response("survived");
+  },
+};

@@ -1,0 +1,10 @@
+export default {
+  async fetch(request) {
+    if (new URL(request.url).pathname === "/calm") return new Response("calm");
+    for (;;) {
+      Promise.reject(new Error("race"));
+      await null;
+    }
+    return new Response("survived");
+  },
+};
