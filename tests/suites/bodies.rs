@@ -56,7 +56,40 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("bodies::100_mib_both_ways", async |_| {
             bounded("/mirror").await
         }),
+        world.trial("bodies::reader_that_stalls", async |_| {
+            stalled_reader().await
+        }),
     ]
+}
+
+/// A client that takes the head and then reads nothing: the function is slowed to nothing, what is
+/// held for the client stays small, and the wall-time limit ends it.
+async fn stalled_reader() -> anyhow::Result<()> {
+    let server = serve("2s").await?;
+    transfer(&server, "/down", MIB)
+        .await
+        .context("1 MiB first")?;
+    let mut connection = Connection::open(server.address(), Version::Http1).await?;
+    let answer = connection
+        .head(Request::get(HOST, &format!("/stall?bytes={BODY}")))
+        .await?;
+    ensure!(answer.status() == 200, "status {}", answer.status());
+    let record = server.record(HOST, "GET", "/stall", 0).await?;
+    ensure!(
+        record["outcome"] == "exceededWallTime",
+        "the record is {record}"
+    );
+    // What the kernel's two socket buffers take is beyond our control; the rest is ours.
+    let made = record["bytesOut"].as_u64().context("no bytesOut")?;
+    ensure!(
+        made <= STALLED,
+        "{made} bytes were made for a client that read none"
+    );
+    ensure!(
+        answer.into_body().collect().await.is_err(),
+        "the body ended as if it were whole"
+    );
+    server.assert_healthy().await
 }
 
 async fn bounded(path: &str) -> anyhow::Result<()> {

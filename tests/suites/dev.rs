@@ -38,7 +38,7 @@ fn answers(text: &str) -> String {
 
 async fn dev(path: &Path) -> anyhow::Result<Server> {
     let path_text = crate::harness::server::path_text(path)?;
-    Server::spawn(&["dev", path_text, "--http", "127.0.0.1:0"], path).await
+    Server::spawn(&["dev", path_text, "--port", "0"], path).await
 }
 
 /// Asks until the answer is as wanted.
