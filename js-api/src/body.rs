@@ -4,6 +4,12 @@
 //! other. A streamed body is a bounded channel of [`Bytes`], so a slow reader slows its writer,
 //! and a dropped end tells the other one at once.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -47,6 +53,7 @@ pub enum Body {
 pub struct BodyStream {
     chunks: mpsc::Receiver<Result<Bytes, BodyError>>,
     length: Option<u64>,
+    read: Arc<AtomicU64>,
 }
 
 /// The writing end of a streamed body. Dropping it without [`BodySender::fail`] ends the body
@@ -65,7 +72,12 @@ impl BodyStream {
     /// A channel for a body of `length` bytes, if that is known.
     pub fn channel(length: Option<u64>) -> (BodySender, Self) {
         let (sender, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
-        (BodySender { chunks: sender }, Self { chunks, length })
+        let stream = Self {
+            chunks,
+            length,
+            read: Arc::new(AtomicU64::new(0)),
+        };
+        (BodySender { chunks: sender }, stream)
     }
 
     /// Length in bytes, if the writer declared it.
@@ -75,20 +87,21 @@ impl BodyStream {
 
     /// The next chunk; `None` at the clean end. Cancel-safe.
     pub async fn chunk(&mut self) -> Option<Result<Bytes, BodyError>> {
-        self.chunks.recv().await
+        std::future::poll_fn(|cx| self.poll_chunk(cx)).await
     }
 
     /// Polls for the next chunk; `Ready(None)` at the clean end.
-    pub fn poll_chunk(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<Bytes, BodyError>>> {
-        self.chunks.poll_recv(cx)
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let polled = self.chunks.poll_recv(cx);
+        if let Poll::Ready(Some(Ok(chunk))) = &polled {
+            self.read.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        }
+        polled
     }
 
-    /// The chunk channel itself, for an adapter that has a body type of its own.
-    pub fn into_receiver(self) -> mpsc::Receiver<Result<Bytes, BodyError>> {
-        self.chunks
+    /// Bytes that were read so far, for whoever keeps count.
+    pub fn counter(&self) -> Arc<AtomicU64> {
+        self.read.clone()
     }
 }
 
@@ -99,6 +112,18 @@ impl BodySender {
     /// [`ReaderGone`] when nobody reads any more. Dropping the future loses the chunk.
     pub async fn send(&self, chunk: Bytes) -> Result<(), ReaderGone> {
         self.chunks.send(Ok(chunk)).await.map_err(|_| ReaderGone)
+    }
+
+    /// Hands over one chunk if there is room for it now, and gives it back if not.
+    ///
+    /// # Errors
+    /// [`ReaderGone`] when nobody reads any more.
+    pub fn try_send(&self, chunk: Bytes) -> Result<Option<Bytes>, ReaderGone> {
+        match self.chunks.try_send(Ok(chunk)) {
+            Ok(()) => Ok(None),
+            Err(mpsc::error::TrySendError::Full(chunk)) => Ok(chunk.ok()),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(ReaderGone),
+        }
     }
 
     /// Ends the body with an error, so that the reader cannot take it for complete.

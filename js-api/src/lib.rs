@@ -1,3 +1,101 @@
 //! What a Holm function sees, and the host ports behind it.
+//!
+//! The web APIs are the deno_* crates', conformant and maintained; this crate puts them together,
+//! stands in for what they expect of Deno's own runtime, and adds what makes a module a handler.
+//! It starts no isolate and enforces no limit: that is `holm-runtime`.
+//!
+//! - [`body`], [`ports`]: plain data and traits between an isolate and its node. No V8.
+//! - [`handler`]: a request inside an isolate, `ctx`, the answer's way back.
+//! - [`fetch`]: `fetch()` over the [`ports::Outbound`] port.
+//! - [`log`]: `console`, and what a function throws.
+//! - `globals`, `timers`, `stand_ins`: JavaScript only.
+//!
+//! A web API is a folder here and a line in [`extensions`].
+
 pub mod body;
+pub mod fetch;
+pub mod handler;
+pub mod log;
 pub mod ports;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use deno_core::Extension;
+use deno_core::ExtensionFileSource;
+
+deno_core::extension!(
+    holm,
+    deps = [deno_webidl, deno_web, deno_crypto, deno_fetch],
+    ops = [
+        handler::op_holm_body_end,
+        handler::op_holm_body_fail,
+        handler::op_holm_body_try_write,
+        handler::op_holm_body_write,
+        handler::op_holm_exception,
+        handler::op_holm_log_exception,
+        handler::op_holm_request_headers,
+        handler::op_holm_respond,
+        handler::op_holm_respond_resource,
+        handler::op_holm_respond_stream,
+        handler::op_holm_settled,
+        log::op_holm_log,
+    ],
+    lazy_loaded_js = [
+        dir "src",
+        "ext:holm/telemetry.js" = "stand_ins/telemetry.js",
+        "ext:holm/timers.js" = "timers/timers.js",
+        "ext:deno_net/02_tls.js" = "stand_ins/tls.js",
+    ],
+    js = [
+        dir "src",
+        "ext:holm/globals.js" = "globals/globals.js",
+        "ext:holm/handler.js" = "handler/handler.js",
+    ],
+);
+
+/// Everything a function sees, in the order in which it must be set up.
+///
+/// The same list makes the base snapshot and starts an isolate from it; V8 checks that the two
+/// agree. Each call makes a blob store and a broadcast channel of its own, so that isolates share
+/// nothing.
+pub fn extensions() -> Vec<Extension> {
+    vec![
+        deno_webidl::deno_webidl::init(),
+        deno_web::deno_web::init(
+            Arc::new(deno_web::BlobStore::default()),
+            None,
+            false,
+            deno_web::InMemoryBroadcastChannel::default(),
+        ),
+        deno_crypto::deno_crypto::init(None),
+        fetch_extension(),
+        holm::init(),
+    ]
+}
+
+/// deno_fetch's JavaScript, with Holm's ops in place of its own client.
+fn fetch_extension() -> Extension {
+    let mut extension = deno_fetch::deno_fetch::init(deno_fetch::Options::default());
+    extension.ops = Cow::Owned(vec![fetch::op_fetch(), fetch::op_fetch_send()]);
+    extension.op_state_fn = None;
+    extension
+}
+
+/// JavaScript that is loaded when it is first needed: specifier and source.
+///
+/// # Errors
+/// When a source cannot be read.
+pub fn lazy_sources() -> Result<Vec<(&'static str, String)>, deno_core::error::CoreError> {
+    let mut sources = Vec::new();
+    for extension in extensions() {
+        for file in extension.lazy_loaded_js_files.iter() {
+            sources.push((file.specifier, source_of(file)?));
+        }
+    }
+    Ok(sources)
+}
+
+fn source_of(file: &ExtensionFileSource) -> Result<String, deno_core::error::CoreError> {
+    Ok(file.load()?.as_str().to_owned())
+}

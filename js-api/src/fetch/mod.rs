@@ -1,0 +1,288 @@
+//! `fetch()`: deno_fetch's JavaScript over Holm's [`Outbound`] port.
+//!
+//! The two ops carry deno_fetch's names and shapes, and stand in its extension in place of its
+//! own, so that no request can go out past the port.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use deno_core::CancelFuture;
+use deno_core::CancelHandle;
+use deno_core::OpState;
+use deno_core::Resource;
+use deno_core::ResourceId;
+use deno_core::convert::ByteString;
+use deno_core::convert::Uint8Array;
+use deno_core::op2;
+use deno_error::JsErrorBox;
+use deno_fetch::FetchResponse;
+use deno_fetch::FetchReturn;
+use deno_fetch::data_url::DataUrl;
+use futures::future::LocalBoxFuture;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::header::AUTHORIZATION;
+use http::header::CONTENT_LENGTH;
+use http::header::CONTENT_TYPE;
+use http::header::HOST;
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::body::Body;
+use crate::body::BodyError;
+use crate::body::BodyStream;
+use crate::handler::BodySource;
+use crate::handler::Invocation;
+use crate::ports::Outbound;
+use crate::ports::OutboundError;
+use crate::ports::OutboundRequest;
+use crate::ports::OutboundResponse;
+
+/// The port that `fetch()` of this isolate uses.
+#[derive(Clone)]
+pub struct OutboundPort(pub Arc<dyn Outbound>);
+
+type Exchange = LocalBoxFuture<'static, Result<OutboundResponse, OutboundError>>;
+
+/// A request on its way; `op_fetch_send` waits for its answer.
+struct Pending {
+    exchange: RefCell<Option<Exchange>>,
+    cancel: Rc<CancelHandle>,
+    url: Url,
+}
+
+impl Resource for Pending {
+    fn name(&self) -> Cow<'_, str> {
+        "fetchRequest".into()
+    }
+}
+
+struct Cancel(Rc<CancelHandle>);
+
+impl Resource for Cancel {
+    fn name(&self) -> Cow<'_, str> {
+        "fetchCancelHandle".into()
+    }
+
+    fn close(self: Rc<Self>) {
+        self.0.cancel();
+    }
+}
+
+#[op2]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "the shape that deno_fetch's JavaScript calls"
+)]
+pub(crate) fn op_fetch(
+    state: &mut OpState,
+    #[scoped] method: ByteString,
+    #[string] url: String,
+    #[scoped] headers: Vec<(ByteString, ByteString)>,
+    #[smi] _client: Option<u32>,
+    has_body: bool,
+    data: Option<Uint8Array>,
+    #[smi] resource: Option<ResourceId>,
+) -> Result<FetchReturn, JsErrorBox> {
+    let method =
+        Method::from_bytes(&method).map_err(|error| JsErrorBox::type_error(error.to_string()))?;
+    let url = Url::parse(&url).map_err(|error| JsErrorBox::type_error(error.to_string()))?;
+    let cancel = Rc::new(CancelHandle::new());
+    let exchange = match url.scheme() {
+        "http" | "https" => {
+            let body = match (has_body, data, resource) {
+                (false, _, _) => Body::Empty,
+                (true, Some(data), _) => Body::Full(data.0.into()),
+                (true, None, Some(rid)) => body_of(state, rid)?,
+                (true, None, None) => Body::Empty,
+            };
+            start(state, method, url.clone(), headers, body)?
+        }
+        "data" => data_url(&url)?,
+        "blob" => return Err(JsErrorBox::type_error("Blob for the given URL not found.")),
+        other => {
+            return Err(JsErrorBox::type_error(format!(
+                "Url scheme '{other}' not supported"
+            )));
+        }
+    };
+    let request_rid = state.resource_table.add(Pending {
+        exchange: RefCell::new(Some(exchange)),
+        cancel: cancel.clone(),
+        url,
+    });
+    let cancel_handle_rid = Some(state.resource_table.add(Cancel(cancel)));
+    Ok(FetchReturn {
+        request_rid,
+        cancel_handle_rid,
+    })
+}
+
+/// Asks the request's budget, then hands the exchange to the port.
+fn start(
+    state: &mut OpState,
+    method: Method,
+    mut url: Url,
+    fields: Vec<(ByteString, ByteString)>,
+    body: Body,
+) -> Result<Exchange, JsErrorBox> {
+    let Some(invocation) = state.try_borrow_mut::<Invocation>() else {
+        return Err(JsErrorBox::type_error(
+            "fetch() can only be called while a request is being answered, not at the top level of a module",
+        ));
+    };
+    if invocation.subrequests >= invocation.subrequest_limit {
+        return Err(JsErrorBox::type_error(format!(
+            "too many subrequests: this request may make {}",
+            invocation.subrequest_limit
+        )));
+    }
+    invocation.subrequests += 1;
+    let caller = invocation.caller.clone();
+
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    for (name, value) in fields {
+        let name = HeaderName::from_bytes(&name)
+            .map_err(|error| JsErrorBox::type_error(error.to_string()))?;
+        let value = HeaderValue::from_bytes(&value)
+            .map_err(|error| JsErrorBox::type_error(error.to_string()))?;
+        if name != HOST && name != CONTENT_LENGTH {
+            headers
+                .try_append(name, value)
+                .map_err(|_| JsErrorBox::range_error("too many request headers"))?;
+        }
+    }
+    take_credentials(&mut url, &mut headers);
+    let port = state.borrow::<OutboundPort>().clone();
+    Ok(port.0.send(OutboundRequest {
+        method,
+        url,
+        headers,
+        body,
+        caller,
+    }))
+}
+
+/// Moves `user:password@` from the URL into an `Authorization` header, as browsers do.
+fn take_credentials(url: &mut Url, headers: &mut HeaderMap) {
+    if url.username().is_empty() && url.password().is_none() {
+        return;
+    }
+    let user = percent_decode_str(url.username());
+    let password = percent_decode_str(url.password().unwrap_or_default());
+    let pair: Vec<u8> = user.chain([b':']).chain(password).collect();
+    // Both fail only for URLs that cannot carry credentials in the first place.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    let value = format!("Basic {}", BASE64_STANDARD.encode(&pair));
+    if let Ok(value) = HeaderValue::try_from(value)
+        && !headers.contains_key(AUTHORIZATION)
+    {
+        headers.insert(AUTHORIZATION, value);
+    }
+}
+
+/// The body behind a stream's resource: as it is if nothing has read of it, else what follows.
+fn body_of(state: &mut OpState, rid: ResourceId) -> Result<Body, JsErrorBox> {
+    let resource = state
+        .resource_table
+        .take_any(rid)
+        .map_err(JsErrorBox::from_err)?;
+    if let Some(source) = resource.downcast_rc::<BodySource>()
+        && let Some(body) = source.clone().into_body()
+    {
+        return Ok(body);
+    }
+    let length = match resource.size_hint() {
+        (low, Some(high)) if low == high && low > 0 => Some(low),
+        _ => None,
+    };
+    let (sender, stream) = BodyStream::channel(length);
+    deno_core::unsync::spawn(async move {
+        loop {
+            match resource.clone().read(64 * 1024).await {
+                Ok(chunk) if chunk.is_empty() => break,
+                Ok(chunk) => {
+                    if sender.send(chunk.to_vec().into()).await.is_err() {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    sender.fail(BodyError::Broken(error.to_string())).await;
+                    break;
+                }
+            }
+        }
+        resource.close();
+    });
+    Ok(Body::Stream(stream))
+}
+
+fn data_url(url: &Url) -> Result<Exchange, JsErrorBox> {
+    let invalid = || JsErrorBox::type_error("invalid data: URL");
+    let parsed = DataUrl::process(url.as_str()).map_err(|_| invalid())?;
+    let (bytes, _fragment) = parsed.decode_to_vec().map_err(|_| invalid())?;
+    let kind = HeaderValue::try_from(parsed.mime_type().to_string()).map_err(|_| invalid())?;
+    let response = OutboundResponse {
+        status: http::StatusCode::OK,
+        headers: HeaderMap::from_iter([(CONTENT_TYPE, kind)]),
+        body: Body::Full(bytes.into()),
+        decoded: false,
+    };
+    Ok(Box::pin(std::future::ready(Ok(response))))
+}
+
+#[op2]
+pub(crate) async fn op_fetch_send(
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+) -> Result<FetchResponse, JsErrorBox> {
+    let pending = state
+        .borrow_mut()
+        .resource_table
+        .take::<Pending>(rid)
+        .map_err(JsErrorBox::from_err)?;
+    let exchange = pending.exchange.borrow_mut().take();
+    let exchange = exchange.ok_or_else(|| JsErrorBox::type_error("request already sent"))?;
+    let response = match exchange.or_cancel(pending.cancel.clone()).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => {
+            let text = error.to_string();
+            return Ok(FetchResponse {
+                error: Some((text.clone(), text)),
+                ..Default::default()
+            });
+        }
+        Err(_) => return Err(JsErrorBox::type_error("Request was cancelled")),
+    };
+    let headers = response
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().into(), value.as_bytes().into()))
+        .collect();
+    let content_length = response.body.length();
+    let response_rid = state
+        .borrow_mut()
+        .resource_table
+        .add(BodySource::new(response.body));
+    Ok(FetchResponse {
+        status: response.status.as_u16(),
+        status_text: response
+            .status
+            .canonical_reason()
+            .unwrap_or_default()
+            .to_owned(),
+        headers,
+        url: pending.url.to_string(),
+        response_rid,
+        content_length,
+        body_decoded: response.decoded,
+        error: None,
+    })
+}

@@ -1,0 +1,189 @@
+// The global object of a function: the Minimum Common Web API (ECMA-429) and the few names that
+// Workers users expect beside it. Runs once, while the base snapshot is made.
+//
+// What nearly every request touches is evaluated now, into the snapshot; the rest is loaded when
+// a function first reads its name.
+((globalThis) => {
+const { core, internals, primordials } = globalThis.__bootstrap;
+const {
+  ObjectDefineProperty,
+  ObjectDefineProperties,
+  ObjectSetPrototypeOf,
+  SymbolToStringTag,
+} = primordials;
+const { op_holm_log } = core.ops;
+
+core.loadExtScript("ext:holm/telemetry.js");
+const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
+const event = core.loadExtScript("ext:deno_web/02_event.js");
+const { URL, URLSearchParams } = core.loadExtScript("ext:deno_web/00_url.js");
+const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const abort = core.loadExtScript("ext:deno_web/03_abort_signal.js");
+const streams = core.loadExtScript("ext:deno_web/06_streams.js");
+const encoding = core.loadExtScript("ext:deno_web/08_text_encoding.js");
+const file = core.loadExtScript("ext:deno_web/09_file.js");
+const timers = core.loadExtScript("ext:holm/timers.js");
+const base64 = core.loadExtScript("ext:deno_web/05_base64.js");
+const { Headers } = core.loadExtScript("ext:deno_fetch/20_headers.js");
+const { FormData } = core.loadExtScript("ext:deno_fetch/21_formdata.js");
+const { Request } = core.loadExtScript("ext:deno_fetch/23_request.js");
+const { Response } = core.loadExtScript("ext:deno_fetch/23_response.js");
+const { Console } = core.loadExtScript("ext:deno_web/01_console.js");
+const { WorkerGlobalScope } = core.loadExtScript("ext:deno_web/04_global_interfaces.js");
+
+const { propGetterOnly, propNonEnumerable, propWritable } = core;
+
+/** A loader of a script that is evaluated on first use. */
+function lazily(specifier) {
+  return () => core.loadExtScript(specifier);
+}
+const lazyPattern = lazily("ext:deno_web/01_urlpattern.js");
+const lazyClone = lazily("ext:deno_web/02_structured_clone.js");
+const lazyPorts = lazily("ext:deno_web/13_message_port.js");
+const lazyCompression = lazily("ext:deno_web/14_compression.js");
+const lazyPerformance = lazily("ext:deno_web/15_performance.js");
+const lazyReader = lazily("ext:deno_web/10_filereader.js");
+const lazyCrypto = lazily("ext:deno_crypto/00_crypto.js");
+const lazyFetch = lazily("ext:deno_fetch/26_fetch.js");
+const lazyEventSource = lazily("ext:deno_fetch/27_eventsource.js");
+
+function lazyInterface(loader, name) {
+  return core.propNonEnumerableLazyLoaded((module) => module[name], loader);
+}
+function lazyValue(loader, name) {
+  return core.propWritableLazyLoaded((module) => module[name], loader);
+}
+
+class Navigator {
+  constructor() {
+    webidl.illegalConstructor();
+  }
+  get userAgent() {
+    webidl.assertBranded(this, Navigator.prototype);
+    return internals.holmUserAgent;
+  }
+  get language() {
+    webidl.assertBranded(this, Navigator.prototype);
+    return "en-US";
+  }
+  get languages() {
+    webidl.assertBranded(this, Navigator.prototype);
+    return ["en-US"];
+  }
+  get hardwareConcurrency() {
+    webidl.assertBranded(this, Navigator.prototype);
+    return 1;
+  }
+}
+webidl.configureInterface(Navigator);
+const navigator = webidl.createBranded(Navigator);
+
+const interfaces = {
+  __proto__: null,
+  AbortController: abort.AbortController,
+  AbortSignal: abort.AbortSignal,
+  Blob: file.Blob,
+  ByteLengthQueuingStrategy: streams.ByteLengthQueuingStrategy,
+  CloseEvent: event.CloseEvent,
+  CountQueuingStrategy: streams.CountQueuingStrategy,
+  CustomEvent: event.CustomEvent,
+  DOMException,
+  ErrorEvent: event.ErrorEvent,
+  Event: event.Event,
+  EventTarget: event.EventTarget,
+  File: file.File,
+  FormData,
+  Headers,
+  MessageEvent: event.MessageEvent,
+  Navigator,
+  ProgressEvent: event.ProgressEvent,
+  PromiseRejectionEvent: event.PromiseRejectionEvent,
+  ReadableByteStreamController: streams.ReadableByteStreamController,
+  ReadableStream: streams.ReadableStream,
+  ReadableStreamBYOBReader: streams.ReadableStreamBYOBReader,
+  ReadableStreamBYOBRequest: streams.ReadableStreamBYOBRequest,
+  ReadableStreamDefaultController: streams.ReadableStreamDefaultController,
+  ReadableStreamDefaultReader: streams.ReadableStreamDefaultReader,
+  Request,
+  Response,
+  TextDecoder: encoding.TextDecoder,
+  TextDecoderStream: encoding.TextDecoderStream,
+  TextEncoder: encoding.TextEncoder,
+  TextEncoderStream: encoding.TextEncoderStream,
+  TransformStream: streams.TransformStream,
+  TransformStreamDefaultController: streams.TransformStreamDefaultController,
+  URL,
+  URLSearchParams,
+  WorkerGlobalScope,
+  WritableStream: streams.WritableStream,
+  WritableStreamDefaultController: streams.WritableStreamDefaultController,
+  WritableStreamDefaultWriter: streams.WritableStreamDefaultWriter,
+};
+const properties = { __proto__: null };
+for (const name in interfaces) {
+  properties[name] = propNonEnumerable(interfaces[name]);
+}
+
+core.defineGlobalProperties(globalThis, {
+  ...properties,
+  CompressionStream: lazyInterface(lazyCompression, "CompressionStream"),
+  Crypto: lazyInterface(lazyCrypto, "Crypto"),
+  CryptoKey: lazyInterface(lazyCrypto, "CryptoKey"),
+  DecompressionStream: lazyInterface(lazyCompression, "DecompressionStream"),
+  EventSource: lazyInterface(lazyEventSource, "EventSource"),
+  FileReader: lazyInterface(lazyReader, "FileReader"),
+  MessageChannel: lazyInterface(lazyPorts, "MessageChannel"),
+  MessagePort: lazyInterface(lazyPorts, "MessagePort"),
+  Performance: lazyInterface(lazyPerformance, "Performance"),
+  PerformanceEntry: lazyInterface(lazyPerformance, "PerformanceEntry"),
+  PerformanceMark: lazyInterface(lazyPerformance, "PerformanceMark"),
+  PerformanceMeasure: lazyInterface(lazyPerformance, "PerformanceMeasure"),
+  PerformanceObserver: lazyInterface(lazyPerformance, "PerformanceObserver"),
+  PerformanceObserverEntryList: lazyInterface(lazyPerformance, "PerformanceObserverEntryList"),
+  SubtleCrypto: lazyInterface(lazyCrypto, "SubtleCrypto"),
+  URLPattern: lazyInterface(lazyPattern, "URLPattern"),
+
+  atob: propWritable(base64.atob),
+  btoa: propWritable(base64.btoa),
+  clearInterval: propWritable(timers.clearInterval),
+  clearTimeout: propWritable(timers.clearTimeout),
+  crypto: core.propWritableLazyLoaded((module) => module.crypto, lazyCrypto),
+  fetch: lazyValue(lazyFetch, "fetch"),
+  navigator: propGetterOnly(() => navigator),
+  performance: lazyValue(lazyPerformance, "performance"),
+  reportError: propWritable(event.reportError),
+  self: propGetterOnly(() => globalThis),
+  setInterval: propWritable(timers.setInterval),
+  setTimeout: propWritable(timers.setTimeout),
+  structuredClone: lazyValue(lazyClone, "structuredClone"),
+});
+
+// console writes to the request's log, never to the process's own output.
+const console = new Console((message, level) => op_holm_log(message, level));
+for (const name of ["profile", "profileEnd", "timeStamp"]) {
+  delete console[name];
+}
+ObjectDefineProperty(globalThis, "console", propNonEnumerable(console));
+
+// `globalThis` is an EventTarget.
+ObjectSetPrototypeOf(globalThis, WorkerGlobalScope.prototype);
+ObjectDefineProperties(globalThis, {
+  [SymbolToStringTag]: {
+    __proto__: null,
+    value: "WorkerGlobalScope",
+    configurable: true,
+  },
+});
+event.saveGlobalThisReference(globalThis);
+event.setEventTargetData(globalThis);
+event.defineEventHandler(globalThis, "error");
+event.defineEventHandler(globalThis, "unhandledrejection");
+event.defineEventHandler(globalThis, "rejectionhandled");
+
+// No memory that two isolates could share.
+delete globalThis.SharedArrayBuffer;
+
+// `WebAssembly.compileStreaming` and `instantiateStreaming` take a Response.
+core.setWasmStreamingCallback((source, rid) => lazyFetch().handleWasmStreaming(source, rid));
+
+})(globalThis);

@@ -1,0 +1,158 @@
+//! Bodies as deno_core resources: the reading end of what comes in, the writing end of what goes
+//! out.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use deno_core::AsyncRefCell;
+use deno_core::AsyncResult;
+use deno_core::BufView;
+use deno_core::CancelHandle;
+use deno_core::CancelTryFuture;
+use deno_core::RcRef;
+use deno_core::Resource;
+use deno_error::JsErrorBox;
+
+use crate::body::Body;
+use crate::body::BodySender;
+use crate::body::BodyStream;
+use crate::body::ReaderGone;
+
+/// A body that a function reads: of a request that came in, or of an answer to its own `fetch`.
+pub struct BodySource {
+    state: AsyncRefCell<Source>,
+    cancel: CancelHandle,
+    length: Option<u64>,
+}
+
+struct Source {
+    body: Body,
+    /// What is left of a chunk that was larger than the reader's buffer.
+    rest: Bytes,
+    touched: bool,
+}
+
+impl BodySource {
+    /// The reading end of `body`.
+    pub fn new(body: Body) -> Self {
+        Self {
+            length: body.length(),
+            state: AsyncRefCell::new(Source {
+                body,
+                rest: Bytes::new(),
+                touched: false,
+            }),
+            cancel: CancelHandle::new(),
+        }
+    }
+
+    /// The body itself, if nothing has been read of it: it can go on as it is, without a copy.
+    pub fn into_body(self: Rc<Self>) -> Option<Body> {
+        let mut source = RcRef::map(self, |this| &this.state).try_borrow_mut()?;
+        if source.touched {
+            return None;
+        }
+        source.touched = true;
+        Some(std::mem::take(&mut source.body))
+    }
+}
+
+impl Source {
+    async fn next(&mut self, limit: usize) -> Result<Bytes, JsErrorBox> {
+        self.touched = true;
+        while self.rest.is_empty() {
+            match &mut self.body {
+                Body::Empty => return Ok(Bytes::new()),
+                Body::Full(bytes) => {
+                    self.rest = std::mem::take(bytes);
+                    self.body = Body::Empty;
+                }
+                Body::Stream(stream) => match stream.chunk().await {
+                    Some(Ok(chunk)) => self.rest = chunk,
+                    Some(Err(error)) => {
+                        self.body = Body::Empty;
+                        return Err(JsErrorBox::type_error(format!("body: {error}")));
+                    }
+                    None => self.body = Body::Empty,
+                },
+            }
+        }
+        let length = limit.min(self.rest.len());
+        Ok(self.rest.split_to(length))
+    }
+}
+
+impl Resource for BodySource {
+    fn name(&self) -> Cow<'_, str> {
+        "body".into()
+    }
+
+    fn read(self: Rc<Self>, limit: usize) -> AsyncResult<BufView> {
+        Box::pin(async move {
+            let cancel = RcRef::map(&self, |this| &this.cancel);
+            let read = async {
+                let mut source = RcRef::map(&self, |this| &this.state).borrow_mut().await;
+                source.next(limit).await.map(BufView::from)
+            };
+            read.try_or_cancel(cancel).await
+        })
+    }
+
+    fn size_hint(&self) -> (u64, Option<u64>) {
+        (self.length.unwrap_or(0), self.length)
+    }
+
+    fn cancel_read_ops(self: Rc<Self>) {
+        self.cancel.cancel();
+    }
+
+    fn close(self: Rc<Self>) {
+        self.cancel.cancel();
+    }
+}
+
+/// The writing end of a streamed answer.
+#[derive(Debug)]
+pub struct BodyWriter {
+    sender: RefCell<Option<BodySender>>,
+}
+
+impl BodyWriter {
+    /// The two ends of an answer of `length` bytes, if that is known.
+    pub fn channel(length: Option<u64>) -> (Self, BodyStream) {
+        let (sender, stream) = BodyStream::channel(length);
+        let writer = Self {
+            sender: RefCell::new(Some(sender)),
+        };
+        (writer, stream)
+    }
+
+    /// The sender, until the body has ended.
+    pub fn sender(&self) -> Option<BodySender> {
+        self.sender.borrow().clone()
+    }
+
+    /// Sends `chunk` if there is room for it now.
+    ///
+    /// # Errors
+    /// [`ReaderGone`] when nobody reads the body any more.
+    pub(crate) fn try_send(&self, chunk: Bytes) -> Result<Option<Bytes>, ReaderGone> {
+        match &*self.sender.borrow() {
+            Some(sender) => sender.try_send(chunk),
+            None => Err(ReaderGone),
+        }
+    }
+
+    /// Ends the body and drops the sender.
+    pub(crate) fn end(&self) -> Option<BodySender> {
+        self.sender.borrow_mut().take()
+    }
+}
+
+impl Resource for BodyWriter {
+    fn name(&self) -> Cow<'_, str> {
+        "responseBody".into()
+    }
+}

@@ -1,0 +1,380 @@
+// Calls a function's handler and carries what it returns to the host.
+//
+// The host (holm-runtime) takes `globalThis.__holm` away before any user code runs:
+//   bind(module, vars)            keeps the default export; says what is wrong with it
+//   fetch(id, method, url, body)  one request; `body` is a resource id, or -1
+//   abort(id)                     the client went away
+//   end(id)                       the request is over: drop what it left floating
+((globalThis) => {
+const { core, internals, primordials } = globalThis.__bootstrap;
+const {
+  op_holm_body_end,
+  op_holm_body_fail,
+  op_holm_body_try_write,
+  op_holm_body_write,
+  op_holm_exception,
+  op_holm_log_exception,
+  op_holm_request_headers,
+  op_holm_respond,
+  op_holm_respond_resource,
+  op_holm_respond_stream,
+  op_holm_settled,
+} = core.ops;
+const {
+  ArrayPrototypePush,
+  Error,
+  JSONParse,
+  ObjectFreeze,
+  ObjectPrototypeIsPrototypeOf,
+  PromisePrototypeThen,
+  PromiseResolve,
+  ReflectApply,
+  TypeError,
+  TypedArrayPrototypeGetByteLength,
+  TypedArrayPrototypeGetSymbolToStringTag,
+} = primordials;
+
+const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
+const event = core.loadExtScript("ext:deno_web/02_event.js");
+const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
+const { abortRequest, fromInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
+const { ResponsePrototype, toInnerResponse, wireHeaderList } = core.loadExtScript(
+  "ext:deno_fetch/23_response.js",
+);
+const {
+  getReadableStreamResourceBacking,
+  isReadableStreamDisturbed,
+  ReadableStreamPrototype,
+  readableStreamForRid,
+  acquireReadableStreamDefaultReader,
+  readableStreamDisturb,
+} = core.loadExtScript("ext:deno_web/06_streams.js");
+
+/** The module's default export and its handler. */
+let exported;
+let fetchHandler;
+let env;
+
+/** The request that this isolate is answering. */
+let current = null;
+
+/** What `Request` wants below it; everything beyond the method is made when it is asked for. */
+class IncomingRequest {
+  #id;
+  #url;
+  #headers = null;
+  redirectMode = "follow";
+  redirectCount = 0;
+  clientRid = null;
+  blobUrlEntry = null;
+  urlList;
+  urlListProcessed;
+  body;
+  method;
+  cancelled = null;
+
+  constructor(id, method, url, body) {
+    this.#id = id;
+    this.#url = url;
+    this.method = method;
+    this.body = body;
+    this.urlListProcessed = [url];
+    this.urlList = [() => url];
+  }
+
+  url() {
+    return this.#url;
+  }
+
+  currentUrl() {
+    return this.#url;
+  }
+
+  get headerList() {
+    if (this.#headers === null) {
+      const flat = op_holm_request_headers(this.#id);
+      const list = [];
+      for (let i = 0; i < flat.length; i += 2) {
+        ArrayPrototypePush(list, [flat[i], flat[i + 1]]);
+      }
+      this.#headers = list;
+    }
+    return this.#headers;
+  }
+
+  set headerList(list) {
+    this.#headers = list;
+  }
+
+  onCancel(callback) {
+    this.cancelled = callback;
+  }
+}
+
+/** `ctx`, the third argument of a handler. */
+class ExecutionContext {
+  #call;
+
+  constructor(call) {
+    this.#call = call;
+  }
+
+  waitUntil(promise) {
+    const call = this.#call;
+    if (call.over) {
+      throw new Error("waitUntil was called after the request had ended");
+    }
+    call.waiting++;
+    call.promised++;
+    PromisePrototypeThen(
+      PromiseResolve(promise),
+      () => {
+        call.promised--;
+        settle(call);
+      },
+      (error) => {
+        op_holm_log_exception(call.id, error, "waitUntil: ");
+        call.promised--;
+        settle(call);
+      },
+    );
+  }
+
+  passThroughOnException() {
+    // There is no origin behind this node to pass through to; accepted for portability.
+  }
+}
+webidl.configureInterface(ExecutionContext);
+
+/** One thing less to wait for; at zero the request has run its course. */
+function settle(call) {
+  if (--call.waiting === 0 && !call.over) {
+    op_holm_settled(call.id);
+  }
+}
+
+/** The headers of a response as a flat list: name, value, name, value... */
+function flatHeaders(inner) {
+  const list = wireHeaderList(inner);
+  const flat = [];
+  for (let i = 0; i < list.length; i++) {
+    ArrayPrototypePush(flat, list[i][0], list[i][1]);
+  }
+  return flat;
+}
+
+function fail(call, error) {
+  op_holm_exception(call.id, error);
+  settle(call);
+}
+
+function respond(call, response) {
+  try {
+    if (!ObjectPrototypeIsPrototypeOf(ResponsePrototype, response)) {
+      throw new TypeError(
+        "the fetch handler must return a Response (or a promise of one), not " +
+          describe(response),
+      );
+    }
+    const inner = toInnerResponse(response);
+    if (inner === undefined) {
+      throw new TypeError("the fetch handler must return a real Response, not an imitation");
+    }
+    if (inner.type === "error") {
+      throw new TypeError("the fetch handler returned Response.error()");
+    }
+    send(call, inner);
+  } catch (error) {
+    fail(call, error);
+  }
+}
+
+function describe(value) {
+  if (value === null) return "null";
+  if (typeof value === "object") return "an object that is no Response";
+  return value === undefined ? "undefined" : `a ${typeof value}`;
+}
+
+function send(call, inner) {
+  const headers = flatHeaders(inner);
+  const { body, status } = inner;
+  if (body === null) {
+    op_holm_respond(call.id, status, headers, null);
+    settle(call);
+    return;
+  }
+  if (body.unusable()) {
+    throw new TypeError("the body of the returned Response has already been read");
+  }
+  const source = body.streamOrStatic;
+  if (!ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, source)) {
+    source.consumed = true;
+    op_holm_respond(call.id, status, headers, source.body);
+    settle(call);
+    return;
+  }
+  const backing = getReadableStreamResourceBacking(source);
+  if (backing && backing.autoClose && !isReadableStreamDisturbed(source)) {
+    // A body that came from the host goes back there without passing through JavaScript.
+    acquireReadableStreamDefaultReader(source);
+    readableStreamDisturb(source);
+    if (op_holm_respond_resource(call.id, status, headers, backing.rid)) {
+      settle(call);
+      return;
+    }
+  }
+  const reader = acquireReadableStreamDefaultReader(source);
+  const writer = op_holm_respond_stream(call.id, status, headers, body.length ?? -1);
+  pump(call, reader, writer);
+}
+
+async function pump(call, reader, writer) {
+  call.reader = reader;
+  try {
+    while (true) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      if (TypedArrayPrototypeGetSymbolToStringTag(value) !== "Uint8Array") {
+        throw new TypeError("a response body stream must yield Uint8Array chunks");
+      }
+      if (TypedArrayPrototypeGetByteLength(value) === 0) continue;
+      if (!op_holm_body_try_write(writer, value)) {
+        await op_holm_body_write(writer, value);
+      }
+    }
+    op_holm_body_end(writer);
+  } catch (error) {
+    if (!call.aborted) {
+      op_holm_log_exception(call.id, error, "response body: ");
+      op_holm_body_fail(writer);
+    }
+    PromisePrototypeThen(reader.cancel(error), undefined, () => {});
+  }
+  call.reader = null;
+  settle(call);
+}
+
+function handleFetch(id, method, url, bodyRid) {
+  const call = {
+    id,
+    // The handler and its answer, and each promise given to waitUntil.
+    waiting: 1,
+    promised: 0,
+    over: false,
+    aborted: false,
+    reader: null,
+    inner: null,
+    request: null,
+  };
+  current = call;
+  try {
+    const body = bodyRid === -1 ? null : new InnerBody(readableStreamForRid(bodyRid));
+    const inner = new IncomingRequest(id, method, url, body);
+    call.inner = inner;
+    const request = fromInnerRequest(inner, "immutable");
+    call.request = request;
+    const result = ReflectApply(fetchHandler, exported, [
+      request,
+      env,
+      new ExecutionContext(call),
+    ]);
+    if (ObjectPrototypeIsPrototypeOf(ResponsePrototype, result)) {
+      respond(call, result);
+    } else {
+      PromisePrototypeThen(
+        PromiseResolve(result),
+        (response) => respond(call, response),
+        (error) => fail(call, error),
+      );
+    }
+  } catch (error) {
+    fail(call, error);
+  }
+}
+
+/**
+ * The client went away: tells the function, and stops what was being sent.
+ * Returns how many promises given to waitUntil are open.
+ */
+function abort(id) {
+  const call = current;
+  if (call === null || call.id !== id) return 0;
+  if (!call.aborted) {
+    call.aborted = true;
+    const cancelled = call.inner.cancelled;
+    if (cancelled !== null) {
+      cancelled();
+    } else if (call.request !== null) {
+      abortRequest(call.request);
+    }
+    if (call.reader !== null) {
+      PromisePrototypeThen(
+        call.reader.cancel(new DOMException("The client went away", "AbortError")),
+        undefined,
+        () => {},
+      );
+    }
+  }
+  return call.promised;
+}
+
+function end(id) {
+  const call = current;
+  if (call === null || call.id !== id) return;
+  call.over = true;
+  current = null;
+  internals.holmClearTimers();
+}
+
+function bind(namespace, vars) {
+  exported = namespace.default;
+  env = ObjectFreeze(JSONParse(vars));
+  if (exported === undefined) {
+    return "the module has no default export; write `export default { fetch(request, env, ctx) { ... } }`";
+  }
+  const type = typeof exported;
+  if (exported === null || (type !== "object" && type !== "function")) {
+    return `the default export must be an object with a fetch method, not ${describe(exported)}`;
+  }
+  const handler = exported.fetch;
+  if (typeof handler !== "function") {
+    return handler === undefined
+      ? "the default export has no fetch method; write `export default { fetch(request, env, ctx) { ... } }`"
+      : `fetch in the default export must be a function, not ${describe(handler)}`;
+  }
+  fetchHandler = handler;
+  return null;
+}
+
+// What nobody catches ends in the request's log; the request itself goes on.
+core.setUnhandledPromiseRejectionHandler((promise, reason) => {
+  const rejection = new event.PromiseRejectionEvent("unhandledrejection", {
+    promise,
+    reason,
+    cancelable: true,
+  });
+  globalThis.dispatchEvent(rejection);
+  if (!rejection.defaultPrevented) {
+    op_holm_log_exception(current === null ? 0 : current.id, reason, "Uncaught (in promise) ");
+  }
+  return true;
+});
+core.setHandledPromiseRejectionHandler((promise, reason) => {
+  globalThis.dispatchEvent(
+    new event.PromiseRejectionEvent("rejectionhandled", { promise, reason }),
+  );
+});
+core.setReportExceptionCallback((error) => {
+  const thrown = new event.ErrorEvent("error", {
+    cancelable: true,
+    message: typeof error?.message === "string" ? error.message : "",
+    error,
+  });
+  if (globalThis.dispatchEvent(thrown)) {
+    op_holm_log_exception(current === null ? 0 : current.id, error, "Uncaught ");
+  }
+});
+
+globalThis.__holm = { abort, bind, end, fetch: handleFetch };
+})(globalThis);

@@ -1,0 +1,318 @@
+//! The ops behind `handler.js`.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use deno_core::JsBuffer;
+use deno_core::OpState;
+use deno_core::ResourceId;
+use deno_core::op2;
+use deno_core::v8;
+use deno_error::JsErrorBox;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::StatusCode;
+
+use super::BodySource;
+use super::BodyWriter;
+use super::Invocation;
+use crate::body::Body;
+use crate::body::BodyError;
+use crate::body::ReaderGone;
+use crate::log::Level;
+use crate::log::describe;
+use crate::log::write;
+
+/// Headers that belong to the connection, not to the message: the edge sets them itself.
+const CONNECTION_HEADERS: [&str; 5] = [
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+];
+
+#[op2]
+pub(crate) fn op_holm_request_headers<'s, 'i>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] id: u32,
+) -> v8::Local<'s, v8::Array> {
+    let headers = match Invocation::of(state, id) {
+        Some(invocation) => std::mem::take(&mut invocation.headers),
+        None => HeaderMap::new(),
+    };
+    let mut flat: Vec<v8::Local<'s, v8::Value>> = Vec::with_capacity(headers.len() * 2);
+    for (name, value) in &headers {
+        flat.push(one_byte(scope, name.as_str().as_bytes()));
+        flat.push(one_byte(scope, value.as_bytes()));
+    }
+    v8::Array::new_with_elements(scope, &flat)
+}
+
+/// A header's bytes as a ByteString: one code unit a byte.
+fn one_byte<'s>(scope: &mut v8::PinScope<'s, '_>, bytes: &[u8]) -> v8::Local<'s, v8::Value> {
+    match v8::String::new_from_one_byte(scope, bytes, v8::NewStringType::Normal) {
+        Some(string) => string.into(),
+        None => v8::undefined(scope).into(),
+    }
+}
+
+#[op2(fast)]
+pub(crate) fn op_holm_respond<'s, 'i>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] id: u32,
+    #[smi] status: u16,
+    headers: v8::Local<'s, v8::Array>,
+    body: v8::Local<'s, v8::Value>,
+) -> Result<(), JsErrorBox> {
+    let body = full_body(scope, body)?;
+    let response = head(scope, status, headers, body)?;
+    answer(state, id, response);
+    Ok(())
+}
+
+#[op2(fast)]
+pub(crate) fn op_holm_respond_resource<'s, 'i>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] id: u32,
+    #[smi] status: u16,
+    headers: v8::Local<'s, v8::Array>,
+    #[smi] rid: ResourceId,
+) -> Result<bool, JsErrorBox> {
+    let Ok(source) = state.resource_table.get::<BodySource>(rid) else {
+        return Ok(false);
+    };
+    let mut response = head(scope, status, headers, Body::Empty)?;
+    let Some(body) = source.into_body() else {
+        return Ok(false);
+    };
+    *response.body_mut() = body;
+    // Read in full now; an entry that is gone already is as good.
+    drop(state.resource_table.take_any(rid));
+    answer(state, id, response);
+    Ok(true)
+}
+
+#[op2(fast)]
+#[smi]
+pub(crate) fn op_holm_respond_stream<'s, 'i>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] id: u32,
+    #[smi] status: u16,
+    headers: v8::Local<'s, v8::Array>,
+    length: f64,
+) -> Result<ResourceId, JsErrorBox> {
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a length of a body that JavaScript holds is a safe integer; -1 says unknown"
+    )]
+    let length = (length >= 0.0).then_some(length as u64);
+    let (writer, stream) = BodyWriter::channel(length);
+    let response = head(scope, status, headers, Body::Stream(stream))?;
+    let writer = Rc::new(writer);
+    let rid = state.resource_table.add_rc(writer.clone());
+    if answer(state, id, response)
+        && let Some(invocation) = Invocation::of(state, id)
+    {
+        invocation.writer = Some(writer);
+    }
+    Ok(rid)
+}
+
+/// Keeps the answer for the host; the first one counts.
+fn answer(state: &mut OpState, id: u32, response: http::Response<Body>) -> bool {
+    match Invocation::of(state, id) {
+        Some(invocation) if !invocation.answered => {
+            invocation.answered = true;
+            invocation.answer = Some(response);
+            true
+        }
+        Some(_) | None => false,
+    }
+}
+
+fn full_body(
+    scope: &mut v8::PinScope<'_, '_>,
+    body: v8::Local<'_, v8::Value>,
+) -> Result<Body, JsErrorBox> {
+    if body.is_null_or_undefined() {
+        return Ok(Body::Empty);
+    }
+    if let Ok(string) = v8::Local::<v8::String>::try_from(body) {
+        let mut bytes = vec![0; string.utf8_length(scope)];
+        let written =
+            string.write_utf8_v2(scope, &mut bytes, v8::WriteFlags::kReplaceInvalidUtf8, None);
+        bytes.truncate(written);
+        return Ok(Body::Full(bytes.into()));
+    }
+    if let Ok(view) = v8::Local::<v8::Uint8Array>::try_from(body) {
+        let mut bytes = vec![0; view.byte_length()];
+        let written = view.copy_contents(&mut bytes);
+        bytes.truncate(written);
+        return Ok(Body::Full(bytes.into()));
+    }
+    Err(JsErrorBox::type_error("a body must be text or bytes"))
+}
+
+fn head<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    status: u16,
+    flat: v8::Local<'s, v8::Array>,
+    body: Body,
+) -> Result<http::Response<Body>, JsErrorBox> {
+    let mut response = http::Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(status)
+        .ok()
+        .filter(|status| !status.is_informational())
+        .ok_or_else(|| {
+            JsErrorBox::range_error(format!("{status} cannot be the status of an answer"))
+        })?;
+    let mut name = Vec::new();
+    for index in (0..flat.length()).step_by(2) {
+        byte_string(scope, flat, index, &mut name)?;
+        let header = HeaderName::from_bytes(&name).map_err(|_| bad_header(&name))?;
+        let mut value = Vec::new();
+        byte_string(scope, flat, index + 1, &mut value)?;
+        if CONNECTION_HEADERS.contains(&header.as_str()) {
+            continue;
+        }
+        let value = HeaderValue::from_maybe_shared(Bytes::from(value))
+            .map_err(|_| bad_header(header.as_str().as_bytes()))?;
+        response
+            .headers_mut()
+            .try_append(header, value)
+            .map_err(|_| JsErrorBox::range_error("too many response headers"))?;
+    }
+    Ok(response)
+}
+
+fn bad_header(name: &[u8]) -> JsErrorBox {
+    JsErrorBox::type_error(format!(
+        "invalid response header: {}",
+        String::from_utf8_lossy(name)
+    ))
+}
+
+/// The ByteString at `index` of `array`, into `bytes`.
+fn byte_string<'s>(
+    scope: &mut v8::PinScope<'s, '_>,
+    array: v8::Local<'s, v8::Array>,
+    index: u32,
+    bytes: &mut Vec<u8>,
+) -> Result<(), JsErrorBox> {
+    let string = array
+        .get_index(scope, index)
+        .and_then(|value| v8::Local::<v8::String>::try_from(value).ok())
+        .filter(|string| string.contains_only_onebyte())
+        .ok_or_else(|| JsErrorBox::type_error("a header must be a ByteString"))?;
+    bytes.clear();
+    bytes.resize(string.length(), 0);
+    string.write_one_byte_v2(scope, 0, bytes, v8::WriteFlags::empty());
+    Ok(())
+}
+
+/// Writes one chunk if the reader keeps up; `false` asks to wait with `op_holm_body_write`.
+#[op2(fast)]
+pub(crate) fn op_holm_body_try_write(
+    state: &mut OpState,
+    #[smi] rid: ResourceId,
+    #[buffer] chunk: &[u8],
+) -> Result<bool, JsErrorBox> {
+    let writer = state.resource_table.get::<BodyWriter>(rid).map_err(gone)?;
+    let refused = writer
+        .try_send(Bytes::copy_from_slice(chunk))
+        .map_err(reader_gone)?;
+    Ok(refused.is_none())
+}
+
+#[op2]
+pub(crate) async fn op_holm_body_write(
+    state: Rc<RefCell<OpState>>,
+    #[smi] rid: ResourceId,
+    #[buffer] chunk: JsBuffer,
+) -> Result<(), JsErrorBox> {
+    let writer = state.borrow().resource_table.get::<BodyWriter>(rid);
+    let sender = writer.map_err(gone)?.sender();
+    let sender = sender.ok_or_else(|| reader_gone(ReaderGone))?;
+    sender
+        .send(Bytes::copy_from_slice(&chunk))
+        .await
+        .map_err(reader_gone)
+}
+
+#[op2(fast)]
+pub(crate) fn op_holm_body_end(state: &mut OpState, #[smi] rid: ResourceId) {
+    if let Ok(writer) = state.resource_table.take::<BodyWriter>(rid) {
+        drop(writer.end());
+    }
+}
+
+#[op2(fast)]
+pub(crate) fn op_holm_body_fail(state: &mut OpState, #[smi] rid: ResourceId) {
+    if let Ok(writer) = state.resource_table.take::<BodyWriter>(rid)
+        && let Some(sender) = writer.end()
+    {
+        // Bounded: the reader takes it, or goes away and ends the wait.
+        deno_core::unsync::spawn(sender.fail(BodyError::Broken(
+            "the function broke its response off".into(),
+        )));
+    }
+}
+
+fn gone(_: deno_core::error::ResourceError) -> JsErrorBox {
+    reader_gone(ReaderGone)
+}
+
+fn reader_gone(error: ReaderGone) -> JsErrorBox {
+    JsErrorBox::new("Interrupted", error.to_string())
+}
+
+/// The handler threw, or answered with something that is no answer.
+#[op2(fast)]
+pub(crate) fn op_holm_exception<'s, 'i>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] id: u32,
+    thrown: v8::Local<'s, v8::Value>,
+) {
+    let thrown = describe(scope, thrown);
+    let mut state = state.borrow_mut();
+    if let Some(invocation) = Invocation::of(&mut state, id)
+        && invocation.thrown.is_none()
+    {
+        invocation.thrown = Some(thrown.clone());
+    }
+    write(
+        &mut state,
+        Level::Error,
+        format!("Uncaught {}", thrown.stack),
+    );
+}
+
+/// Something was thrown where no answer depends on it any more.
+#[op2(fast)]
+pub(crate) fn op_holm_log_exception<'s, 'i>(
+    state: Rc<RefCell<OpState>>,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] _id: u32,
+    thrown: v8::Local<'s, v8::Value>,
+    #[string] context: &str,
+) {
+    let thrown = describe(scope, thrown);
+    let text = format!("{context}{}", thrown.stack);
+    write(&mut state.borrow_mut(), Level::Error, text);
+}
+
+#[op2(fast)]
+pub(crate) fn op_holm_settled(state: &mut OpState, #[smi] id: u32) {
+    if let Some(invocation) = Invocation::of(state, id) {
+        invocation.settled = true;
+    }
+}

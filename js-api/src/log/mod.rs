@@ -1,0 +1,112 @@
+//! What a function writes with `console`, and what it throws and nobody catches.
+//!
+//! Lines are kept with the request that wrote them, up to a byte budget, and leave with its
+//! record; they never reach the process's own output directly.
+
+use deno_core::OpState;
+use deno_core::error::JsError;
+use deno_core::op2;
+use deno_core::v8;
+use serde::Serialize;
+
+/// How grave a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// `console.debug`, `console.trace`
+    Debug,
+    /// `console.log`, `console.info` and what prints like them
+    Info,
+    /// `console.warn`
+    Warn,
+    /// `console.error`, `console.assert`, uncaught exceptions
+    Error,
+}
+
+/// One call of `console`, or one uncaught exception.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LogLine {
+    /// Its level.
+    pub level: Level,
+    /// Its text, without the final line break.
+    pub message: String,
+}
+
+/// Lines written since the log was last taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// The lines that fit the budget, in order.
+    pub lines: Vec<LogLine>,
+    /// Bytes that were written over the budget and left out.
+    pub dropped: u64,
+    bytes: u64,
+}
+
+/// The byte budget of a log.
+#[derive(Clone, Copy, Debug)]
+pub struct LogBudget(pub u64);
+
+impl Log {
+    /// Adds a line, cut at what is left of `budget`.
+    pub fn push(&mut self, level: Level, mut message: String, budget: LogBudget) {
+        let left = budget.0.saturating_sub(self.bytes);
+        let length = message.len() as u64;
+        if length > left {
+            let cut = message.floor_char_boundary(usize::try_from(left).unwrap_or(usize::MAX));
+            message.truncate(cut);
+            self.dropped += length - cut as u64;
+            if message.is_empty() {
+                return;
+            }
+        }
+        self.bytes += message.len() as u64;
+        self.lines.push(LogLine { level, message });
+    }
+}
+
+/// Adds a line to the log of the request that this isolate answers.
+pub fn write(state: &mut OpState, level: Level, message: String) {
+    let budget = *state.borrow::<LogBudget>();
+    state.borrow_mut::<Log>().push(level, message, budget);
+}
+
+/// The text of something thrown. deno_core has put the author's positions into the stack already,
+/// by the source maps of the module loader.
+///
+/// May run code of the function (getters of what it threw): hold no borrow across it.
+pub fn describe<'s>(scope: &mut v8::PinScope<'s, '_>, thrown: v8::Local<'s, v8::Value>) -> Thrown {
+    let error = JsError::from_v8_exception(scope, thrown);
+    let message = error
+        .exception_message
+        .trim_start_matches("Uncaught ")
+        .to_owned();
+    let stack = error.stack.filter(|stack| stack.contains("\n    at "));
+    Thrown {
+        stack: stack.unwrap_or_else(|| message.clone()),
+        message,
+    }
+}
+
+/// Something a function threw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Thrown {
+    /// Name and message, like `TypeError: x is not a function`.
+    pub message: String,
+    /// Message and stack.
+    pub stack: String,
+}
+
+#[op2(fast)]
+pub(crate) fn op_holm_log(state: &mut OpState, #[string] message: String, #[smi] level: i32) {
+    let level = match level {
+        0 | 4 => Level::Debug,
+        2 => Level::Warn,
+        3 => Level::Error,
+        _ => Level::Info,
+    };
+    let mut message = message;
+    if message.ends_with('\n') {
+        message.pop();
+    }
+    write(state, level, message);
+}
