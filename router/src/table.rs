@@ -23,7 +23,7 @@ use crate::pattern::{HostPattern, PathPattern, Pattern};
 pub use explain::{Candidate, Explanation, Verdict};
 
 /// Maps requests to targets. See the [module](self) for the order of precedence.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RouteTable<T> {
     routes: Vec<Route<T>>,
     exact: HashMap<Hostname, Paths>,
@@ -33,7 +33,7 @@ pub struct RouteTable<T> {
 }
 
 /// One line of the table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Route<T> {
     /// The requests it takes.
     pub pattern: Pattern,
@@ -56,13 +56,13 @@ pub struct DuplicateRoute {
 }
 
 /// Collects routes. Order does not matter, except in what a [`DuplicateRoute`] says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct RouteTableBuilder<T> {
     routes: Vec<Route<T>>,
 }
 
 /// The routes of one host rule, as indexes into `RouteTable::routes`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Paths {
     exact: HashMap<Box<str>, usize>,
     prefixes: HashMap<Box<str>, usize>,
@@ -71,7 +71,7 @@ struct Paths {
     depth: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Wildcards {
     one_label: Paths,
     any_depth: Paths,

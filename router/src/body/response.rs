@@ -26,10 +26,28 @@ enum Kind {
     Ended,
     Whole(Bytes),
     Stream {
-        chunks: mpsc::Receiver<Result<Bytes, BodyError>>,
+        chunks: Chunks,
         declared: Option<u64>,
         sent: u64,
     },
+}
+
+/// Where the chunks of a stream come from.
+enum Chunks {
+    Channel(mpsc::Receiver<Result<Bytes, BodyError>>),
+    Pulled(Box<Pull>),
+}
+
+/// Polls for the next chunk of a body.
+type Pull = dyn FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> + Send;
+
+impl Chunks {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        match self {
+            Self::Channel(chunks) => chunks.poll_recv(cx),
+            Self::Pulled(pull) => pull(cx),
+        }
+    }
 }
 
 impl ResponseBody {
@@ -52,7 +70,20 @@ impl ResponseBody {
     /// declared length is kept to: a stream that is shorter or longer ends badly.
     pub fn stream(chunks: mpsc::Receiver<Result<Bytes, BodyError>>, declared: Option<u64>) -> Self {
         Self::new(Kind::Stream {
-            chunks,
+            chunks: Chunks::Channel(chunks),
+            declared,
+            sent: 0,
+        })
+    }
+
+    /// As [`stream`](Self::stream), over whatever can be polled for its next chunk: a body of
+    /// another kind needs no task to carry it over. What `pull` owns is dropped with the body.
+    pub fn pulled(
+        declared: Option<u64>,
+        pull: impl FnMut(&mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> + Send + 'static,
+    ) -> Self {
+        Self::new(Kind::Stream {
+            chunks: Chunks::Pulled(Box::new(pull)),
             declared,
             sent: 0,
         })
@@ -109,7 +140,7 @@ impl ResponseBody {
                 sent,
             } => {
                 let next = loop {
-                    match ready!(chunks.poll_recv(cx)) {
+                    match ready!(chunks.poll_next(cx)) {
                         Some(Ok(bytes)) if bytes.is_empty() => {}
                         next => break next,
                     }

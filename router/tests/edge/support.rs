@@ -16,11 +16,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Nothing in these tests takes that long unless it hangs.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the dispatcher did, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// A request arrived: `METHOD host path`.
     Began(String),
     /// Its future was dropped before it ended.
@@ -31,7 +31,7 @@ pub enum Event {
 
 /// Does as the path says.
 #[derive(Clone)]
-pub struct Probe {
+pub(crate) struct Probe {
     events: mpsc::UnboundedSender<Event>,
     /// Held by `/wait` until the test lets go.
     gate: Arc<tokio::sync::Semaphore>,
@@ -175,10 +175,10 @@ impl Drop for OnDrop {
 }
 
 /// A served address, on a runtime of its own.
-pub struct Served {
-    pub address: SocketAddr,
-    pub stats: Arc<Stats>,
-    pub runtime: Runtime,
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) runtime: Runtime,
     gate: Arc<tokio::sync::Semaphore>,
     events: Mutex<mpsc::UnboundedReceiver<Event>>,
     shutdown: Mutex<Option<oneshot::Sender<()>>>,
@@ -186,11 +186,11 @@ pub struct Served {
 }
 
 impl Served {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Settings::default())
     }
 
-    pub fn with(settings: Settings) -> Self {
+    pub(crate) fn with(settings: Settings) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let (sender, receiver) = mpsc::unbounded_channel();
         let gate = Arc::new(tokio::sync::Semaphore::new(0));
@@ -220,12 +220,12 @@ impl Served {
     }
 
     /// Lets every `/wait` and `/slow` go on.
-    pub fn open_gate(&self) {
+    pub(crate) fn open_gate(&self) {
         self.gate.add_permits(1 << 16);
     }
 
     /// Waits for the dispatcher's next event.
-    pub fn event(&self) -> Event {
+    pub(crate) fn event(&self) -> Event {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         self.runtime.block_on(async {
             tokio::time::timeout(PATIENCE, events.recv())
@@ -236,7 +236,7 @@ impl Served {
     }
 
     /// What the dispatcher has been asked so far.
-    pub fn began(&self) -> Vec<String> {
+    pub(crate) fn began(&self) -> Vec<String> {
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         std::iter::from_fn(|| events.try_recv().ok())
             .filter_map(|event| match event {
@@ -247,14 +247,14 @@ impl Served {
     }
 
     /// Starts the drain.
-    pub fn begin_drain(&self) {
+    pub(crate) fn begin_drain(&self) {
         let mut shutdown = self.shutdown.lock().unwrap_or_else(PoisonError::into_inner);
         // Dropping the sender says the same.
         drop(shutdown.take());
     }
 
     /// Waits for the end of the drain.
-    pub fn drained(&self) -> Drained {
+    pub(crate) fn drained(&self) -> Drained {
         let task = self
             .task
             .lock()
@@ -270,7 +270,7 @@ impl Served {
         })
     }
 
-    pub fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         let stream = TcpStream::connect(self.address).expect("it listens");
         stream
             .set_read_timeout(Some(PATIENCE))
@@ -283,7 +283,7 @@ impl Served {
     }
 
     /// Sends bytes on a new connection, and reads until the server closes it.
-    pub fn send(&self, bytes: impl AsRef<[u8]>) -> String {
+    pub(crate) fn send(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut client = self.client();
         client.send(bytes);
         client.rest()
@@ -291,27 +291,27 @@ impl Served {
 }
 
 /// A client that knows nothing of HTTP but where a response ends.
-pub struct Client {
-    pub stream: TcpStream,
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
     read: Vec<u8>,
 }
 
 impl Client {
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).expect("it takes it");
     }
 
     /// Sends as much as the server takes.
-    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+    pub(crate) fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.stream.write_all(bytes.as_ref())
     }
 
-    pub fn half_close(&self) {
+    pub(crate) fn half_close(&self) {
         self.stream.shutdown(Shutdown::Write).expect("it is open");
     }
 
     /// Reads until `needle` has come, and returns everything up to its end.
-    pub fn until(&mut self, needle: &str) -> String {
+    pub(crate) fn until(&mut self, needle: &str) -> String {
         loop {
             let found = self
                 .read
@@ -338,7 +338,7 @@ impl Client {
     }
 
     /// Reads one response: a head, and as many bytes as it declares.
-    pub fn response(&mut self) -> String {
+    pub(crate) fn response(&mut self) -> String {
         let head = self.until("\r\n\r\n");
         let length = header(&head, "content-length").map_or(0, |n| n.parse().expect("a number"));
         while self.read.len() < length {
@@ -349,7 +349,7 @@ impl Client {
     }
 
     /// Reads until the server closes. A reset counts as an end like any other.
-    pub fn rest(&mut self) -> String {
+    pub(crate) fn rest(&mut self) -> String {
         match self.end() {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => self.so_far(),
@@ -358,20 +358,20 @@ impl Client {
     }
 
     /// Reads until the server closes, and says how.
-    pub fn end(&mut self) -> std::io::Result<String> {
+    pub(crate) fn end(&mut self) -> std::io::Result<String> {
         while self.more()? > 0 {}
         Ok(self.so_far())
     }
 }
 
-pub fn status(response: &str) -> u16 {
+pub(crate) fn status(response: &str) -> u16 {
     let digits = response.get(9..12).unwrap_or_default();
     digits
         .parse()
         .unwrap_or_else(|_| panic!("a status line: {response:?}"))
 }
 
-pub fn header<'a>(response: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(response: &'a str, name: &str) -> Option<&'a str> {
     let (head, _) = response.split_once("\r\n\r\n")?;
     head.lines()
         .filter_map(|line| line.split_once(": "))
