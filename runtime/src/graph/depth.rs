@@ -238,8 +238,7 @@ impl Axe {
             self.depth -= 1;
         } else {
             self.first.get_or_insert(node.span_lo());
-            self.felled
-                .push(piece(std::mem::replace(node, stump())));
+            self.felled.push(piece(std::mem::replace(node, stump())));
         }
     }
 }

@@ -8,8 +8,7 @@ const ENTRIES_LOOKED_AT: usize = 1_000;
 const EDITS: usize = 2;
 
 /// For CommonJS, wherever it turns up.
-pub(super) const COMMON_JS: &str =
-    "use `import` and `export`, or bundle it: npx esbuild <file> --bundle --format=esm --outfile=dist/index.js";
+pub(super) const COMMON_JS: &str = "use `import` and `export`, or bundle it: npx esbuild <file> --bundle --format=esm --outfile=dist/index.js";
 
 /// For bare specifiers. `from` is the importing file.
 pub(super) fn package(specifier: &str, from: &str) -> String {
@@ -42,15 +41,15 @@ pub(super) fn scheme(scheme: &str, specifier: &str, from: &str) -> String {
             let instead = node_builtin(name).unwrap_or("Holm has the web's APIs, not Node's");
             format!("{instead}\nfor a package that needs it, bundle with a polyfill")
         }
-        "npm:" | "jsr:" => format!(
-            "install the package and bundle it:\n  {}",
-            esbuild(from)
-        ),
+        "npm:" | "jsr:" => format!("install the package and bundle it:\n  {}", esbuild(from)),
         "http:" | "https:" => {
             "download the file into the function's folder and import it from there".into()
         }
         "data:" => "write the contents into a file and import that".into(),
-        "file:" => "write a path relative to this file (\"./…\") or to the function's folder (\"/…\")".into(),
+        "file:" => {
+            "write a path relative to this file (\"./…\") or to the function's folder (\"/…\")"
+                .into()
+        }
         "cloudflare:" => "bindings and vars are in `env`, the second argument of a handler".into(),
         _ => "import a file of the function's folder by a path that starts with \"./\"".into(),
     }
@@ -61,7 +60,9 @@ fn node_builtin(name: &str) -> Option<&'static str> {
     Some(match name.split('/').next().unwrap_or(name) {
         "buffer" => "use Uint8Array with TextEncoder and TextDecoder",
         "crypto" => "use the global `crypto` (crypto.subtle, crypto.getRandomValues)",
-        "fs" => "a function has no file system; import the file with { type: \"text\" } or { type: \"bytes\" }",
+        "fs" => {
+            "a function has no file system; import the file with { type: \"text\" } or { type: \"bytes\" }"
+        }
         "http" | "https" | "http2" => {
             "export `default { fetch(request) { … } }` to serve, and call fetch() to request"
         }
@@ -73,16 +74,34 @@ fn node_builtin(name: &str) -> Option<&'static str> {
         "process" => "vars and secrets are in `env`, the second argument of a handler",
         "zlib" => "use CompressionStream and DecompressionStream",
         "perf_hooks" => "use the global `performance`",
-        "assert" | "async_hooks" | "child_process" | "cluster" | "dgram" | "diagnostics_channel"
-        | "dns" | "inspector" | "module" | "net" | "os" | "path" | "readline" | "repl" | "tls"
-        | "tty" | "v8" | "vm" | "worker_threads" => "Holm has the web's APIs, not Node's",
+        "assert"
+        | "async_hooks"
+        | "child_process"
+        | "cluster"
+        | "dgram"
+        | "diagnostics_channel"
+        | "dns"
+        | "inspector"
+        | "module"
+        | "net"
+        | "os"
+        | "path"
+        | "readline"
+        | "repl"
+        | "tls"
+        | "tty"
+        | "v8"
+        | "vm"
+        | "worker_threads" => "Holm has the web's APIs, not Node's",
         _ => return None,
     })
 }
 
 /// For a file whose extension does not say how to import it.
 pub(super) fn unknown_kind(specifier: &str) -> String {
-    format!("say how: import … from \"{specifier}\" with {{ type: \"text\" }} (or \"bytes\", \"json\")")
+    format!(
+        "say how: import … from \"{specifier}\" with {{ type: \"text\" }} (or \"bytes\", \"json\")"
+    )
 }
 
 /// A specifier that exists and looks like the one that does not.
@@ -107,7 +126,12 @@ pub(super) fn index_of(specifier: &str, folder: &Path) -> Option<String> {
 }
 
 const INDEXES: [&str; 6] = [
-    "index.js", "index.ts", "index.mjs", "index.tsx", "index.jsx", "index.mts",
+    "index.js",
+    "index.ts",
+    "index.mjs",
+    "index.tsx",
+    "index.jsx",
+    "index.mts",
 ];
 
 /// What may be meant by a path without or with another extension, most likely first.

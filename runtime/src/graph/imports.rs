@@ -1,7 +1,7 @@
 //! Finds what a parsed script imports.
 
 use deno_ast::swc::ast::{
-    Callee, CallExpr, ExportAll, Expr, ImportDecl, Lit, ModuleDecl, NamedExport, ObjectLit,
+    CallExpr, Callee, ExportAll, Expr, ImportDecl, Lit, ModuleDecl, NamedExport, ObjectLit,
     Program, Prop, PropName, PropOrSpread, Str, TsModuleRef,
 };
 use deno_ast::swc::common::{Span, Spanned};

@@ -249,8 +249,8 @@ impl<'a> Loader<'a> {
         };
         let mut contents = Vec::new();
         // One byte more than allowed tells "too large" from "just fits".
-        let read = File::open(file)
-            .and_then(|handle| handle.take(limit.0 + 1).read_to_end(&mut contents));
+        let read =
+            File::open(file).and_then(|handle| handle.take(limit.0 + 1).read_to_end(&mut contents));
         if let Err(source) = read {
             let file = shown(path);
             self.report(ProblemKind::Unreadable { file, source }, None, None);

@@ -185,11 +185,7 @@ impl ModuleGraph {
     }
 
     /// [`ModuleGraph::load`] with limits of one's own.
-    pub fn load_within(
-        main: &Path,
-        root: &Path,
-        limits: &GraphLimits,
-    ) -> Result<Self, GraphError> {
+    pub fn load_within(main: &Path, root: &Path, limits: &GraphLimits) -> Result<Self, GraphError> {
         load::load(main, root, limits)
     }
 

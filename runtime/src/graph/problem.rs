@@ -212,7 +212,11 @@ pub enum ProblemKind {
 }
 
 fn via(link: &bool) -> &'static str {
-    if *link { " (through a symbolic link)" } else { "" }
+    if *link {
+        " (through a symbolic link)"
+    } else {
+        ""
+    }
 }
 
 struct Below<'a>(&'a Option<CodeFrame>);

@@ -252,8 +252,10 @@ fn cut_off(cut: Cut, place: BytePos, file: &str) -> Fault {
         help: Some(
             match cut {
                 Cut::Deep => "break the expression up, or keep data of this shape in a .json file",
-                Cut::Stuck => "simplify nested parentheses and arrow functions, or compile the \
-                               file to JavaScript first",
+                Cut::Stuck => {
+                    "simplify nested parentheses and arrow functions, or compile the \
+                               file to JavaScript first"
+                }
             }
             .into(),
         ),
@@ -279,8 +281,14 @@ fn wrong_language(text: &str, language: Language) -> Option<String> {
     let others: &[(Language, &str)] = match language {
         Language::JavaScript => &[
             (Language::Jsx, "this is JSX: name the file .jsx"),
-            (Language::TypeScript, "this is TypeScript: name the file .ts"),
-            (Language::Tsx, "this is TypeScript with JSX: name the file .tsx"),
+            (
+                Language::TypeScript,
+                "this is TypeScript: name the file .ts",
+            ),
+            (
+                Language::Tsx,
+                "this is TypeScript with JSX: name the file .tsx",
+            ),
         ],
         Language::Jsx => &[(
             Language::Tsx,

@@ -33,7 +33,10 @@ fn a_minified_line_is_cut_to_a_window() {
     let text = format!("{}BAD{}", "x".repeat(5_000), "y".repeat(5_000));
     let shown = frame(&text, 1, 5_001, 3);
     let lines: Vec<_> = shown.lines().collect();
-    assert!(lines.iter().all(|line| line.chars().count() < 120), "{shown}");
+    assert!(
+        lines.iter().all(|line| line.chars().count() < 120),
+        "{shown}"
+    );
     let caret = lines[3].find("^^^").expect("there is a caret");
     let text: String = lines[2].chars().skip(caret).take(3).collect();
     assert_eq!(text, "BAD");
@@ -43,7 +46,10 @@ fn a_minified_line_is_cut_to_a_window() {
 #[test]
 fn what_could_steer_a_terminal_is_not_printed() {
     let shown = frame("a\u{1b}[2J\u{7}\u{202e}b", 1, 1, 1);
-    assert!(!shown.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{shown:?}");
+    assert!(
+        !shown.contains(['\u{1b}', '\u{7}', '\u{202e}']),
+        "{shown:?}"
+    );
 }
 
 #[test]

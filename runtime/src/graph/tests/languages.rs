@@ -4,7 +4,8 @@ use super::*;
 
 #[test]
 fn javascript_runs_as_written() {
-    let text = "#!/usr/bin/env holm\r\n// π 😀\r\nexport default { fetch: () => new Response('ok') }\r\n";
+    let text =
+        "#!/usr/bin/env holm\r\n// π 😀\r\nexport default { fetch: () => new Response('ok') }\r\n";
     let graph = one("index.js", text);
     assert_eq!(code(&graph), text);
     assert!(graph.main().source_map.is_none());
@@ -45,7 +46,15 @@ fn typescript_loses_its_types_and_nothing_else() {
     for kept in ["./b.ts", "./effect.ts", "Color", "this.q = q"] {
         assert!(code.contains(kept), "{kept} in\n{code}");
     }
-    for gone in ["only-types", "missing", "./e.d.ts", "enum", "namespace", "satisfies", "declare"] {
+    for gone in [
+        "only-types",
+        "missing",
+        "./e.d.ts",
+        "enum",
+        "namespace",
+        "satisfies",
+        "declare",
+    ] {
         assert!(!code.contains(gone), "{gone} in\n{code}");
     }
     assert_eq!(
@@ -67,7 +76,10 @@ fn decorators_of_the_language_compile_in_typescript() {
 #[test]
 fn jsx_imports_its_runtime() {
     let view = "/** @jsxImportSource ./h */\nexport default () => <p class=\"a\">hi</p>;";
-    for (name, runtime) in [("index.jsx", "h/jsx-runtime.js"), ("index.tsx", "h/jsx-runtime.ts")] {
+    for (name, runtime) in [
+        ("index.jsx", "h/jsx-runtime.js"),
+        ("index.tsx", "h/jsx-runtime.ts"),
+    ] {
         let folder = Folder::with(&[(name, view), (runtime, "export const jsx = () => 1;")]);
         let graph = folder.load(name);
         assert_eq!(graph.modules().len(), 2);
@@ -95,7 +107,10 @@ fn modern_syntax_that_v8_runs_is_accepted() {
         "import.meta.url; label: for await (const a of []) { break label }",
         "const r = /(?<y>a)|[\\p{L}--[a-z]]/v; 1_000n ** 2n; a ??= b?.c?.[0]?.();\nvar a, b",
         "const html = `${`${'<p>'}`}` / 2; if (1) /re/.test(''); x\n/1/g\nvar x, g",
-        "export default class extends Object {}\n<!--x\n".split('<').next().unwrap_or_default(),
+        "export default class extends Object {}\n<!--x\n"
+            .split('<')
+            .next()
+            .unwrap_or_default(),
     ];
     for text in texts {
         one("index.js", text);
@@ -106,7 +121,10 @@ fn modern_syntax_that_v8_runs_is_accepted() {
 fn a_shipped_source_map_is_read_inside_the_folder_only() {
     let map = r#"{"version":3,"sources":["../src/a.ts"],"names":[],"mappings":"AAAA"}"#;
     let adjacent = Folder::with(&[
-        ("dist/index.js", "export default 1\n//# sourceMappingURL=index.js.map\n"),
+        (
+            "dist/index.js",
+            "export default 1\n//# sourceMappingURL=index.js.map\n",
+        ),
         ("dist/index.js.map", map),
     ]);
     let graph = adjacent.load("dist/index.js");
@@ -122,8 +140,14 @@ fn a_shipped_source_map_is_read_inside_the_folder_only() {
         ("secret.map", map),
         ("f/big.js", "//# sourceMappingURL=big.js.map"),
         ("f/big.js.map", &"x".repeat(1_001)),
-        ("f/none.js", "//# sourceMappingURL=https://example.com/x.map"),
-        ("f/string.js", "const s = '//# sourceMappingURL=big.js.map'\n;"),
+        (
+            "f/none.js",
+            "//# sourceMappingURL=https://example.com/x.map",
+        ),
+        (
+            "f/string.js",
+            "const s = '//# sourceMappingURL=big.js.map'\n;",
+        ),
     ]);
     for name in ["index.js", "big.js", "none.js", "string.js"] {
         let root = outer.path().join("f");

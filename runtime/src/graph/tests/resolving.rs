@@ -53,7 +53,10 @@ fn resolves_as_recorded_and_as_computed() {
     let main = "file:///index.js";
     assert_eq!(resolve("./lib/a.js", main), Some("file:///lib/a.js"));
     assert_eq!(resolve("./lib/../lib/a.js", main), Some("file:///lib/a.js"));
-    assert_eq!(resolve("./lib/b%20c.js", main), Some("file:///lib/b%20c.js"));
+    assert_eq!(
+        resolve("./lib/b%20c.js", main),
+        Some("file:///lib/b%20c.js")
+    );
     assert_eq!(resolve("file:///lib/a.js", main), Some("file:///lib/a.js"));
     let a = "file:///lib/a.js";
     assert_eq!(resolve("./b c.js", a), Some("file:///lib/b%20c.js"));
@@ -176,7 +179,12 @@ fn links_inside_the_folder_are_followed_and_links_out_refused() {
     );
     let message = folder.message("bad.js");
     assert_eq!(message.matches("(through a symbolic link)").count(), 2);
-    assert_eq!(message.matches("lies outside the function's folder").count(), 3);
+    assert_eq!(
+        message
+            .matches("lies outside the function's folder")
+            .count(),
+        3
+    );
 }
 
 #[test]

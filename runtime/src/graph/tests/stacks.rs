@@ -60,7 +60,10 @@ fn plain_javascript_is_named_by_file() {
         maps.remap_stack("x\n    at file:///a%20b.js:1:1"),
         "x\n    at a b.js:1:1"
     );
-    assert!(maps.map("file:///a%20b.js", Position { line: 1, column: 1 }).is_none());
+    assert!(
+        maps.map("file:///a%20b.js", Position { line: 1, column: 1 })
+            .is_none()
+    );
     let frame = maps.code_frame("x\n    at file:///a%20b.js:1:1");
     assert_eq!(
         frame.map(|frame| frame.to_string()),
@@ -74,7 +77,10 @@ fn a_bundle_maps_to_the_sources_it_was_made_from() {
     let map = r#"{"version":3,"sources":["../src/greet.ts","../../node_modules/hono/x.js"],
         "sourcesContent":["one\n  greet()\n",null],"names":["greet"],"mappings":"AACEA,QCDF"}"#;
     let folder = Folder::with(&[
-        ("dist/index.js", "throw 1; throw 2\n//# sourceMappingURL=index.js.map"),
+        (
+            "dist/index.js",
+            "throw 1; throw 2\n//# sourceMappingURL=index.js.map",
+        ),
         ("dist/index.js.map", map),
     ]);
     let maps = folder.load("dist/index.js").source_maps();

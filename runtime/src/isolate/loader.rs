@@ -1,0 +1,173 @@
+//! deno_core's module loader over a checked [`ModuleGraph`]: nothing is read at run time.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use deno_core::ModuleLoadOptions;
+use deno_core::ModuleLoadReferrer;
+use deno_core::ModuleLoadResponse;
+use deno_core::ModuleLoader;
+use deno_core::ModuleSource;
+use deno_core::ModuleSourceCode;
+use deno_core::ModuleSpecifier;
+use deno_core::ModuleType;
+use deno_core::RequestedModuleType;
+use deno_core::ResolutionKind;
+use deno_core::error::ModuleLoaderError;
+use deno_error::JsErrorBox;
+
+use crate::graph::ImportType;
+use crate::graph::Module;
+use crate::graph::ModuleGraph;
+use crate::graph::ModuleKind;
+
+/// Loads the modules of one function.
+pub(super) struct Loader {
+    graph: Arc<ModuleGraph>,
+}
+
+impl Loader {
+    pub(super) fn new(graph: Arc<ModuleGraph>) -> Self {
+        Self { graph }
+    }
+
+    fn source(
+        &self,
+        specifier: &ModuleSpecifier,
+        requested: &RequestedModuleType,
+    ) -> Result<ModuleSource, ModuleLoaderError> {
+        let ty = match requested {
+            RequestedModuleType::None => ImportType::Default,
+            RequestedModuleType::Json => ImportType::Json,
+            RequestedModuleType::Text => ImportType::Text,
+            RequestedModuleType::Bytes => ImportType::Bytes,
+            RequestedModuleType::Other(other) => {
+                return Err(JsErrorBox::type_error(format!(
+                    "import attribute type: \"{other}\" is not supported; use json, text or bytes"
+                )));
+            }
+        };
+        if let Some(wasm) = self.wasm_bytes(specifier, ty) {
+            let code = ModuleSourceCode::Bytes(wasm.into_boxed_slice().into());
+            return Ok(ModuleSource::new(ModuleType::Bytes, code, specifier, None));
+        }
+        let module = self.graph.get_as(specifier.as_str(), ty).ok_or_else(|| {
+            JsErrorBox::generic(format!("{specifier} is not a module of this function"))
+        })?;
+        Ok(as_requested(module, specifier, requested))
+    }
+
+    /// The bytes behind the module that [`as_requested`] writes for a `.wasm` import.
+    fn wasm_bytes(&self, specifier: &ModuleSpecifier, ty: ImportType) -> Option<Vec<u8>> {
+        if ty != ImportType::Bytes {
+            return None;
+        }
+        let module = self.graph.get(specifier.as_str())?;
+        (module.kind == ModuleKind::Wasm).then(|| module.source.as_bytes().to_vec())
+    }
+}
+
+/// The source of `module` in the form that V8 expects for the attribute of the import.
+///
+/// Without an attribute V8 expects JavaScript; Workers users import JSON, text and WebAssembly
+/// that way, so these become a script with the value as default export.
+fn as_requested(
+    module: &Module,
+    specifier: &ModuleSpecifier,
+    requested: &RequestedModuleType,
+) -> ModuleSource {
+    let bare = matches!(requested, RequestedModuleType::None);
+    let text = || {
+        module
+            .source
+            .text()
+            .map(|text| text.as_ref())
+            .unwrap_or_default()
+    };
+    let (ty, code) = match (module.kind, bare) {
+        (ModuleKind::Script, _) => (ModuleType::JavaScript, string(text())),
+        (ModuleKind::Json, false) => (ModuleType::Json, string(text())),
+        (ModuleKind::Text, false) => (ModuleType::Text, string(text())),
+        (ModuleKind::Bytes | ModuleKind::Wasm, false) => (
+            ModuleType::Bytes,
+            ModuleSourceCode::Bytes(module.source.as_bytes().to_vec().into_boxed_slice().into()),
+        ),
+        (ModuleKind::Json, true) => {
+            let literal = string_literal(text());
+            (
+                ModuleType::JavaScript,
+                string(&format!("export default JSON.parse({literal});")),
+            )
+        }
+        (ModuleKind::Text, true) => {
+            let literal = string_literal(text());
+            (
+                ModuleType::JavaScript,
+                string(&format!("export default {literal};")),
+            )
+        }
+        (ModuleKind::Bytes | ModuleKind::Wasm, true) => {
+            let literal = string_literal(specifier.as_str());
+            let value = if module.kind == ModuleKind::Wasm {
+                "new WebAssembly.Module(bytes)"
+            } else {
+                "bytes"
+            };
+            let script = format!(
+                "import bytes from {literal} with {{ type: \"bytes\" }};\nexport default {value};"
+            );
+            (ModuleType::JavaScript, string(&script))
+        }
+    };
+    ModuleSource::new(ty, code, specifier, None)
+}
+
+fn string(text: &str) -> ModuleSourceCode {
+    ModuleSourceCode::String(text.to_owned().into())
+}
+
+/// `text` as a JavaScript string literal. JSON is one, since ES2019.
+fn string_literal(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+impl ModuleLoader for Loader {
+    fn resolve(
+        &self,
+        specifier: &str,
+        referrer: &str,
+        kind: ResolutionKind,
+    ) -> Result<ModuleSpecifier, ModuleLoaderError> {
+        let found = match kind {
+            ResolutionKind::MainModule => self.graph.get(specifier),
+            ResolutionKind::Import | ResolutionKind::DynamicImport => [
+                ImportType::Default,
+                ImportType::Json,
+                ImportType::Text,
+                ImportType::Bytes,
+            ]
+            .into_iter()
+            .find_map(|ty| self.graph.resolve(specifier, referrer, ty)),
+        };
+        match found {
+            Some(module) => ModuleSpecifier::parse(&module.specifier).map_err(JsErrorBox::from_err),
+            None => Err(JsErrorBox::type_error(
+                self.graph.explain(specifier, referrer),
+            )),
+        }
+    }
+
+    fn load(
+        &self,
+        specifier: &ModuleSpecifier,
+        _referrer: Option<&ModuleLoadReferrer>,
+        options: ModuleLoadOptions,
+    ) -> ModuleLoadResponse {
+        ModuleLoadResponse::Sync(self.source(specifier, &options.requested_module_type))
+    }
+
+    fn get_source_map(&self, specifier: &str) -> Option<Cow<'_, [u8]>> {
+        let module = self.graph.get(specifier)?;
+        Some(Cow::Borrowed(module.source_map.as_deref()?))
+    }
+}

@@ -1,0 +1,60 @@
+//! One isolate: a V8 heap with one function in it, on one thread, answering one request at a
+//! time.
+//!
+//! Everything here runs on the isolate's own thread. [`Isolate::start`] makes it from the base
+//! snapshot and loads the function; [`Isolate::run`] answers one job and says whether the isolate
+//! may answer another. Between the two the only door for other threads is its
+//! [`Watch`](crate::watchdog::Watch).
+//!
+//! - [`heap`]: memory budget
+//! - [`loader`]: modules from the checked graph
+//! - [`run`]: one request
+
+mod heap;
+mod loader;
+mod run;
+mod start;
+
+use std::sync::Arc;
+
+use deno_core::JsRuntime;
+use deno_core::v8;
+
+use self::heap::Buffers;
+pub use self::run::Fitness;
+pub use self::start::StartError;
+use crate::deployment::Deployment;
+use crate::watchdog::Watch;
+
+/// A V8 isolate with a function in it. Bound to the thread that made it.
+pub struct Isolate {
+    runtime: JsRuntime,
+    deployment: Arc<Deployment>,
+    watch: Arc<Watch>,
+    buffers: Arc<Buffers>,
+    entry: Entry,
+    /// Requests answered so far; also numbers them.
+    served: u32,
+    /// Bytes in use at the last sample.
+    sampled_memory: u64,
+}
+
+/// The functions of `handler.js` that the host calls.
+struct Entry {
+    fetch: v8::Global<v8::Function>,
+    abort: v8::Global<v8::Function>,
+    end: v8::Global<v8::Function>,
+}
+
+impl Isolate {
+    /// What the watchdog and other threads may touch of it.
+    pub fn watch(&self) -> &Arc<Watch> {
+        &self.watch
+    }
+
+    /// Bytes that its heap and buffers hold.
+    fn memory(&mut self) -> u64 {
+        let heap = self.runtime.v8_isolate().get_heap_statistics();
+        (heap.used_heap_size() + self.buffers.used()) as u64
+    }
+}

@@ -1,0 +1,271 @@
+//! From the base snapshot to a function that can answer.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use deno_core::JsRuntime;
+use deno_core::ModuleSpecifier;
+use deno_core::PollEventLoopOptions;
+use deno_core::RuntimeOptions;
+use deno_core::error::CoreError;
+use deno_core::error::CoreErrorKind;
+use deno_core::error::JsError;
+use deno_core::v8;
+use holm_js_api::fetch::OutboundPort;
+use holm_js_api::log::Log;
+use holm_js_api::log::LogBudget;
+
+use super::Entry;
+use super::Isolate;
+use super::heap::Buffers;
+use super::heap::GRACE;
+use super::loader::Loader;
+use crate::deployment::Deployment;
+use crate::engine::Engine;
+use crate::services::Services;
+use crate::watchdog::Verdict;
+use crate::watchdog::Watch;
+
+static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/base.snapshot"));
+static LAZY_SOURCES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/lazy.rs"));
+
+/// Wall time that a start may take; a module that awaits for ever at its top level ends here.
+const START_WALL: Duration = Duration::from_secs(10);
+
+/// Why a function does not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// Its code threw while it was loaded, or could not be linked.
+    #[error("{0}")]
+    Threw(String),
+    /// It exports no handler.
+    #[error("{0}")]
+    NoHandler(String),
+    /// Its top level ran into a limit.
+    #[error("the top level of the module ran over its {limit}")]
+    Limit {
+        /// Name and value of the limit.
+        limit: String,
+    },
+    /// Its top level awaits something that never comes.
+    #[error(
+        "the top level of the module awaits something that never settles; start the work in the handler instead"
+    )]
+    NeverReady,
+    /// The system or V8 refused.
+    #[error("cannot start an isolate: {0}")]
+    Host(String),
+}
+
+impl Isolate {
+    /// Starts `deployment` on the calling thread, which must be inside a tokio runtime of its
+    /// own.
+    ///
+    /// # Errors
+    /// When the function does not load, or exports no handler.
+    pub async fn start(
+        _engine: Engine,
+        deployment: Arc<Deployment>,
+        services: &Services,
+    ) -> Result<Self, StartError> {
+        let limits = deployment.limits;
+        let memory = limits.memory.as_usize();
+        let buffers = Buffers::new(memory);
+        let mut runtime = JsRuntime::try_new(RuntimeOptions {
+            module_loader: Some(Rc::new(Loader::new(deployment.graph.clone()))),
+            extensions: holm_js_api::extensions(),
+            startup_snapshot: Some(SNAPSHOT),
+            residual_lazy_js_sources: LAZY_SOURCES,
+            skip_op_registration: true,
+            create_params: Some(
+                v8::CreateParams::default()
+                    .heap_limits(0, memory)
+                    .array_buffer_allocator(buffers.allocator())
+                    .allow_atomics_wait(false),
+            ),
+            ..Default::default()
+        })
+        .map_err(|error| StartError::Host(error.to_string()))?;
+        let watch = services
+            .watchdog
+            .watch(runtime.v8_isolate().thread_safe_handle());
+        limit_heap(&mut runtime, &watch);
+        {
+            let state = runtime.op_state();
+            let mut state = state.borrow_mut();
+            state.put(OutboundPort(services.outbound.clone()));
+            state.put(LogBudget(limits.log.as_u64()));
+            state.put(Log::default());
+        }
+        let (entry, bind) = take_entry(&mut runtime)?;
+        let mut isolate = Self {
+            runtime,
+            deployment,
+            watch,
+            buffers,
+            entry,
+            served: 0,
+            sampled_memory: 0,
+        };
+        isolate
+            .watch
+            .begin(limits.startup_cpu.as_duration(), START_WALL, None);
+        services.watchdog.call();
+        let loaded = isolate.load(&bind).await;
+        isolate.watch.end();
+        match isolate.watch.verdict() {
+            Some(verdict) => Err(isolate.over(verdict)),
+            None => loaded.map(|()| isolate),
+        }
+    }
+
+    fn over(&self, verdict: Verdict) -> StartError {
+        self.watch.acknowledge();
+        let limits = &self.deployment.limits;
+        let limit = match verdict {
+            Verdict::Cpu => format!("start-up CPU time of {}", limits.startup_cpu),
+            Verdict::Memory => format!("memory of {}", limits.memory),
+            Verdict::Wall | Verdict::WaitUntil => return StartError::NeverReady,
+        };
+        StartError::Limit { limit }
+    }
+
+    /// Evaluates the module and keeps its handler.
+    async fn load(&mut self, bind: &v8::Global<v8::Function>) -> Result<(), StartError> {
+        let main = ModuleSpecifier::parse(&self.deployment.graph.main().specifier)
+            .map_err(|error| StartError::Host(error.to_string()))?;
+        let id = self
+            .runtime
+            .load_main_es_module(&main)
+            .await
+            .map_err(threw)?;
+        let evaluated = self.runtime.mod_evaluate(id);
+        let watch = self.watch.clone();
+        let mut evaluated = std::pin::pin!(evaluated);
+        std::future::poll_fn(|cx| {
+            watch.waker.register(cx.waker());
+            if watch.verdict().is_some() {
+                return Poll::Ready(Ok(()));
+            }
+            if let Poll::Ready(done) = evaluated.as_mut().poll(cx) {
+                return Poll::Ready(done.map_err(threw));
+            }
+            let options = PollEventLoopOptions::default();
+            match self.runtime.poll_event_loop(cx, options) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(threw(error))),
+                Poll::Ready(Ok(())) => match evaluated.as_mut().poll(cx) {
+                    Poll::Ready(done) => Poll::Ready(done.map_err(threw)),
+                    Poll::Pending => Poll::Ready(Err(StartError::NeverReady)),
+                },
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await?;
+        if self.watch.verdict().is_some() {
+            return Ok(());
+        }
+        let namespace = self.runtime.get_module_namespace(id).map_err(threw)?;
+        self.bind(bind, &namespace)
+    }
+
+    fn bind(
+        &mut self,
+        bind: &v8::Global<v8::Function>,
+        namespace: &v8::Global<v8::Object>,
+    ) -> Result<(), StartError> {
+        let vars = self.deployment.vars.clone();
+        let context = self.runtime.main_context();
+        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &context);
+        v8::tc_scope!(let scope, scope);
+        let receiver = v8::undefined(scope).into();
+        let namespace = v8::Local::new(scope, namespace).into();
+        let vars = v8::String::new(scope, &vars)
+            .ok_or_else(|| StartError::Host("vars are too long".into()))?
+            .into();
+        let bind = v8::Local::new(scope, bind);
+        match bind.call(scope, receiver, &[namespace, vars]) {
+            Some(fault) if fault.is_null() => {}
+            Some(fault) => {
+                return Err(StartError::NoHandler(fault.to_rust_string_lossy(scope)));
+            }
+            None => {
+                let thrown = scope.exception();
+                return Err(StartError::NoHandler(match thrown {
+                    Some(thrown) => thrown.to_rust_string_lossy(scope),
+                    None => "the default export cannot be read".into(),
+                }));
+            }
+        }
+        // Code from strings is refused from here on.
+        scope
+            .get_current_context()
+            .set_allow_generation_from_strings(false);
+        Ok(())
+    }
+}
+
+/// Ends the isolate, with room to unwind, when its heap reaches the limit.
+fn limit_heap(runtime: &mut JsRuntime, watch: &Arc<Watch>) {
+    let watch = watch.clone();
+    runtime.add_near_heap_limit_callback(move |current, _initial| {
+        watch.condemn(Verdict::Memory);
+        current.saturating_add(GRACE)
+    });
+}
+
+/// Takes the host's entry points, and everything else that a function must not reach, off the
+/// global object.
+fn take_entry(runtime: &mut JsRuntime) -> Result<(Entry, v8::Global<v8::Function>), StartError> {
+    let context = runtime.main_context();
+    v8::scope_with_context!(scope, runtime.v8_isolate(), &context);
+    let global = scope.get_current_context().global(scope);
+    let missing = || StartError::Host("the base snapshot lacks its entry points".into());
+    let holm = v8::String::new(scope, "__holm").ok_or_else(missing)?;
+    let holm = global
+        .get(scope, holm.into())
+        .and_then(|value| v8::Local::<v8::Object>::try_from(value).ok())
+        .ok_or_else(missing)?;
+    let function = |name: &str| {
+        let name = v8::String::new(scope, name)?;
+        let value = holm.get(scope, name.into())?;
+        let function = v8::Local::<v8::Function>::try_from(value).ok()?;
+        Some(v8::Global::new(scope, function))
+    };
+    let entry = Entry {
+        fetch: function("fetch").ok_or_else(missing)?,
+        abort: function("abort").ok_or_else(missing)?,
+        end: function("end").ok_or_else(missing)?,
+    };
+    let bind = function("bind").ok_or_else(missing)?;
+    for name in ["__holm", "__bootstrap", "Deno"] {
+        let name = v8::String::new(scope, name).ok_or_else(missing)?;
+        global.delete(scope, name.into());
+    }
+    Ok((entry, bind))
+}
+
+fn threw(error: CoreError) -> StartError {
+    let text = match error.into_kind() {
+        CoreErrorKind::Js(error) => match &error.stack {
+            Some(stack) if stack.contains("\n    at ") => stack.clone(),
+            Some(_) | None => with_place(&error),
+        },
+        other => other.to_string(),
+    };
+    StartError::Threw(text.trim_start_matches("Uncaught ").to_owned())
+}
+
+/// The message of an error that has no stack, with the place where it came up.
+fn with_place(error: &JsError) -> String {
+    let message = &error.exception_message;
+    let place = error.frames.first().and_then(|frame| {
+        let file = frame.file_name.as_ref()?;
+        Some((file, frame.line_number?, frame.column_number?))
+    });
+    match place {
+        Some((file, line, column)) => format!("{message}\n    at {file}:{line}:{column}"),
+        None => message.clone(),
+    }
+}

@@ -1,0 +1,73 @@
+//! How a request ended: one closed list of words, the same in logs, headers, metrics and docs.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// The handler answered.
+    Ok,
+    /// The handler threw, or returned something that is no Response.
+    Exception,
+    /// The request used more CPU time than its limit.
+    ExceededCpu,
+    /// The isolate used more memory than its limit.
+    ExceededMemory,
+    /// The request took longer than its limit.
+    ExceededWallTime,
+    /// The function could not be started.
+    StartupFailed,
+    /// The handler can never answer: nothing is pending any more.
+    NoResponse,
+    /// The client went away before the answer was complete.
+    Canceled,
+    /// The function, or the node, has more work than it may queue.
+    Overloaded,
+    /// The platform took the isolate away, by no fault of the function.
+    Reset,
+    /// Holm itself failed.
+    InternalError,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of the documentation.
+    pub const ALL: [Self; 11] = [
+        Self::Ok,
+        Self::Exception,
+        Self::ExceededCpu,
+        Self::ExceededMemory,
+        Self::ExceededWallTime,
+        Self::StartupFailed,
+        Self::NoResponse,
+        Self::Canceled,
+        Self::Overloaded,
+        Self::Reset,
+        Self::InternalError,
+    ];
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Exception => "exception",
+            Self::ExceededCpu => "exceededCpu",
+            Self::ExceededMemory => "exceededMemory",
+            Self::ExceededWallTime => "exceededWallTime",
+            Self::StartupFailed => "startupFailed",
+            Self::NoResponse => "noResponse",
+            Self::Canceled => "canceled",
+            Self::Overloaded => "overloaded",
+            Self::Reset => "reset",
+            Self::InternalError => "internalError",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}

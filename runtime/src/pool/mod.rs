@@ -1,0 +1,213 @@
+//! The isolates of one function and the queue before them.
+//!
+//! Isolates pull: each takes the next job when it is free, so a job is never bound to an isolate
+//! that turns out slow or is taken away. While an isolate is awake nobody needs to wake it. Who
+//! starts when is decided by [`policy`]; the watchdog's patrol asks it while jobs wait.
+
+mod policy;
+mod worker;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::Notify;
+use tokio::sync::oneshot;
+
+pub use self::policy::IDLE;
+pub use self::policy::Load;
+pub use self::policy::PICKUP;
+pub use self::policy::start_another;
+use crate::deployment::Deployment;
+use crate::engine::Engine;
+use crate::isolate::StartError;
+use crate::job::Failure;
+use crate::job::Job;
+use crate::outcome::Outcome;
+use crate::services::Services;
+use crate::watchdog::Patrol;
+
+/// The isolates of one deployment. Dropping it ends them when the queue is empty.
+#[derive(Debug)]
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+/// What a pool shares with its isolates' threads.
+#[derive(Debug)]
+struct Shared {
+    engine: Engine,
+    deployment: Arc<Deployment>,
+    services: Services,
+    state: Mutex<State>,
+    /// Jobs wait and no isolate is free.
+    backlog: AtomicBool,
+    /// For the patrol.
+    this: Weak<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Job>,
+    /// Isolates without work, the one that had some last at the end.
+    idle: Vec<Arc<Notify>>,
+    isolates: usize,
+    starting: usize,
+    closed: bool,
+}
+
+/// What came of handing a job to a pool that did not take it.
+#[derive(Debug)]
+pub struct Refused {
+    /// The job, unchanged.
+    pub job: Job,
+    /// Why.
+    pub failure: Failure,
+}
+
+impl Pool {
+    /// A pool without isolates.
+    pub fn new(engine: Engine, deployment: Arc<Deployment>, services: Services) -> Self {
+        let watchdog = services.watchdog.clone();
+        let shared = Arc::new_cyclic(|this| Shared {
+            engine,
+            deployment,
+            services,
+            state: Mutex::new(State::default()),
+            backlog: AtomicBool::new(false),
+            this: this.clone(),
+        });
+        let patrol: Weak<dyn Patrol> = shared.this.clone();
+        watchdog.patrol(patrol);
+        Self { shared }
+    }
+
+    /// What it runs.
+    pub fn deployment(&self) -> &Arc<Deployment> {
+        &self.shared.deployment
+    }
+
+    /// Starts one isolate and waits until it can answer, or cannot: how a deployment is
+    /// validated. The isolate stays, warm.
+    ///
+    /// # Errors
+    /// Why the function does not start.
+    pub async fn warm(&self) -> Result<(), StartError> {
+        let (ready, started) = oneshot::channel();
+        self.shared.state().starting += 1;
+        worker::spawn(self.shared.clone(), Some(ready));
+        started
+            .await
+            .unwrap_or_else(|_| Err(StartError::Host("its thread ended".into())))
+    }
+
+    /// Queues a job.
+    ///
+    /// # Errors
+    /// Gives the job back when the queue is full.
+    #[allow(
+        clippy::result_large_err,
+        reason = "the job moves back to its owner, which answers it"
+    )]
+    pub fn submit(&self, job: Job) -> Result<(), Refused> {
+        let shared = &self.shared;
+        let mut state = shared.state();
+        if state.queue.len() >= shared.deployment.limits.queue.as_usize() {
+            return Err(Refused {
+                job,
+                failure: Failure::of(Outcome::Overloaded),
+            });
+        }
+        state.queue.push_back(job);
+        if let Some(idle) = state.idle.pop() {
+            drop(state);
+            idle.notify_one();
+            return Ok(());
+        }
+        shared.scale_out(state);
+        shared.backlog.store(true, Ordering::SeqCst);
+        shared.services.watchdog.call();
+        Ok(())
+    }
+
+    /// Records a job that [`Pool::submit`] gave back.
+    pub fn record_refused(&self, refused: &Refused) {
+        worker::record(&self.shared, &refused.job, &refused.failure);
+    }
+
+    /// Jobs waiting and isolates running, for metrics and tests.
+    pub fn load(&self) -> Load {
+        self.shared.state().load()
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.closed = true;
+        for idle in state.idle.drain(..) {
+            idle.notify_one();
+        }
+    }
+}
+
+impl State {
+    fn load(&self) -> Load {
+        Load {
+            isolates: self.isolates,
+            starting: self.starting,
+            waiting: self.queue.len(),
+            oldest: self
+                .queue
+                .front()
+                .map(|job| job.queued.elapsed())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts an isolate if the policy says so.
+    fn scale_out(&self, mut state: MutexGuard<'_, State>) {
+        let max = self.deployment.limits.max_isolates.as_usize();
+        if start_another(state.load(), max)
+            && let Some(this) = self.this.upgrade()
+        {
+            state.starting += 1;
+            drop(state);
+            worker::spawn(this, None);
+        }
+    }
+
+    /// Answers everything in the queue: no isolate can be had.
+    fn fail_queue(&self, failure: &Failure) {
+        let jobs = std::mem::take(&mut self.state().queue);
+        for job in jobs {
+            worker::refuse(self, job, failure.clone());
+        }
+    }
+}
+
+impl Patrol for Shared {
+    fn patrol(&self) -> bool {
+        if !self.backlog.load(Ordering::SeqCst) {
+            return false;
+        }
+        let state = self.state();
+        if state.queue.is_empty() {
+            self.backlog.store(false, Ordering::SeqCst);
+            return false;
+        }
+        self.scale_out(state);
+        true
+    }
+}

@@ -1,0 +1,184 @@
+//! An isolate's thread: start the function, then take jobs until there is a reason to stop.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use holm_js_api::log::Level;
+use holm_js_api::log::Log;
+use holm_js_api::log::LogBudget;
+use holm_js_api::log::Thrown;
+use tokio::sync::Notify;
+use tokio::sync::oneshot;
+
+use super::Shared;
+use super::policy::IDLE;
+use crate::isolate::Fitness;
+use crate::isolate::Isolate;
+use crate::isolate::StartError;
+use crate::job::Event;
+use crate::job::Failure;
+use crate::job::Job;
+use crate::outcome::Outcome;
+use crate::record::Record;
+
+/// V8 takes about 1 MiB of it for JavaScript; the rest is room for native recursion.
+const STACK: usize = 4 << 20;
+
+/// Starts an isolate's thread, which the pool has counted as starting.
+pub(super) fn spawn(shared: Arc<Shared>, ready: Option<oneshot::Sender<Result<(), StartError>>>) {
+    let name = format!("holm-{}", shared.deployment.name);
+    let of_thread = shared.clone();
+    let spawned = thread::Builder::new()
+        .name(name)
+        .stack_size(STACK)
+        .spawn(move || run(&of_thread, ready));
+    if let Err(error) = spawned {
+        failed(&shared, None, StartError::Host(error.to_string()));
+    }
+}
+
+fn run(shared: &Arc<Shared>, ready: Option<oneshot::Sender<Result<(), StartError>>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(shared, ready, StartError::Host(error.to_string())),
+    };
+    // Everything of V8's is made, used and dropped inside this runtime.
+    runtime.block_on(async {
+        let deployment = shared.deployment.clone();
+        match Isolate::start(shared.engine, deployment, &shared.services).await {
+            Ok(isolate) => {
+                let mut state = shared.state();
+                state.starting -= 1;
+                state.isolates += 1;
+                drop(state);
+                let cold = ready.is_none();
+                if let Some(ready) = ready {
+                    // Whoever asked may have stopped waiting; the isolate is warm all the same.
+                    let _ = ready.send(Ok(()));
+                }
+                serve(shared, isolate, cold).await;
+            }
+            Err(error) => failed(shared, ready, error),
+        }
+    });
+}
+
+/// The isolate did not start: whoever waits for it is told.
+fn failed(
+    shared: &Shared,
+    ready: Option<oneshot::Sender<Result<(), StartError>>>,
+    error: StartError,
+) {
+    let mut state = shared.state();
+    state.starting -= 1;
+    let nobody = state.isolates + state.starting == 0;
+    drop(state);
+    if nobody {
+        shared.fail_queue(&start_failure(&error));
+    }
+    if let Some(ready) = ready {
+        let _ = ready.send(Err(error));
+    }
+}
+
+fn start_failure(error: &StartError) -> Failure {
+    let text = error.to_string();
+    Failure {
+        outcome: match error {
+            StartError::Host(_) => Outcome::InternalError,
+            StartError::Threw(_)
+            | StartError::NoHandler(_)
+            | StartError::Limit { .. }
+            | StartError::NeverReady => Outcome::StartupFailed,
+        },
+        thrown: Some(Thrown {
+            message: text.lines().next().unwrap_or_default().to_owned(),
+            stack: text,
+        }),
+    }
+}
+
+/// Takes jobs until the isolate is spent, has been idle for long, or the pool is gone.
+async fn serve(shared: &Arc<Shared>, mut isolate: Isolate, mut cold: bool) {
+    let bell = Arc::new(Notify::new());
+    while let Some(job) = next(shared, &bell).await {
+        let fitness = isolate.run(job, cold, &shared.services).await;
+        cold = false;
+        match fitness {
+            Fitness::Reusable => {}
+            Fitness::Spent => break,
+        }
+    }
+    // Gone for the pool before its heap is torn down, which takes milliseconds.
+    let mut state = shared.state();
+    state.isolates -= 1;
+    shared.scale_out(state);
+    drop(isolate);
+}
+
+/// The next job, as soon as there is one.
+async fn next(shared: &Arc<Shared>, bell: &Arc<Notify>) -> Option<Job> {
+    loop {
+        {
+            let mut state = shared.state();
+            if let Some(job) = state.queue.pop_front() {
+                return Some(job);
+            }
+            if state.closed {
+                return None;
+            }
+            state.idle.push(bell.clone());
+        }
+        if tokio::time::timeout(IDLE, bell.notified()).await.is_err() {
+            let mut state = shared.state();
+            let before = state.idle.len();
+            state.idle.retain(|other| !Arc::ptr_eq(other, bell));
+            if state.idle.len() < before && state.queue.is_empty() {
+                return None;
+            }
+            // Rung at the same moment: the job is in the queue.
+        }
+    }
+}
+
+/// Answers and records a job that no isolate ran.
+pub(super) fn refuse(shared: &Shared, job: Job, failure: Failure) {
+    record(shared, &job, &failure);
+    // A client that is gone needs no answer.
+    let _ = job.reply.send(Err(failure));
+}
+
+/// Records a job that no isolate ran.
+pub(super) fn record(shared: &Shared, job: &Job, failure: &Failure) {
+    let Event::Fetch(fetch) = &job.event;
+    let mut log = Log::default();
+    if let Some(thrown) = &failure.thrown {
+        let budget = LogBudget(shared.deployment.limits.log.as_u64());
+        log.push(Level::Error, thrown.stack.clone(), budget);
+    }
+    let queued = job.queued.elapsed();
+    shared.services.recorder.record(Record {
+        function: shared.deployment.name.clone(),
+        deployment: shared.deployment.version.clone(),
+        request: job.request.clone(),
+        method: fetch.method.clone(),
+        url: fetch.url.clone(),
+        outcome: failure.outcome,
+        status: None,
+        start: job.start,
+        wall: queued,
+        cpu: Duration::ZERO,
+        queued,
+        memory: 0,
+        bytes_in: 0,
+        bytes_out: 0,
+        subrequests: 0,
+        cold: false,
+        log,
+        thrown: failure.thrown.clone(),
+    });
+}

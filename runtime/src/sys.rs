@@ -1,0 +1,58 @@
+//! Thread CPU clocks and scheduling classes, from libc.
+#![allow(unsafe_code, reason = "the operating system's C interface")]
+
+use std::time::Duration;
+
+/// The CPU clock of one thread, readable from any thread of the process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadClock(libc::clockid_t);
+
+impl ThreadClock {
+    /// The clock of the calling thread.
+    ///
+    /// Read it only while that thread lives: the system may give its id to another one.
+    pub(crate) fn current() -> Self {
+        let mut clock = libc::CLOCK_THREAD_CPUTIME_ID;
+        // SAFETY: pthread_self is always valid in its own thread.
+        let this = unsafe { libc::pthread_self() };
+        // SAFETY: `this` is alive, it is us; `clock` is a valid place for the id.
+        let failed = unsafe { libc::pthread_getcpuclockid(this, &raw mut clock) };
+        debug_assert_eq!(failed, 0, "a living thread has a CPU clock");
+        Self(clock)
+    }
+
+    /// CPU time of the thread so far; zero once it has ended.
+    pub(crate) fn read(self) -> Duration {
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: `time` is a valid place for the answer; a clock that is gone gives an error.
+        let failed = unsafe { libc::clock_gettime(self.0, &raw mut time) };
+        if failed != 0 {
+            return Duration::ZERO;
+        }
+        let secs = u64::try_from(time.tv_sec).unwrap_or(0);
+        let nanos = u32::try_from(time.tv_nsec).unwrap_or(0);
+        Duration::new(secs, nanos)
+    }
+}
+
+/// CPU time of the calling thread.
+pub(crate) fn own_cpu_time() -> Duration {
+    ThreadClock(libc::CLOCK_THREAD_CPUTIME_ID).read()
+}
+
+/// The kernel's number of the calling thread.
+pub(crate) fn thread_id() -> libc::pid_t {
+    // SAFETY: gettid has no preconditions and cannot fail.
+    unsafe { libc::gettid() }
+}
+
+/// Lets thread `id` of this process run only when nobody else wants to.
+pub(crate) fn demote(id: libc::pid_t) {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the parameters are valid for SCHED_IDLE; a thread that has ended gives an error,
+    // and then there is nothing left to demote.
+    let _ = unsafe { libc::sched_setscheduler(id, libc::SCHED_IDLE, &raw const parameters) };
+}
