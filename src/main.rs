@@ -1,1 +1,24 @@
-fn main(){}
+//! `holm`: an edge function runtime. One binary routes requests by hostname, from one TOML file,
+//! into V8 isolates, each request under limits of its own.
+//!
+//! This package puts the others together and holds no policy of its own about HTTP
+//! (`holm-router`) or isolates (`holm-runtime`).
+//!
+//! - [`cli`], [`commands`]: what a person types, and what each word does
+//! - [`config`]: the file → a plan in which nothing is open any more
+//! - [`app`]: a plan → functions that answer; the edge's `Dispatch`
+//! - [`egress`]: where functions' own requests go out
+//! - [`telemetry`]: records and log lines → the terminal or JSON
+
+mod app;
+mod cli;
+mod commands;
+mod config;
+mod egress;
+mod telemetry;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,126 @@
+//! From the edge to an isolate and back.
+
+use std::sync::Arc;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use holm_js_api::handler::FetchRequest;
+use holm_router::Dispatch;
+use holm_router::Exchange;
+use holm_router::Refusal;
+use holm_router::ResponseBody;
+use holm_runtime::job::Event;
+use holm_runtime::job::Failure;
+use holm_runtime::job::Job;
+use holm_runtime::job::Reply;
+use holm_runtime::outcome::Outcome;
+use holm_runtime::pool::Pool;
+use http::HeaderMap;
+use http::Response;
+use http::header::ACCEPT;
+use tokio::sync::oneshot;
+use url::Url;
+
+use super::Function;
+use super::Node;
+use super::bodies;
+use super::rescue;
+
+impl Dispatch for Node {
+    async fn dispatch(&self, exchange: Exchange) -> Response<ResponseBody> {
+        let Some(function) = self.function(&exchange) else {
+            let refusal = Refusal::UnknownHost(exchange.host);
+            return rescue::refuse(refusal, exchange.id, exchange.request.headers());
+        };
+        match function {
+            Function::Ready(pool) => self.answer(&pool, exchange).await,
+            Function::Broken(why) => rescue::broken(&why, exchange.id, exchange.request.headers()),
+        }
+    }
+}
+
+impl Node {
+    fn function(&self, exchange: &Exchange) -> Option<Function> {
+        let app = self.app();
+        app.as_ref()?.find(&exchange.host, exchange.path()).cloned()
+    }
+
+    async fn answer(&self, pool: &Pool, exchange: Exchange) -> Response<ResponseBody> {
+        let id = exchange.id;
+        let url = serialized(exchange.url());
+        let (head, mut body) = exchange.request.into_parts();
+        // What a synthetic response would be rendered for.
+        let accept = accept(&head.headers);
+
+        let limit = pool.deployment().limits.request_body.as_u64();
+        if body.limit(limit).is_err() {
+            return rescue::refuse(Refusal::BodyTooLarge(limit), id, &accept);
+        }
+        let body = match bodies::inbound(body, self.io().handle()).await {
+            Ok(body) => body,
+            Err(error) => {
+                return match Refusal::of_body(&error) {
+                    Some(refusal) => rescue::refuse(refusal, id, &accept),
+                    None => rescue::rescue(&Failure::of(Outcome::Canceled), false, id, &accept),
+                };
+            }
+        };
+        let request = FetchRequest {
+            method: head.method,
+            url,
+            headers: head.headers,
+            body,
+        };
+        match ask(pool, request, id.to_string().into(), 0).await {
+            Ok(response) => response.map(bodies::outbound),
+            Err(failure) => rescue::rescue(&failure, self.dev, id, &accept),
+        }
+    }
+}
+
+/// Hands a request to a function and waits for what comes of it.
+///
+/// Dropping the future cancels the request.
+pub(super) async fn ask(pool: &Pool, request: FetchRequest, id: Arc<str>, depth: u8) -> Reply {
+    let (reply, answer) = oneshot::channel();
+    let job = Job {
+        event: Event::Fetch(request),
+        request: id,
+        depth,
+        queued: Instant::now(),
+        start: SystemTime::now(),
+        reply,
+    };
+    if let Err(refused) = pool.submit(job) {
+        pool.record_refused(&refused);
+        return Err(refused.failure);
+    }
+    // An isolate that ends without an answer was taken away.
+    answer
+        .await
+        .unwrap_or_else(|_| Err(Failure::of(Outcome::Reset)))
+}
+
+/// The URL as the URL standard serializes it. The edge has checked host and path; what is left
+/// are characters that a lenient client did not encode.
+fn serialized(url: String) -> String {
+    let plain = url
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?@!$&()*+,;=%".contains(&byte));
+    if plain {
+        return url;
+    }
+    match Url::parse(&url) {
+        Ok(url) => url.into(),
+        Err(_) => url,
+    }
+}
+
+/// The `Accept` header alone.
+fn accept(headers: &HeaderMap) -> HeaderMap {
+    let mut only = HeaderMap::new();
+    if let Some(accept) = headers.get(ACCEPT) {
+        only.insert(ACCEPT, accept.clone());
+    }
+    only
+}

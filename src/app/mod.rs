@@ -1,0 +1,67 @@
+//! A plan made to run: functions that answer, behind a table of routes.
+//!
+//! [`Node`] is what lives as long as the process: V8, the I/O threads, the watchdog, the outbound
+//! client. [`App`] is one configuration on it; the node holds the current one and swaps it whole,
+//! so a request finishes on what it started with.
+//!
+//! - [`node`]: the node; [`load`]: plan → app
+//! - [`dispatch`]: edge → isolate and back; [`bodies`]: bodies between the two
+//! - [`inside`]: function → function without a socket
+//! - [`rescue`]: what a client gets when a function gives no answer
+
+mod bodies;
+mod dispatch;
+mod inside;
+mod load;
+mod node;
+mod rescue;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use holm_router::Hostname;
+use holm_router::table::RouteTable;
+use holm_runtime::pool::Pool;
+
+pub(crate) use self::load::FunctionProblem;
+pub(crate) use self::node::Node;
+
+/// One configuration, running.
+#[derive(Debug)]
+pub(crate) struct App {
+    routes: RouteTable<usize>,
+    functions: Vec<Function>,
+}
+
+/// What stands behind a route.
+#[derive(Clone, Debug)]
+enum Function {
+    /// It answers.
+    Ready(Arc<Pool>),
+    /// `holm dev` only: it does not start; this is why.
+    Broken(Arc<str>),
+}
+
+impl App {
+    /// How many functions it has.
+    pub(crate) fn functions(&self) -> usize {
+        self.functions.len()
+    }
+
+    /// The files that its functions were made of, as far as they could be read.
+    pub(crate) fn watched(&self) -> impl Iterator<Item = PathBuf> + '_ {
+        self.functions.iter().flat_map(|function| match function {
+            Function::Ready(pool) => pool
+                .deployment()
+                .graph
+                .watch_paths()
+                .map(PathBuf::from)
+                .collect(),
+            Function::Broken(_) => Vec::new(),
+        })
+    }
+
+    fn find(&self, host: &Hostname, path: &str) -> Option<&Function> {
+        self.functions.get(*self.routes.find(host, path)?)
+    }
+}

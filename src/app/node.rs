@@ -1,0 +1,97 @@
+//! What lives as long as the process.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use arc_swap::ArcSwapOption;
+use holm_runtime::engine::Engine;
+use holm_runtime::services::Services;
+use holm_runtime::watchdog::Watchdog;
+use tokio::runtime::Runtime;
+
+use super::App;
+use super::inside::Inside;
+use crate::commands::Failure;
+use crate::config::Plan;
+use crate::egress;
+use crate::telemetry::Telemetry;
+
+/// The node: everything that isolates share, and the configuration they serve.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(super) engine: Engine,
+    pub(super) services: Services,
+    /// Whether clients may read what a function threw.
+    pub(super) dev: bool,
+    app: ArcSwapOption<App>,
+    outbound: Arc<egress::Client>,
+    io: Runtime,
+}
+
+impl Node {
+    /// Starts V8, then the node's threads. To be called on the main thread, first.
+    ///
+    /// # Errors
+    /// When the system gives no threads.
+    pub(crate) fn start(plan: &Plan, telemetry: Telemetry) -> Result<Arc<Self>, Failure> {
+        Self::with(plan, telemetry, false)
+    }
+
+    /// [`Node::start`], with errors that clients may read.
+    pub(crate) fn start_dev(plan: &Plan, telemetry: Telemetry) -> Result<Arc<Self>, Failure> {
+        Self::with(plan, telemetry, true)
+    }
+
+    fn with(plan: &Plan, telemetry: Telemetry, dev: bool) -> Result<Arc<Self>, Failure> {
+        let engine = Engine::start();
+        let cores = available_parallelism().map_or(1, usize::from);
+        let io = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(cores)
+            .thread_name("holm-io")
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::Other(format!("cannot start the I/O threads: {error}")))?;
+        let watchdog = Watchdog::start()
+            .map_err(|error| Failure::Other(format!("cannot start the watchdog: {error}")))?;
+        let outbound = egress::Client::new(egress::Options {
+            io: io.handle().clone(),
+            allow: plan.egress.clone(),
+            extra_roots: Vec::new(),
+        })
+        .map_err(|error| Failure::Other(format!("cannot set up the outbound client: {error}")))?;
+        let outbound = Arc::new(outbound);
+        Ok(Arc::new(Self {
+            engine,
+            services: Services {
+                watchdog,
+                outbound: outbound.clone(),
+                recorder: Arc::new(telemetry),
+            },
+            dev,
+            app: ArcSwapOption::empty(),
+            outbound,
+            io,
+        }))
+    }
+
+    /// The I/O threads.
+    pub(crate) fn io(&self) -> &Runtime {
+        &self.io
+    }
+
+    /// Serves `app` from now on. Requests that are running finish on what they started with.
+    pub(crate) fn install(&self, app: App) {
+        self.app.store(Some(Arc::new(app)));
+    }
+
+    /// The configuration that is served now.
+    pub(super) fn app(&self) -> arc_swap::Guard<Option<Arc<App>>> {
+        self.app.load()
+    }
+
+    /// Lets functions reach each other by this node's hostnames on `port`, without a socket.
+    pub(crate) fn reachable_at(self: &Arc<Self>, port: u16) {
+        let inside = Inside::new(Arc::downgrade(self));
+        self.outbound.serve_inside(Arc::new(inside), &[port]);
+    }
+}

@@ -1,0 +1,133 @@
+//! What a client gets when a function gives no answer. The only place that turns an outcome into
+//! a response.
+
+use std::time::Duration;
+
+use holm_router::Refusal;
+use holm_router::RequestId;
+use holm_router::ResponseBody;
+use holm_router::synthetic::Synthetic;
+use holm_runtime::job::Failure;
+use holm_runtime::outcome::Outcome;
+use http::HeaderMap;
+use http::Response;
+use http::StatusCode;
+
+/// When a client of an overloaded function may try again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The response for a failure. `dev`: its reader wrote the function, and may see what it threw.
+pub(super) fn rescue(
+    failure: &Failure,
+    dev: bool,
+    id: RequestId,
+    headers: &HeaderMap,
+) -> Response<ResponseBody> {
+    let (status, title, detail) = words(failure.outcome);
+    let mut synthetic = Synthetic::new(status, title, detail).outcome(failure.outcome.word());
+    if failure.outcome == Outcome::Overloaded {
+        synthetic = synthetic.retry_after(RETRY);
+    }
+    if dev && let Some(thrown) = &failure.thrown {
+        synthetic.title = thrown.message.clone().into();
+        synthetic.detail = thrown.stack.clone().into();
+        synthetic = synthetic.page(page(&thrown.message, &thrown.stack, id));
+    }
+    synthetic.respond(id, headers)
+}
+
+/// `holm dev`: the response of a function that does not start.
+pub(super) fn broken(why: &str, id: RequestId, headers: &HeaderMap) -> Response<ResponseBody> {
+    let title = "The function does not start";
+    Synthetic::new(StatusCode::INTERNAL_SERVER_ERROR, title, why.to_owned())
+        .outcome(Outcome::StartupFailed.word())
+        .page(page(title, why, id))
+        .respond(id, headers)
+}
+
+/// The response for a request that no function takes.
+pub(super) fn refuse(
+    refusal: Refusal,
+    id: RequestId,
+    headers: &HeaderMap,
+) -> Response<ResponseBody> {
+    Synthetic::from(refusal).respond(id, headers)
+}
+
+fn words(outcome: Outcome) -> (StatusCode, &'static str, &'static str) {
+    match outcome {
+        Outcome::Exception => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Exception",
+            "The function threw an exception. Its log has the details, under the request id.",
+        ),
+        Outcome::ExceededCpu => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "CPU limit exceeded",
+            "The function used more CPU time than one request may.",
+        ),
+        Outcome::ExceededMemory => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Memory limit exceeded",
+            "The function used more memory than it may.",
+        ),
+        Outcome::ExceededWallTime => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "Time limit exceeded",
+            "The function took longer than one request may.",
+        ),
+        Outcome::StartupFailed => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Function does not start",
+            "The function could not be started. Its log has the details, under the request id.",
+        ),
+        Outcome::NoResponse => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "No response",
+            "The function finished without a response: it waits for something that can never come.",
+        ),
+        Outcome::Overloaded => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Overloaded",
+            "The function has more requests waiting than it may. Try again in a moment.",
+        ),
+        Outcome::Canceled => (
+            StatusCode::BAD_REQUEST,
+            "Canceled",
+            "The client went away before the request was complete.",
+        ),
+        Outcome::Reset => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Reset",
+            "The platform took the function away, by no fault of its own. Try again.",
+        ),
+        Outcome::Ok | Outcome::InternalError => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Internal error",
+            "Holm failed to serve this request. Its log has the details, under the request id.",
+        ),
+    }
+}
+
+/// A page for the developer's browser; text is escaped.
+fn page(title: &str, text: &str, id: RequestId) -> String {
+    format!(
+        "<!doctype html><meta charset=utf-8><title>{title}</title>\
+         <style>body{{font:16px/1.5 system-ui,sans-serif;margin:3rem auto;max-width:60rem;\
+         padding:0 1rem;color:#1c1e21;background:#fff}}h1{{font-size:1.4rem;color:#b3261e}}\
+         pre{{background:#f5f5f4;border-left:4px solid #b3261e;padding:1rem;overflow:auto;\
+         font:14px/1.5 ui-monospace,monospace}}p{{color:#6b7075}}\
+         @media(prefers-color-scheme:dark){{body{{color:#e8e8e6;background:#16181b}}\
+         pre{{background:#202327}}h1{{color:#ff897d}}}}</style>\
+         <h1>{title}</h1><pre>{text}</pre>\
+         <p>holm dev · request {id} · save the file to try again</p>",
+        title = escape(title),
+        text = escape(text),
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}

@@ -1,0 +1,95 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::Subcommand;
+
+use crate::commands;
+
+const AFTER_HELP: &str = "\
+Start with one function:
+  holm new hello              writes hello/index.js and hello/holm.toml
+  holm dev hello              serves it at http://hello.localhost:8080/, reloads when you save
+Then serve many by hostname from one file:
+  holm check holm.toml        says everything that is wrong with it, with line and column
+  holm serve holm.toml        serves it until SIGTERM, then finishes what is running
+
+Exit codes: 0 done, 1 failed, 2 bad configuration or command line, 3 a function does not
+start, 4 cannot listen.";
+
+/// An edge function runtime: requests by hostname, from one file, into V8 isolates.
+#[derive(Debug, Parser)]
+#[command(name = "holm", version, about, after_help = AFTER_HELP, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the functions of a holm.toml.
+    ///
+    /// Checks the file, starts every function once, then listens. SIGTERM or Ctrl-C stops
+    /// accepting and lets running requests finish, for at most `server.drain`. One record per
+    /// request goes to stderr: readable on a terminal, JSON lines otherwise.
+    Serve {
+        /// The configuration.
+        #[arg(value_name = "FILE", default_value = "holm.toml")]
+        file: PathBuf,
+    },
+    /// Check a holm.toml and its functions without serving them.
+    ///
+    /// Says everything that is wrong at once: the file first, then each function: its modules,
+    /// its top level, its handler.
+    Check {
+        /// The configuration.
+        #[arg(value_name = "FILE", default_value = "holm.toml")]
+        file: PathBuf,
+        /// Say which function answers this URL, by which route, and why not another.
+        #[arg(long, value_name = "URL")]
+        explain: Option<String>,
+    },
+    /// Print the JSON Schema of holm.toml, for editors.
+    Schema,
+    /// Serve one function, or a folder of them, and reload when a file is saved.
+    ///
+    /// Each function answers at http://NAME.localhost:8080/. What it throws, and what does not
+    /// compile, shows in the browser with the line it happened on.
+    Dev {
+        /// A script, a function's folder, or a folder of functions.
+        #[arg(value_name = "PATH", default_value = ".")]
+        path: PathBuf,
+        /// Port to listen on, on 127.0.0.1.
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
+    /// Write a new function to start from.
+    New {
+        /// Its name; also the name of its folder.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// Runs what the command line says.
+pub(crate) fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve { file } => commands::serve::run(&file),
+        Command::Check { file, explain } => match explain {
+            Some(url) => commands::check::explain(&file, &url),
+            None => commands::check::run(&file),
+        },
+        Command::Schema => commands::schema::run(),
+        Command::Dev { path, port } => commands::dev::run(&path, port),
+        Command::New { name } => commands::new::run(&name),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            failure.exit_code()
+        }
+    }
+}

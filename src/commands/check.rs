@@ -1,0 +1,30 @@
+//! `holm check`.
+
+use std::path::Path;
+
+use super::Failure;
+use crate::app::Node;
+use crate::config;
+use crate::telemetry::Telemetry;
+
+/// Checks a configuration and starts each of its functions once.
+pub(crate) fn run(file: &Path) -> Result<(), Failure> {
+    let plan = config::load(file)?;
+    let node = Node::start(&plan, Telemetry::quiet())?;
+    let app = node.load(&plan)?;
+    println!(
+        "{}: {} functions, {} routes, all in order",
+        file.display(),
+        app.functions(),
+        plan.routes.routes().len()
+    );
+    Ok(())
+}
+
+/// Says which function answers `url`.
+pub(crate) fn explain(file: &Path, url: &str) -> Result<(), Failure> {
+    let plan = config::load(file)?;
+    let text = config::explain(&plan, url).map_err(|error| Failure::Other(error.to_string()))?;
+    println!("{text}");
+    Ok(())
+}

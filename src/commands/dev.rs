@@ -1,0 +1,98 @@
+//! `holm dev`: one function or a folder of them, reloaded on save.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tracing::error;
+use tracing::info;
+
+use super::Failure;
+use super::serve;
+use super::watch::Watch;
+use crate::app::Node;
+use crate::config::Plan;
+use crate::telemetry::Telemetry;
+
+/// Serves `path` until a signal, and again whenever a file in it is saved.
+pub(crate) fn run(path: &Path, port: u16) -> Result<(), Failure> {
+    let plan = plan(path, port)?;
+    let telemetry = Telemetry::start(plan.log);
+    let node = Node::start_dev(&plan, telemetry.clone())?;
+    let server = serve::bind(&plan)?;
+    let port = server.local_addr().port();
+    let mut watch = watch(path)?;
+    reload(&node, &plan, &mut watch)?;
+    for function in &plan.functions {
+        info!(url = %format!("http://{}.localhost:{port}/", function.name), "serving");
+    }
+    let of_thread = node.clone();
+    let path = path.to_owned();
+    let watching = std::thread::Builder::new()
+        .name("holm-dev".into())
+        .spawn(move || follow(&of_thread, &path, port, watch));
+    // The thread watches as long as the process lives; there is nothing of it to wait for.
+    drop(watching.map_err(|error| Failure::Other(format!("cannot watch files: {error}")))?);
+    let outcome = serve::listen(&node, server);
+    telemetry.flush();
+    outcome
+}
+
+fn plan(path: &Path, port: u16) -> Result<Plan, Failure> {
+    let mut plan = Plan::single(path)?;
+    plan.server.http.set_port(port);
+    Ok(plan)
+}
+
+fn watch(path: &Path) -> Result<Watch, Failure> {
+    let cannot = |error: notify::Error| Failure::Other(format!("cannot watch files: {error}"));
+    let mut watch = Watch::new().map_err(cannot)?;
+    watch.add(folders(path)).map_err(cannot)?;
+    Ok(watch)
+}
+
+/// The folder that `path` is or is in, and the folders right below it.
+fn folders(path: &Path) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.to_owned()];
+    }
+    let mut folders = vec![path.to_owned()];
+    if let Ok(entries) = path.read_dir() {
+        let below = entries.filter_map(Result::ok).map(|entry| entry.path());
+        folders.extend(below.filter(|path| path.is_dir() && !path.ends_with("node_modules")));
+    }
+    folders
+}
+
+fn reload(node: &Arc<Node>, plan: &Plan, watch: &mut Watch) -> Result<(), Failure> {
+    let (app, problems) = node.load_dev(plan);
+    for problem in &problems {
+        error!("{problem}");
+    }
+    watch
+        .add(app.watched())
+        .map_err(|error| Failure::Other(format!("cannot watch files: {error}")))?;
+    node.install(app);
+    Ok(())
+}
+
+fn follow(node: &Arc<Node>, path: &Path, port: u16, mut watch: Watch) {
+    loop {
+        watch.changed();
+        let outcome = plan(path, port).and_then(|plan| {
+            watch
+                .add(folders(path))
+                .map_err(|error| Failure::Other(format!("cannot watch files: {error}")))?;
+            reload(node, &plan, &mut watch)
+        });
+        match outcome {
+            Ok(()) => info!("reloaded"),
+            Err(Failure::Config(problems)) => {
+                for line in problems.lines() {
+                    error!("not reloaded: {line}");
+                }
+            }
+            Err(other) => error!("not reloaded: {other}"),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a command that fails tells the person and the script that ran it.
+
+use std::io::IsTerminal;
+use std::io::stderr;
+use std::process::ExitCode;
+
+use crate::app::FunctionProblem;
+use crate::config::Problems;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The configuration is wrong.
+    #[error("the configuration has problems")]
+    Config(Problems),
+    /// Functions do not start.
+    #[error("functions do not start")]
+    Functions(Vec<FunctionProblem>),
+    /// An address cannot be had.
+    #[error(transparent)]
+    Listen(#[from] holm_router::BindError),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Config(problems)
+    }
+}
+
+impl Failure {
+    /// Prints it to stderr.
+    pub(crate) fn print(&self) {
+        let colour = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        match self {
+            Self::Config(problems) => {
+                let width = stderr().is_terminal().then_some(100);
+                eprint!("{}", problems.render(colour, width));
+            }
+            Self::Functions(problems) => {
+                for problem in problems {
+                    eprintln!("{problem}\n");
+                }
+            }
+            Self::Listen(_) | Self::Other(_) => eprintln!("error: {self}"),
+        }
+    }
+
+    /// The code that scripts tell it by.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Other(_) => 1,
+            Self::Config(_) => 2,
+            Self::Functions(_) => 3,
+            Self::Listen(_) => 4,
+        })
+    }
+}

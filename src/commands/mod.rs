@@ -1,0 +1,12 @@
+//! One file per command.
+
+pub(crate) mod check;
+pub(crate) mod dev;
+mod failure;
+pub(crate) mod new;
+pub(crate) mod schema;
+pub(crate) mod serve;
+mod signal;
+mod watch;
+
+pub(crate) use failure::Failure;

@@ -1,0 +1,54 @@
+//! `holm new NAME`: a function to start from.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::Failure;
+
+const SCRIPT: &str = r#"// A Holm function. `request` is a web standard Request; return a Response.
+// `env` holds the vars of holm.toml; `ctx.waitUntil(promise)` lets work outlive the response.
+export default {
+  async fetch(request, env, ctx) {
+    const url = new URL(request.url);
+    return new Response(`${env.GREETING} from ${url.hostname}${url.pathname}\n`);
+  },
+};
+"#;
+
+/// Writes `name/index.js` and `name/holm.toml`.
+pub(crate) fn run(name: &str) -> Result<(), Failure> {
+    let sound = !name.is_empty()
+        && name.len() <= 63
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    if !sound {
+        return Err(Failure::Other(format!(
+            "{name:?} cannot be a function's name: it becomes a hostname, so use up to 63 of a-z, 0-9 and -"
+        )));
+    }
+    let folder = Path::new(name);
+    fs::create_dir(folder).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::Other(format!("{name} is there already; nothing was changed"))
+        }
+        _ => Failure::Other(format!("cannot make the folder {name}: {error}")),
+    })?;
+    let config = format!(
+        "version = 1\n\n[functions.{name}]\nmain = \"index.js\"\nroutes = [\"{name}.localhost\"]\nvars = {{ GREETING = \"Hello\" }}\n"
+    );
+    write(&folder.join("index.js"), SCRIPT)?;
+    write(&folder.join("holm.toml"), &config)?;
+    println!(
+        "Wrote {name}/index.js and {name}/holm.toml. Now:\n\n  holm serve {name}/holm.toml\n\nand open http://{name}.localhost:8080/"
+    );
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(path, text)
+        .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))
+}

@@ -1,0 +1,118 @@
+//! Entries as JSON, one a line.
+
+use std::io::Write;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use holm_js_api::log::LogLine;
+use holm_js_api::log::Thrown;
+use holm_runtime::outcome::Outcome;
+use holm_runtime::record::Record;
+use serde::Serialize;
+use serde_json::Map;
+use serde_json::Value;
+use url::Url;
+
+use super::sink::Entry;
+
+/// A request's record, as programs read it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: &'a str,
+    deployment: &'a str,
+    request_id: &'a str,
+    outcome: Outcome,
+    status: Option<u16>,
+    start: String,
+    method: &'a str,
+    host: &'a str,
+    path: &'a str,
+    wall_us: u64,
+    cpu_us: u64,
+    queue_us: u64,
+    peak_memory: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+    subrequests: u32,
+    cold_start: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    logs: &'a [LogLine],
+    #[serde(skip_serializing_if = "is_zero")]
+    log_bytes_dropped: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a Thrown>,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde calls"
+)]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+/// Adds `entry` and a line break to `out`.
+pub(super) fn render(out: &mut Vec<u8>, entry: &Entry) {
+    let written = match entry {
+        Entry::Request(record) => request(out, record),
+        Entry::Event {
+            time,
+            level,
+            message,
+            fields,
+        } => {
+            let mut line = Map::new();
+            line.insert("type".into(), "event".into());
+            line.insert("time".into(), timestamp(*time).into());
+            let level = level.as_str().to_ascii_lowercase();
+            line.insert("level".into(), level.into());
+            line.insert("msg".into(), message.as_str().into());
+            for (name, value) in fields {
+                line.insert((*name).into(), value.clone());
+            }
+            serde_json::to_writer(&mut *out, &Value::Object(line))
+        }
+    };
+    debug_assert!(written.is_ok(), "JSON into memory cannot fail");
+    let _ = out.write_all(b"\n");
+}
+
+fn request(out: &mut Vec<u8>, record: &Record) -> serde_json::Result<()> {
+    let url = Url::parse(&record.url).ok();
+    let line = Line {
+        kind: "request",
+        function: &record.function,
+        deployment: &record.deployment,
+        request_id: &record.request,
+        outcome: record.outcome,
+        status: record.status.map(|status| status.as_u16()),
+        start: timestamp(record.start),
+        method: record.method.as_str(),
+        host: url.as_ref().and_then(Url::host_str).unwrap_or_default(),
+        path: url.as_ref().map(Url::path).unwrap_or_default(),
+        wall_us: micros(record.wall),
+        cpu_us: micros(record.cpu),
+        queue_us: micros(record.queued),
+        peak_memory: record.memory,
+        bytes_in: record.bytes_in,
+        bytes_out: record.bytes_out,
+        subrequests: record.subrequests,
+        cold_start: record.cold,
+        logs: &record.log.lines,
+        log_bytes_dropped: record.log.dropped,
+        error: record.thrown.as_ref(),
+    };
+    serde_json::to_writer(out, &line)
+}
+
+/// RFC 3339, in UTC, to the microsecond.
+pub(super) fn timestamp(time: SystemTime) -> String {
+    humantime::format_rfc3339_micros(time).to_string()
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,83 @@
+//! What the operator reads: one line per request and per event of the node, on stderr.
+//!
+//! Readable on a terminal, JSON lines otherwise. Isolate and I/O threads only put what happened
+//! into a queue; one thread formats and writes it, so a slow terminal slows no request.
+
+mod events;
+mod json;
+mod sink;
+mod text;
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use holm_runtime::record::Record;
+use holm_runtime::record::Recorder;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use self::sink::Entry;
+use self::sink::Sink;
+use crate::config::LogFormat;
+
+/// A handle on the log; clones write to the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct Telemetry {
+    sink: Option<Arc<Sink>>,
+}
+
+/// How lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// For people; with colour or without.
+    Text {
+        /// ANSI colours.
+        colour: bool,
+    },
+    /// For programs.
+    Json,
+}
+
+impl Style {
+    fn of(format: LogFormat) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let colour = terminal && std::env::var_os("NO_COLOR").is_none();
+        match format {
+            LogFormat::Json => Self::Json,
+            LogFormat::Text => Self::Text { colour },
+            LogFormat::Auto if terminal => Self::Text { colour },
+            LogFormat::Auto => Self::Json,
+        }
+    }
+}
+
+impl Telemetry {
+    /// Starts the log of the process.
+    pub(crate) fn start(format: LogFormat) -> Self {
+        let sink = Sink::start(Style::of(format));
+        let events = events::Layer::new(sink.clone());
+        // A second start in one process, as in tests, keeps the first one's events.
+        let _ = tracing_subscriber::registry().with(events).try_init();
+        Self { sink: Some(sink) }
+    }
+
+    /// A log that nobody reads.
+    pub(crate) fn quiet() -> Self {
+        Self { sink: None }
+    }
+
+    /// Waits until all that was logged has been written.
+    pub(crate) fn flush(&self) {
+        if let Some(sink) = &self.sink {
+            sink.flush();
+        }
+    }
+}
+
+impl Recorder for Telemetry {
+    fn record(&self, record: Record) {
+        if let Some(sink) = &self.sink {
+            sink.put(Entry::Request(Box::new(record)));
+        }
+    }
+}
