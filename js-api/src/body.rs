@@ -5,12 +5,15 @@
 //! and a dropped end tells the other one at once.
 
 use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 
 use bytes::Bytes;
+use futures::task::AtomicWaker;
 use tokio::sync::mpsc;
 
 /// Chunks that a streamed body may hold between writer and reader.
@@ -51,16 +54,36 @@ pub enum Body {
 /// The reading end of a streamed body. Dropping it tells the writer to stop.
 #[derive(Debug)]
 pub struct BodyStream {
-    chunks: mpsc::Receiver<Result<Bytes, BodyError>>,
+    chunks: mpsc::Receiver<Bytes>,
     length: Option<u64>,
-    read: Arc<AtomicU64>,
+    shared: Arc<Shared>,
 }
+
+/// What the two ends of a streamed body, and those who follow it, have in common.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Bytes that were read.
+    read: AtomicU64,
+    /// Why the body breaks off after the chunks that are in the channel.
+    broken: OnceLock<BodyError>,
+    /// Wakes the reader when it breaks off.
+    reader: AtomicWaker,
+    /// The reader is gone.
+    left: AtomicBool,
+    /// Wakes who follows the body when its reader is gone.
+    follower: AtomicWaker,
+}
+
+/// Follows a streamed body from aside: how far it is, and whether it is over.
+#[derive(Clone, Debug)]
+pub struct BodyProgress(Arc<Shared>);
 
 /// The writing end of a streamed body. Dropping it without [`BodySender::fail`] ends the body
 /// cleanly.
 #[derive(Clone, Debug)]
 pub struct BodySender {
-    chunks: mpsc::Sender<Result<Bytes, BodyError>>,
+    chunks: mpsc::Sender<Bytes>,
+    shared: Arc<Shared>,
 }
 
 /// The reader of a body is gone: nobody wants what is being written.
@@ -72,12 +95,17 @@ impl BodyStream {
     /// A channel for a body of `length` bytes, if that is known.
     pub fn channel(length: Option<u64>) -> (BodySender, Self) {
         let (sender, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
+        let shared = Arc::new(Shared::default());
         let stream = Self {
             chunks,
             length,
-            read: Arc::new(AtomicU64::new(0)),
+            shared: shared.clone(),
         };
-        (BodySender { chunks: sender }, stream)
+        let sender = BodySender {
+            chunks: sender,
+            shared,
+        };
+        (sender, stream)
     }
 
     /// Length in bytes, if the writer declared it.
@@ -92,16 +120,47 @@ impl BodyStream {
 
     /// Polls for the next chunk; `Ready(None)` at the clean end.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        self.shared.reader.register(cx.waker());
         let polled = self.chunks.poll_recv(cx);
-        if let Poll::Ready(Some(Ok(chunk))) = &polled {
-            self.read.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        if let Poll::Ready(Some(chunk)) = polled {
+            let length = chunk.len() as u64;
+            self.shared.read.fetch_add(length, Ordering::Relaxed);
+            return Poll::Ready(Some(Ok(chunk)));
         }
-        polled
+        match self.shared.broken.get() {
+            Some(error) => Poll::Ready(Some(Err(error.clone()))),
+            None => polled.map(|_| None),
+        }
     }
 
-    /// Bytes that were read so far, for whoever keeps count.
-    pub fn counter(&self) -> Arc<AtomicU64> {
-        self.read.clone()
+    /// A way to follow the body from aside.
+    pub fn progress(&self) -> BodyProgress {
+        BodyProgress(self.shared.clone())
+    }
+}
+
+impl Drop for BodyStream {
+    fn drop(&mut self) {
+        self.shared.left.store(true, Ordering::Release);
+        self.shared.follower.wake();
+    }
+}
+
+impl BodyProgress {
+    /// Bytes that were read so far.
+    pub fn read(&self) -> u64 {
+        self.0.read.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the reader is gone: it has read the body, or given up. For one task at a
+    /// time.
+    pub fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.follower.register(cx.waker());
+        if self.0.left.load(Ordering::Acquire) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }
 
@@ -111,7 +170,7 @@ impl BodySender {
     /// # Errors
     /// [`ReaderGone`] when nobody reads any more. Dropping the future loses the chunk.
     pub async fn send(&self, chunk: Bytes) -> Result<(), ReaderGone> {
-        self.chunks.send(Ok(chunk)).await.map_err(|_| ReaderGone)
+        self.chunks.send(chunk).await.map_err(|_| ReaderGone)
     }
 
     /// Hands over one chunk if there is room for it now, and gives it back if not.
@@ -119,17 +178,19 @@ impl BodySender {
     /// # Errors
     /// [`ReaderGone`] when nobody reads any more.
     pub fn try_send(&self, chunk: Bytes) -> Result<Option<Bytes>, ReaderGone> {
-        match self.chunks.try_send(Ok(chunk)) {
+        match self.chunks.try_send(chunk) {
             Ok(()) => Ok(None),
-            Err(mpsc::error::TrySendError::Full(chunk)) => Ok(chunk.ok()),
+            Err(mpsc::error::TrySendError::Full(chunk)) => Ok(Some(chunk)),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(ReaderGone),
         }
     }
 
-    /// Ends the body with an error, so that the reader cannot take it for complete.
-    pub async fn fail(self, error: BodyError) {
-        // A reader that is gone needs no telling.
-        let _ = self.chunks.send(Err(error)).await;
+    /// Breaks the body off, so that the reader cannot take it for complete. The reader gets what
+    /// is in the channel first; other clones of the sender need not be dropped.
+    pub fn fail(self, error: BodyError) {
+        // The first reason counts.
+        let _ = self.shared.broken.set(error);
+        self.shared.reader.wake();
     }
 
     /// Waits until the reader is gone.

@@ -40,6 +40,7 @@ deno_core::extension!(
         handler::op_holm_respond_stream,
         handler::op_holm_settled,
         log::op_holm_log,
+        log::op_holm_user_agent,
     ],
     lazy_loaded_js = [
         dir "src",

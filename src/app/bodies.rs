@@ -1,5 +1,8 @@
 //! Bodies across the seam: the edge pulls and is pulled, an isolate has channels.
 
+use std::sync::Arc;
+use std::sync::OnceLock;
+
 use bytes::BytesMut;
 use holm_js_api::body::Body;
 use holm_js_api::body::BodyError;
@@ -13,14 +16,18 @@ use tokio::runtime::Handle;
 /// It saves a channel and a task, and a client that sends them slowly holds no isolate.
 const WHOLE: u64 = 16 << 10;
 
+/// Why the body of a request broke off, once it has.
+pub(super) type Fault = Arc<OnceLock<holm_router::BodyError>>;
+
 /// The body of a request, as a function gets it: whole if it is small, else a stream that `io`
-/// feeds at the function's pace.
+/// feeds at the function's pace. Why a stream breaks off is left in `fault`.
 ///
 /// # Errors
 /// When a small body does not arrive in full.
 pub(super) async fn inbound(
     mut body: RequestBody,
     io: &Handle,
+    fault: &Fault,
 ) -> Result<Body, holm_router::BodyError> {
     match body.declared() {
         Some(0) => Ok(Body::Empty),
@@ -37,6 +44,7 @@ pub(super) async fn inbound(
         }
         declared => {
             let (sender, stream) = BodyStream::channel(declared);
+            let fault = fault.clone();
             // Ends with the body, or with its reader.
             io.spawn(async move {
                 loop {
@@ -51,7 +59,11 @@ pub(super) async fn inbound(
                                 return;
                             }
                         }
-                        Some(Err(error)) => return sender.fail(from_edge(error)).await,
+                        Some(Err(error)) => {
+                            // There is one body, so nobody else has set it.
+                            let _ = fault.set(error.clone());
+                            return sender.fail(from_edge(error));
+                        }
                     }
                 }
             });

@@ -56,12 +56,15 @@ impl Node {
         if body.limit(limit).is_err() {
             return rescue::refuse(Refusal::BodyTooLarge(limit), id, &accept);
         }
-        let body = match bodies::inbound(body, self.io().handle()).await {
+        let fault = bodies::Fault::default();
+        let body = match bodies::inbound(body, self.io().handle(), &fault).await {
             Ok(body) => body,
             Err(error) => {
-                return match Refusal::of_body(&error) {
+                let refusal = Refusal::of_body(&error);
+                let canceled = Failure::of(Outcome::Canceled);
+                return match refusal {
                     Some(refusal) => rescue::refuse(refusal, id, &accept),
-                    None => rescue::rescue(&Failure::of(Outcome::Canceled), false, id, &accept),
+                    None => rescue::rescue(&canceled, false, id, &accept),
                 };
             }
         };
@@ -73,7 +76,11 @@ impl Node {
         };
         match ask(pool, request, id.to_string().into(), 0).await {
             Ok(response) => response.map(bodies::outbound),
-            Err(failure) => rescue::rescue(&failure, self.dev, id, &accept),
+            // A function that fails over a body that is at fault is not to blame.
+            Err(failure) => match fault.get().and_then(Refusal::of_body) {
+                Some(refusal) => rescue::refuse(refusal, id, &accept),
+                None => rescue::rescue(&failure, self.dev, id, &accept),
+            },
         }
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::Weak;
 
 use futures::future::BoxFuture;
+use holm_js_api::body::Body;
 use holm_js_api::handler::FetchRequest;
 use holm_js_api::ports::OutboundError;
 use holm_js_api::ports::OutboundRequest;
 use holm_js_api::ports::OutboundResponse;
 use holm_router::Hostname;
+use holm_router::synthetic::OUTCOME;
 use holm_runtime::job::Failure;
 use holm_runtime::pool::Pool;
 use http::HeaderMap;
@@ -18,6 +20,7 @@ use http::StatusCode;
 use super::Function;
 use super::Node;
 use super::dispatch::ask;
+use super::rescue::status_of;
 use crate::egress::Internal;
 
 /// The functions of a node, as seen by each other.
@@ -82,17 +85,15 @@ impl Internal for Inside {
     }
 }
 
-/// What the caller sees of a function that gave no answer: as over the network, a status.
+/// What the caller sees of a function that gave no answer: what it would over the network, without
+/// the words for people.
 fn unanswered(failure: &Failure) -> OutboundResponse {
     let mut headers = HeaderMap::new();
-    headers.insert(
-        holm_router::synthetic::OUTCOME,
-        HeaderValue::from_static(failure.outcome.word()),
-    );
+    headers.insert(OUTCOME, HeaderValue::from_static(failure.outcome.word()));
     OutboundResponse {
-        status: StatusCode::BAD_GATEWAY,
+        status: status_of(failure.outcome).unwrap_or(StatusCode::BAD_GATEWAY),
         headers,
-        body: holm_js_api::body::Body::Empty,
+        body: Body::Empty,
         decoded: false,
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::hash::Hash;
 use std::hash::Hasher;
 use std::io::IsTerminal;
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ const AT_ONCE: usize = 4;
 #[derive(Debug)]
 pub(crate) struct FunctionProblem {
     function: String,
+    main: PathBuf,
     why: Why,
 }
 
@@ -47,7 +50,8 @@ enum Why {
 
 impl fmt::Display for FunctionProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: function {} does not start: ", self.function)?;
+        let (function, main) = (&self.function, self.main.display());
+        write!(f, "error: function {function} ({main}) does not start: ")?;
         match &self.why {
             Why::Graph(error) => write!(f, "{error}"),
             Why::Start { error, frame } => {
@@ -128,6 +132,7 @@ impl Node {
     async fn start_one(&self, plan: &FunctionPlan) -> Result<Arc<Pool>, FunctionProblem> {
         let problem = |why| FunctionProblem {
             function: plan.name.clone(),
+            main: shown(&plan.main),
             why,
         };
         let (main, root) = (plan.main.clone(), plan.root.clone());
@@ -154,6 +159,13 @@ impl Node {
         })?;
         Ok(Arc::new(pool))
     }
+}
+
+/// A path as a person would type it here.
+fn shown(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().and_then(|here| here.canonicalize());
+    let relative = here.ok().and_then(|here| path.strip_prefix(here).ok());
+    relative.unwrap_or(path).to_owned()
 }
 
 /// Content hash of the modules, and of the variables where there are any.

@@ -25,6 +25,7 @@ use holm_runtime::pool::Pool;
 
 pub(crate) use self::load::FunctionProblem;
 pub(crate) use self::node::Node;
+pub(crate) use self::rescue::status_of;
 
 /// One configuration, running.
 #[derive(Debug)]

@@ -54,6 +54,22 @@ pub(super) fn refuse(
     Synthetic::from(refusal).respond(id, headers)
 }
 
+/// The status that stands for an outcome; nothing where the handler gave its own.
+pub(crate) fn status_of(outcome: Outcome) -> Option<StatusCode> {
+    match outcome {
+        Outcome::Ok | Outcome::Canceled => None,
+        Outcome::Exception
+        | Outcome::ExceededCpu
+        | Outcome::ExceededMemory
+        | Outcome::ExceededWallTime
+        | Outcome::StartupFailed
+        | Outcome::NoResponse
+        | Outcome::Overloaded
+        | Outcome::Reset
+        | Outcome::InternalError => Some(words(outcome).0),
+    }
+}
+
 fn words(outcome: Outcome) -> (StatusCode, &'static str, &'static str) {
     match outcome {
         Outcome::Exception => (

@@ -155,7 +155,7 @@ where
             () = sender.closed() => Ok(()),
         };
         if let Err(error) = outcome {
-            sender.fail(error).await;
+            sender.fail(error);
         }
     });
     Body::Stream(stream)
@@ -267,7 +267,7 @@ mod tests {
     async fn an_error_of_the_writer_reaches_the_reader() {
         let (sender, stream) = BodyStream::channel(None);
         sender.send("ab".into()).await.expect("the reader is there");
-        sender.fail(BodyError::Idle).await;
+        sender.fail(BodyError::Idle);
         let body = incoming(
             &Handle::current(),
             Outgoing::from(Body::Stream(stream)),

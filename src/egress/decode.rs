@@ -183,7 +183,7 @@ mod tests {
         let (writer, body) = BodyStream::channel(None);
         let start = encoded(Coding::Gzip, b"hello").await.slice(..12);
         writer.send(start).await.expect("read");
-        writer.fail(BodyError::Idle).await;
+        writer.fail(BodyError::Idle);
         let (_stream, outcome) = decoding(Body::Stream(body), Coding::Gzip);
         assert_eq!(outcome.await, Err(BodyError::Idle));
     }

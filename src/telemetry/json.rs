@@ -8,12 +8,14 @@ use holm_js_api::log::LogLine;
 use holm_js_api::log::Thrown;
 use holm_runtime::outcome::Outcome;
 use holm_runtime::record::Record;
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::Map;
 use serde_json::Value;
 use url::Url;
 
 use super::sink::Entry;
+use crate::app::status_of;
 
 /// A request's record, as programs read it.
 #[derive(Serialize)]
@@ -88,7 +90,7 @@ fn request(out: &mut Vec<u8>, record: &Record) -> serde_json::Result<()> {
         deployment: &record.deployment,
         request_id: &record.request,
         outcome: record.outcome,
-        status: record.status.map(|status| status.as_u16()),
+        status: status(record).map(|status| status.as_u16()),
         start: timestamp(record.start),
         method: record.method.as_str(),
         host: url.as_ref().and_then(Url::host_str).unwrap_or_default(),
@@ -106,6 +108,11 @@ fn request(out: &mut Vec<u8>, record: &Record) -> serde_json::Result<()> {
         error: record.thrown.as_ref(),
     };
     serde_json::to_writer(out, &line)
+}
+
+/// What the client was told: the handler's status, or the one that stands for the outcome.
+pub(super) fn status(record: &Record) -> Option<StatusCode> {
+    record.status.or_else(|| status_of(record.outcome))
 }
 
 /// RFC 3339, in UTC, to the microsecond.

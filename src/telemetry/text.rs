@@ -11,6 +11,7 @@ use owo_colors::OwoColorize;
 use owo_colors::Style;
 use tracing::Level;
 
+use super::json::status;
 use super::json::timestamp;
 use super::sink::Entry;
 
@@ -59,8 +60,7 @@ fn request(line: &mut String, record: &Record, colour: bool) {
     };
     let start = clock(&timestamp(record.start));
     push(line, &start, Style::new().dimmed(), colour);
-    let status = record
-        .status
+    let status = status(record)
         .map_or_else(|| "---".into(), |status| status.as_u16().to_string());
     line.push(' ');
     push(line, &status, style, colour);
@@ -86,16 +86,22 @@ fn request(line: &mut String, record: &Record, colour: bool) {
             LineLevel::Warn => Style::new().yellow(),
             LineLevel::Error => Style::new().red(),
         };
-        for text in entry.message.lines() {
-            line.push_str("             ");
-            push(line, text, style, colour);
-            line.push('\n');
-        }
+        below(line, &entry.message, style, colour);
+    }
+    if let Some(thrown) = &record.thrown {
+        below(line, &thrown.stack, Style::new().red(), colour);
     }
     if record.log.dropped > 0 {
         let note = format!("({} bytes of log left out)", record.log.dropped);
+        below(line, &note, Style::new().dimmed(), colour);
+    }
+}
+
+/// Text under a request's line.
+fn below(line: &mut String, text: &str, style: Style, colour: bool) {
+    for text in text.lines() {
         line.push_str("             ");
-        push(line, &note, Style::new().dimmed(), colour);
+        push(line, text, style, colour);
         line.push('\n');
     }
 }

@@ -214,7 +214,7 @@ fn body_of(state: &mut OpState, rid: ResourceId) -> Result<Body, JsErrorBox> {
                     }
                 }
                 Err(error) => {
-                    sender.fail(BodyError::Broken(error.to_string())).await;
+                    sender.fail(BodyError::Broken(error.to_string()));
                     break;
                 }
             }

@@ -4,20 +4,20 @@
 // What nearly every request touches is evaluated now, into the snapshot; the rest is loaded when
 // a function first reads its name.
 ((globalThis) => {
-const { core, internals, primordials } = globalThis.__bootstrap;
+const { core, primordials } = globalThis.__bootstrap;
 const {
   ObjectDefineProperty,
   ObjectDefineProperties,
   ObjectSetPrototypeOf,
   SymbolToStringTag,
 } = primordials;
-const { op_holm_log } = core.ops;
+const { op_holm_log, op_holm_user_agent } = core.ops;
 
 core.loadExtScript("ext:holm/telemetry.js");
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const { URL, URLSearchParams } = core.loadExtScript("ext:deno_web/00_url.js");
-const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const { DOMException, QuotaExceededError } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const abort = core.loadExtScript("ext:deno_web/03_abort_signal.js");
 const streams = core.loadExtScript("ext:deno_web/06_streams.js");
 const encoding = core.loadExtScript("ext:deno_web/08_text_encoding.js");
@@ -28,7 +28,7 @@ const { Headers } = core.loadExtScript("ext:deno_fetch/20_headers.js");
 const { FormData } = core.loadExtScript("ext:deno_fetch/21_formdata.js");
 const { Request } = core.loadExtScript("ext:deno_fetch/23_request.js");
 const { Response } = core.loadExtScript("ext:deno_fetch/23_response.js");
-const { Console } = core.loadExtScript("ext:deno_web/01_console.js");
+const { Console, setNoColorFns } = core.loadExtScript("ext:deno_web/01_console.js");
 const { WorkerGlobalScope } = core.loadExtScript("ext:deno_web/04_global_interfaces.js");
 
 const { propGetterOnly, propNonEnumerable, propWritable } = core;
@@ -38,10 +38,17 @@ function lazily(specifier) {
   return () => core.loadExtScript(specifier);
 }
 const lazyPattern = lazily("ext:deno_web/01_urlpattern.js");
-const lazyClone = lazily("ext:deno_web/02_structured_clone.js");
 const lazyPorts = lazily("ext:deno_web/13_message_port.js");
 const lazyCompression = lazily("ext:deno_web/14_compression.js");
-const lazyPerformance = lazily("ext:deno_web/15_performance.js");
+function lazyPerformance() {
+  const module = core.loadExtScript("ext:deno_web/15_performance.js");
+  if (!timeOriginSet) {
+    timeOriginSet = true;
+    module.setTimeOrigin();
+  }
+  return module;
+}
+let timeOriginSet = false;
 const lazyReader = lazily("ext:deno_web/10_filereader.js");
 const lazyCrypto = lazily("ext:deno_crypto/00_crypto.js");
 const lazyFetch = lazily("ext:deno_fetch/26_fetch.js");
@@ -60,7 +67,7 @@ class Navigator {
   }
   get userAgent() {
     webidl.assertBranded(this, Navigator.prototype);
-    return internals.holmUserAgent;
+    return op_holm_user_agent();
   }
   get language() {
     webidl.assertBranded(this, Navigator.prototype);
@@ -104,6 +111,7 @@ const interfaces = {
   ReadableStreamBYOBRequest: streams.ReadableStreamBYOBRequest,
   ReadableStreamDefaultController: streams.ReadableStreamDefaultController,
   ReadableStreamDefaultReader: streams.ReadableStreamDefaultReader,
+  QuotaExceededError,
   Request,
   Response,
   TextDecoder: encoding.TextDecoder,
@@ -155,10 +163,37 @@ core.defineGlobalProperties(globalThis, {
   self: propGetterOnly(() => globalThis),
   setInterval: propWritable(timers.setInterval),
   setTimeout: propWritable(timers.setTimeout),
-  structuredClone: lazyValue(lazyClone, "structuredClone"),
+  structuredClone: lazyValue(lazyPorts, "structuredClone"),
 });
 
+// Errors that ops throw as DOMExceptions.
+for (
+  const name of [
+    "AbortError",
+    "DataError",
+    "IndexSizeError",
+    "InvalidAccessError",
+    "InvalidCharacterError",
+    "InvalidStateError",
+    "NetworkError",
+    "NotSupportedError",
+    "OperationError",
+    "SyntaxError",
+    "TypeMismatchError",
+  ]
+) {
+  core.registerErrorBuilder(
+    `DOMException${name}`,
+    (message) => new DOMException(message, name),
+  );
+}
+core.registerErrorBuilder(
+  "DOMExceptionQuotaExceededError",
+  (message) => new QuotaExceededError(message),
+);
+
 // console writes to the request's log, never to the process's own output.
+setNoColorFns(() => true, () => true);
 const console = new Console((message, level) => op_holm_log(message, level));
 for (const name of ["profile", "profileEnd", "timeStamp"]) {
   delete console[name];
@@ -168,6 +203,11 @@ ObjectDefineProperty(globalThis, "console", propNonEnumerable(console));
 // `globalThis` is an EventTarget.
 ObjectSetPrototypeOf(globalThis, WorkerGlobalScope.prototype);
 ObjectDefineProperties(globalThis, {
+  [webidl.brand]: {
+    __proto__: null,
+    value: webidl.brand,
+    configurable: true,
+  },
   [SymbolToStringTag]: {
     __proto__: null,
     value: "WorkerGlobalScope",
@@ -179,11 +219,5 @@ event.setEventTargetData(globalThis);
 event.defineEventHandler(globalThis, "error");
 event.defineEventHandler(globalThis, "unhandledrejection");
 event.defineEventHandler(globalThis, "rejectionhandled");
-
-// No memory that two isolates could share.
-delete globalThis.SharedArrayBuffer;
-
-// `WebAssembly.compileStreaming` and `instantiateStreaming` take a Response.
-core.setWasmStreamingCallback((source, rid) => lazyFetch().handleWasmStreaming(source, rid));
 
 })(globalThis);

@@ -224,6 +224,13 @@ function send(call, inner) {
       return;
     }
   }
+  if (call.inner.method === "HEAD") {
+    // The client wants the head alone.
+    op_holm_respond(call.id, status, headers, null);
+    PromisePrototypeThen(source.cancel(), undefined, () => {});
+    settle(call);
+    return;
+  }
   const reader = acquireReadableStreamDefaultReader(source);
   const writer = op_holm_respond_stream(call.id, status, headers, body.length ?? -1);
   pump(call, reader, writer);
@@ -246,7 +253,7 @@ async function pump(call, reader, writer) {
     op_holm_body_end(writer);
   } catch (error) {
     if (!call.aborted) {
-      op_holm_log_exception(call.id, error, "response body: ");
+      op_holm_exception(call.id, error);
       op_holm_body_fail(writer);
     }
     PromisePrototypeThen(reader.cancel(error), undefined, () => {});
@@ -328,6 +335,10 @@ function end(id) {
 }
 
 function bind(namespace, vars) {
+  // What a snapshot cannot keep.
+  core.setWasmStreamingCallback((source, rid) =>
+    core.loadExtScript("ext:deno_fetch/26_fetch.js").handleWasmStreaming(source, rid)
+  );
   exported = namespace.default;
   env = ObjectFreeze(JSONParse(vars));
   if (exported === undefined) {

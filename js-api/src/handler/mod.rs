@@ -15,6 +15,7 @@ pub use self::body::BodySource;
 pub use self::body::BodyWriter;
 pub(crate) use self::ops::*;
 use crate::body::Body;
+use crate::body::BodyProgress;
 use crate::log::Thrown;
 use crate::ports::Caller;
 
@@ -54,7 +55,9 @@ pub struct Invocation {
     pub answered: bool,
     /// The writer of a streamed answer, while it is written.
     pub writer: Option<std::rc::Rc<BodyWriter>>,
-    /// What the handler threw instead of answering.
+    /// The answer's body, where it is one that came from the host and goes back there.
+    pub passing: Option<BodyProgress>,
+    /// What the handler threw, or its answer's body.
     pub thrown: Option<Thrown>,
     /// The handler, its answer and everything given to `waitUntil` have run their course.
     pub settled: bool,
@@ -72,6 +75,7 @@ impl Invocation {
             answer: None,
             answered: false,
             writer: None,
+            passing: None,
             thrown: None,
             settled: false,
         }

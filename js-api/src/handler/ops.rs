@@ -25,6 +25,13 @@ use crate::log::Level;
 use crate::log::describe;
 use crate::log::write;
 
+/// Fields that a response may have: what common proxies take.
+const MAX_FIELDS: u32 = 256;
+/// Bytes of a response's head, likewise.
+const MAX_HEAD: usize = 64 << 10;
+/// Bytes that a field has beside name and value.
+const FIELD_OVERHEAD: usize = 4;
+
 /// Headers that belong to the connection, not to the message: the edge sets them itself.
 const CONNECTION_HEADERS: [&str; 5] = [
     "connection",
@@ -91,10 +98,18 @@ pub(crate) fn op_holm_respond_resource<'s, 'i>(
     let Some(body) = source.into_body() else {
         return Ok(false);
     };
+    let passing = match &body {
+        Body::Stream(stream) => Some(stream.progress()),
+        Body::Empty | Body::Full(_) => None,
+    };
     *response.body_mut() = body;
-    // Read in full now; an entry that is gone already is as good.
+    // Nothing is left in it; an entry that is gone already is as good.
     drop(state.resource_table.take_any(rid));
-    answer(state, id, response);
+    if answer(state, id, response)
+        && let Some(invocation) = Invocation::of(state, id)
+    {
+        invocation.passing = passing;
+    }
     Ok(true)
 }
 
@@ -175,6 +190,7 @@ fn head<'s>(
             JsErrorBox::range_error(format!("{status} cannot be the status of an answer"))
         })?;
     let mut name = Vec::new();
+    let mut size = 0;
     for index in (0..flat.length()).step_by(2) {
         byte_string(scope, flat, index, &mut name)?;
         let header = HeaderName::from_bytes(&name).map_err(|_| bad_header(&name))?;
@@ -185,10 +201,13 @@ fn head<'s>(
         }
         let value = HeaderValue::from_maybe_shared(Bytes::from(value))
             .map_err(|_| bad_header(header.as_str().as_bytes()))?;
-        response
-            .headers_mut()
-            .try_append(header, value)
-            .map_err(|_| JsErrorBox::range_error("too many response headers"))?;
+        size += header.as_str().len() + value.len() + FIELD_OVERHEAD;
+        if index / 2 >= MAX_FIELDS || size > MAX_HEAD {
+            return Err(JsErrorBox::range_error(format!(
+                "too many response headers: at most {MAX_FIELDS} fields, {MAX_HEAD} bytes in all"
+            )));
+        }
+        response.headers_mut().append(header, value);
     }
     Ok(response)
 }
@@ -259,10 +278,9 @@ pub(crate) fn op_holm_body_fail(state: &mut OpState, #[smi] rid: ResourceId) {
     if let Ok(writer) = state.resource_table.take::<BodyWriter>(rid)
         && let Some(sender) = writer.end()
     {
-        // Bounded: the reader takes it, or goes away and ends the wait.
-        deno_core::unsync::spawn(sender.fail(BodyError::Broken(
+        sender.fail(BodyError::Broken(
             "the function broke its response off".into(),
-        )));
+        ));
     }
 }
 
@@ -283,17 +301,11 @@ pub(crate) fn op_holm_exception<'s, 'i>(
     thrown: v8::Local<'s, v8::Value>,
 ) {
     let thrown = describe(scope, thrown);
-    let mut state = state.borrow_mut();
-    if let Some(invocation) = Invocation::of(&mut state, id)
+    if let Some(invocation) = Invocation::of(&mut state.borrow_mut(), id)
         && invocation.thrown.is_none()
     {
-        invocation.thrown = Some(thrown.clone());
+        invocation.thrown = Some(thrown);
     }
-    write(
-        &mut state,
-        Level::Error,
-        format!("Uncaught {}", thrown.stack),
-    );
 }
 
 /// Something was thrown where no answer depends on it any more.

@@ -9,6 +9,9 @@ use deno_core::op2;
 use deno_core::v8;
 use serde::Serialize;
 
+/// Causes of an error that are told.
+const MAX_CAUSES: usize = 8;
+
 /// How grave a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -80,11 +83,30 @@ pub fn describe<'s>(scope: &mut v8::PinScope<'s, '_>, thrown: v8::Local<'s, v8::
         .exception_message
         .trim_start_matches("Uncaught ")
         .to_owned();
-    let stack = error.stack.filter(|stack| stack.contains("\n    at "));
-    Thrown {
-        stack: stack.unwrap_or_else(|| message.clone()),
-        message,
+    let mut stack = own_frames(&error).unwrap_or_else(|| message.clone());
+    let mut cause = error.cause.as_deref();
+    // deno_core has cut cycles already; the bound is for what a person reads.
+    for _ in 0..MAX_CAUSES {
+        let Some(error) = cause else { break };
+        stack.push_str("\nCaused by: ");
+        match own_frames(error) {
+            Some(frames) => stack.push_str(&frames),
+            None => stack.push_str(error.exception_message.trim_start_matches("Uncaught ")),
+        }
+        cause = error.cause.as_deref();
     }
+    Thrown { message, stack }
+}
+
+/// The stack of an error without the frames of Holm's and Deno's own scripts; nothing if it has
+/// none.
+fn own_frames(error: &JsError) -> Option<String> {
+    let stack = error.stack.as_ref().filter(|stack| stack.contains("\n    at "))?;
+    let lines: Vec<_> = stack
+        .lines()
+        .filter(|line| !(line.starts_with("    at ") && line.contains("ext:")))
+        .collect();
+    Some(lines.join("\n"))
 }
 
 /// Something a function threw.
@@ -94,6 +116,15 @@ pub struct Thrown {
     pub message: String,
     /// Message and stack.
     pub stack: String,
+}
+
+/// The name of the runtime, as `navigator.userAgent` and `User-Agent` give it.
+pub const USER_AGENT: &str = concat!("Holm/", env!("CARGO_PKG_VERSION"));
+
+#[op2]
+#[string]
+pub(crate) fn op_holm_user_agent() -> String {
+    USER_AGENT.to_owned()
 }
 
 #[op2(fast)]

@@ -6,8 +6,9 @@
 //! 1. Compiling happens on a thread of its own with [`STACK`] bytes ([`super::load`]).
 //! 2. [`Guarded`] stands between lexer and parser. Every level of recursion takes a token, so
 //!    looking at the stack pointer at each token bounds the recursion, whatever the syntax.
-//!    Past [`PARSER_STACK`] the parser sees the end of the file and unwinds. It also counts
-//!    tokens: parsing TypeScript backtracks, and some inputs do so exponentially.
+//!    Past [`PARSER_STACK`] the parser sees the end of the file and unwinds. The same happens
+//!    past a number of tokens and a time: parsing TypeScript backtracks, some inputs make it
+//!    do so exponentially, and a chain of `else if` costs the square of its length.
 //! 3. Left-recursive chains (`a.b.c…`, `1+1+…`, `else if …`) are parsed by loops, so their
 //!    trees may still be deep. [`flatten`] walks the tree before anything else does, and
 //!    takes out what lies deeper than [`TREE_DEPTH`], so that even dropping it is safe.
@@ -17,6 +18,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use deno_ast::swc::ast::{Expr, JSXObject, Program, Stmt, TsEntityName, TsType};
 use deno_ast::swc::common::util::take::Take;
@@ -42,6 +44,10 @@ const TREE_DEPTH: usize = 10_000;
 const TOKENS_PER_BYTE: u64 = 8;
 /// Tokens granted regardless of size.
 const TOKENS_BASE: u64 = 1 << 20;
+/// Wall time for parsing one file: a hundred times what the largest allowed one should take.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// Tokens between two looks at the clock; a power of two.
+const TOKENS_PER_LOOK: u64 = 1 << 10;
 
 /// Why [`Guarded`] cut the input off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +63,7 @@ pub(super) enum Cut {
 pub(super) struct Watch {
     stack_top: usize,
     tokens_left: Cell<u64>,
+    deadline: Instant,
     cut: Cell<Option<(Cut, BytePos)>>,
 }
 
@@ -67,8 +74,23 @@ impl Watch {
         Rc::new(Self {
             stack_top: stack_pointer(),
             tokens_left: Cell::new(budget),
+            deadline: Instant::now() + DEADLINE,
             cut: Cell::new(None),
         })
+    }
+
+    /// Why to cut the input off before the next token.
+    fn judge(&self) -> Option<Cut> {
+        let left = self.tokens_left.get();
+        if self.stack_top.abs_diff(stack_pointer()) > PARSER_STACK {
+            return Some(Cut::Deep);
+        }
+        let late = left.is_multiple_of(TOKENS_PER_LOOK) && Instant::now() > self.deadline;
+        if left == 0 || late {
+            return Some(Cut::Stuck);
+        }
+        self.tokens_left.set(left - 1);
+        None
     }
 
     /// Why and where the input was cut off, if it was.
@@ -105,14 +127,9 @@ impl Iterator for Guarded<'_> {
         let token = self.lexer.next()?;
         let watch = &self.watch;
         if watch.cut.get().is_none() {
-            let left = watch.tokens_left.get();
-            if watch.stack_top.abs_diff(stack_pointer()) > PARSER_STACK {
-                watch.cut.set(Some((Cut::Deep, token.span.lo)));
-            } else if left == 0 {
-                watch.cut.set(Some((Cut::Stuck, token.span.lo)));
-            } else {
-                watch.tokens_left.set(left - 1);
-                return Some(token);
+            match watch.judge() {
+                None => return Some(token),
+                Some(cut) => watch.cut.set(Some((cut, token.span.lo))),
             }
         }
         let end = self.lexer.end_pos();

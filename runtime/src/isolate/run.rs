@@ -3,9 +3,6 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
@@ -15,6 +12,8 @@ use std::time::Instant;
 use deno_core::PollEventLoopOptions;
 use deno_core::v8;
 use holm_js_api::body::Body;
+use holm_js_api::body::BodyError;
+use holm_js_api::body::BodyProgress;
 use holm_js_api::handler::BodySource;
 use holm_js_api::handler::BodyWriter;
 use holm_js_api::handler::FetchRequest;
@@ -73,6 +72,10 @@ struct Run {
     /// The client went away.
     gone: bool,
     hangup: Option<Hangup>,
+    /// The handler has settled.
+    settled: bool,
+    /// A body that goes through the function untouched; the request lasts as long as it does.
+    passing: Option<BodyProgress>,
     bytes_out: Count,
     wait_until: Duration,
 }
@@ -86,7 +89,7 @@ struct Hangup {
 /// Bytes of a body: all known, or counted while they go.
 enum Count {
     Known(u64),
-    Live(Arc<AtomicU64>),
+    Live(BodyProgress),
 }
 
 impl Count {
@@ -94,14 +97,14 @@ impl Count {
         match body {
             Body::Empty => Self::Known(0),
             Body::Full(bytes) => Self::Known(bytes.len() as u64),
-            Body::Stream(stream) => Self::Live(stream.counter()),
+            Body::Stream(stream) => Self::Live(stream.progress()),
         }
     }
 
     fn value(&self) -> u64 {
         match self {
             Self::Known(bytes) => *bytes,
-            Self::Live(counter) => counter.load(Ordering::Relaxed),
+            Self::Live(progress) => progress.read(),
         }
     }
 }
@@ -141,6 +144,8 @@ impl Isolate {
             failure: None,
             gone: false,
             hangup: None,
+            settled: false,
+            passing: None,
             bytes_out: Count::Known(0),
             wait_until: limits.wait_until.as_duration(),
         };
@@ -250,6 +255,8 @@ impl Isolate {
         }
         match polled {
             Poll::Pending => Poll::Pending,
+            // Nothing that the function could still do for a body that passes through.
+            Poll::Ready(Ok(())) if run.settled => Poll::Ready(End::Settled),
             Poll::Ready(Ok(())) => Poll::Ready(End::Stalled),
             Poll::Ready(Err(error)) => Poll::Ready(End::Broken(error.to_string())),
         }
@@ -260,15 +267,19 @@ impl Isolate {
         if self.watch.verdict().is_some() {
             return Some(End::Condemned);
         }
-        let settled = self.hand_on(run);
-        if settled {
-            return Some(End::Settled);
+        self.hand_on(run);
+        if run.settled {
+            let over = match &run.passing {
+                Some(passing) => passing.poll_over(cx).is_ready(),
+                None => true,
+            };
+            return over.then_some(End::Settled);
         }
         if !run.gone && self.client_gone(run, cx) {
             run.gone = true;
             let waiting = self.call_abort(run.id);
-            let settled = self.hand_on(run);
-            if settled || waiting == 0 {
+            self.hand_on(run);
+            if run.settled || waiting == 0 {
                 return Some(End::Gone);
             }
             self.watch.answered(run.wait_until);
@@ -276,38 +287,40 @@ impl Isolate {
         None
     }
 
-    /// Sends the answer, or what was thrown instead; returns whether all has settled.
-    fn hand_on(&mut self, run: &mut Run) -> bool {
+    /// Sends the answer, or what was thrown instead, and notes whether all has settled.
+    fn hand_on(&mut self, run: &mut Run) {
         let state = self.runtime.op_state();
         let mut state = state.borrow_mut();
         let Some(invocation) = Invocation::of(&mut state, run.id) else {
-            return true;
+            return;
         };
-        let settled = invocation.settled;
+        run.settled = invocation.settled;
         let answer = invocation.answer.take();
         let writer = invocation.writer.take();
-        let thrown = if run.replied {
-            None
-        } else {
-            invocation.thrown.take()
-        };
+        let passing = invocation.passing.take();
+        let thrown = invocation.thrown.take();
         drop(state);
         if let Some(answer) = answer {
             run.status = Some(answer.status());
             run.bytes_out = Count::of(answer.body());
             run.hangup = writer.and_then(Hangup::of);
-            if run.hangup.is_none() {
+            run.passing = passing;
+            if run.hangup.is_none() && run.passing.is_none() {
                 self.watch.answered(run.wait_until);
             }
             self.reply(run, Ok(answer));
-        } else if let Some(thrown) = thrown {
+        }
+        if let Some(thrown) = thrown {
             let failure = Failure {
                 outcome: Outcome::Exception,
                 thrown: Some(thrown),
             };
             run.failure = Some(failure.clone());
-            self.watch.answered(run.wait_until);
-            self.reply(run, Err(failure));
+            // After the head has gone out, only the record can tell.
+            if !run.replied {
+                self.watch.answered(run.wait_until);
+                self.reply(run, Err(failure));
+            }
         }
         if let Some(hangup) = &run.hangup
             && hangup.writer.sender().is_none()
@@ -316,7 +329,6 @@ impl Isolate {
             run.hangup = None;
             self.watch.answered(run.wait_until);
         }
-        settled
     }
 
     fn reply(&self, run: &mut Run, reply: crate::job::Reply) {
@@ -411,6 +423,12 @@ impl Isolate {
         };
         if !run.replied && outcome != Outcome::Ok {
             self.reply(run, Err(Failure::of(outcome)));
+        }
+        if let Some(hangup) = run.hangup.take()
+            && let Some(sender) = hangup.writer.sender()
+        {
+            // What is there of the body is not all of it.
+            sender.fail(BodyError::Broken(outcome.word().into()));
         }
         outcome
     }

@@ -239,7 +239,8 @@ fn take_entry(runtime: &mut JsRuntime) -> Result<(Entry, v8::Global<v8::Function
         end: function("end").ok_or_else(missing)?,
     };
     let bind = function("bind").ok_or_else(missing)?;
-    for name in ["__holm", "__bootstrap", "Deno"] {
+    // V8 adds SharedArrayBuffer to every context it makes: no memory that isolates could share.
+    for name in ["__holm", "__bootstrap", "Deno", "SharedArrayBuffer"] {
         let name = v8::String::new(scope, name).ok_or_else(missing)?;
         global.delete(scope, name.into());
     }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use holm_js_api::log::Level;
 use holm_js_api::log::Log;
-use holm_js_api::log::LogBudget;
 use holm_js_api::log::Thrown;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
@@ -155,11 +153,6 @@ pub(super) fn refuse(shared: &Shared, job: Job, failure: Failure) {
 /// Records a job that no isolate ran.
 pub(super) fn record(shared: &Shared, job: &Job, failure: &Failure) {
     let Event::Fetch(fetch) = &job.event;
-    let mut log = Log::default();
-    if let Some(thrown) = &failure.thrown {
-        let budget = LogBudget(shared.deployment.limits.log.as_u64());
-        log.push(Level::Error, thrown.stack.clone(), budget);
-    }
     let queued = job.queued.elapsed();
     shared.services.recorder.record(Record {
         function: shared.deployment.name.clone(),
@@ -178,7 +171,7 @@ pub(super) fn record(shared: &Shared, job: &Job, failure: &Failure) {
         bytes_out: 0,
         subrequests: 0,
         cold: false,
-        log,
+        log: Log::default(),
         thrown: failure.thrown.clone(),
     });
 }

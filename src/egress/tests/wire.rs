@@ -227,7 +227,7 @@ async fn a_body_that_fails_fails_its_request() {
         .await
         .expect("the reader is there");
     let broken = holm_js_api::body::BodyError::Broken("the function threw".into());
-    sender.fail(broken).await;
+    sender.fail(broken);
     let failure = sending.await.expect_err("half a request has no answer");
     assert_eq!(
         failure.to_string(),
