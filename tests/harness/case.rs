@@ -15,6 +15,8 @@ pub(crate) struct Case {
     /// What must hold. Required: a case without a reason cannot be judged when it fails.
     #[serde(rename = "about")]
     _about: String,
+    /// Why the current build fails it, if it does.
+    pub(crate) not_yet: Option<String>,
     /// More keys of the function's own table.
     #[serde(default)]
     pub(crate) function: toml::Table,

@@ -125,11 +125,11 @@ impl Log {
         let lines = self.lines.borrow();
         let json = lines.json.iter().map(Value::to_string);
         let all: Vec<String> = json.chain(lines.other.iter().cloned()).collect();
-        let skipped = all.len().saturating_sub(12);
+        let skipped = all.len().saturating_sub(4);
         all.into_iter()
             .skip(skipped)
             .fold(String::from("log:"), |text, line| {
-                let cut: String = line.chars().take(600).collect();
+                let cut: String = line.chars().take(1_200).collect();
                 text + "\n  | " + &cut
             })
     }

@@ -22,7 +22,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use async_compression::tokio::bufread::GzipEncoder;
+use async_compression::tokio::write::GzipEncoder;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use http::{Request, Response, StatusCode};
@@ -32,12 +32,12 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::io::{AsyncReadExt as _, BufReader};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What the bomb inflates to.
-const BOMB_BYTES: u64 = 1024 * 1024 * 1024;
+/// What the bomb inflates to, in MiB.
+const BOMB_MIB: usize = 1024;
 
 /// Body of an answer.
 type AnswerBody = BoxBody<Bytes, std::io::Error>;
@@ -130,14 +130,13 @@ async fn answer(request: Request<Incoming>, hanging: &Hanging) -> Response<Answe
         "/status" => builder.status(query.as_str()).body(full("status")),
         "/redirect" => builder.status(302).header("location", query).body(full("")),
         "/redirect-keep" => builder.status(307).header("location", query).body(full("")),
-        "/gzip" => builder
-            .header("content-encoding", "gzip")
-            .body(compressed(b"inflated text".as_slice())),
+        "/gzip" => {
+            let body = compressed("inflated text").await;
+            builder.header("content-encoding", "gzip").body(body)
+        }
         "/bomb" => builder
             .header("content-encoding", "gzip")
-            .body(compressed(BufReader::new(
-                tokio::io::repeat(0).take(BOMB_BYTES),
-            ))),
+            .body(bomb().await),
         "/drip" => builder.body(chunks(["one ", "two ", "three"])),
         "/cut" => builder.header("content-length", "100").body(cut()),
         "/hang" => {
@@ -215,21 +214,33 @@ fn hang_body(entered: Entered) -> AnswerBody {
     BoxBody::new(StreamBody::new(first.chain(rest)))
 }
 
-/// Compresses while it is read, so that a bomb costs only what is pulled from it.
-fn compressed(plain: impl tokio::io::AsyncBufRead + Send + Sync + Unpin + 'static) -> AnswerBody {
-    let encoder = GzipEncoder::new(plain);
-    let frames = stream::unfold(encoder, |mut encoder| async move {
-        let mut buffer = vec![0; 16 * 1024];
-        match encoder.read(&mut buffer).await {
-            Ok(0) => None,
-            Ok(length) => {
-                buffer.truncate(length);
-                Some((Ok(Frame::data(Bytes::from(buffer))), encoder))
-            }
-            Err(error) => Some((Err(error), encoder)),
-        }
-    });
-    BoxBody::new(StreamBody::new(frames))
+async fn compressed(text: &str) -> AnswerBody {
+    let mut encoder = GzipEncoder::new(Vec::new());
+    // Writing into memory cannot fail.
+    drop(encoder.write_all(text.as_bytes()).await);
+    drop(encoder.shutdown().await);
+    Full::new(Bytes::from(encoder.into_inner()))
+        .map_err(|never| match never {})
+        .boxed()
+}
+
+/// Gzip that inflates to [`BOMB_MIB`] and costs next to nothing to make: after the first MiB of
+/// zeros every further one compresses to the same bytes, because what it refers back to is the
+/// same. The end of the format is left out; nobody is meant to get there.
+async fn bomb() -> AnswerBody {
+    let zeros = vec![0; 1024 * 1024];
+    let mut encoder = GzipEncoder::new(Vec::new());
+    drop(encoder.write_all(&zeros).await);
+    drop(encoder.flush().await);
+    let first = encoder.get_ref().len();
+    drop(encoder.write_all(&zeros).await);
+    drop(encoder.flush().await);
+    let mut first_mib = Bytes::from(encoder.into_inner());
+    let next_mib = first_mib.split_off(first);
+    let mibs = std::iter::once(first_mib).chain(std::iter::repeat_n(next_mib, BOMB_MIB - 1));
+    BoxBody::new(StreamBody::new(stream::iter(
+        mibs.map(|mib| Ok(Frame::data(mib))),
+    )))
 }
 
 impl Hanging {

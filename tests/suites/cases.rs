@@ -20,10 +20,12 @@ pub(super) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
         let area = Arc::new(Area::new(&folder, &cases, world)?);
         for file in cases {
             let name = format!("cases::{}::{}", name_of(&folder)?, file.name);
+            let skipped = file.case(&step::names(world, None))?.not_yet.is_some();
             let area = Arc::clone(&area);
-            trials.push(world.trial(name, async move |world| {
+            let trial = world.trial(name, async move |world| {
                 run_case(&world, &area, &file).await
-            }));
+            });
+            trials.push(trial.with_ignored_flag(skipped));
         }
     }
     Ok(trials)
