@@ -13,7 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::runtime::Handle;
 
-use super::decode::{self, Coding};
+use super::decode::{self, Undo};
 use super::failure::reason;
 
 /// The most that one chunk of a [`BodyStream`] holds, in bytes.
@@ -99,12 +99,12 @@ impl HttpBody for Outgoing {
     }
 }
 
-/// The body of an answer, for an isolate to read: `coding` undone, and in one piece if it is
+/// The body of an answer, for an isolate to read: its coding undone, and in one piece if it is
 /// small and has arrived.
 ///
 /// A body in a stream is pumped on `io`. Dropping the stream ends the pump, which drops `body`,
 /// which ends the exchange.
-pub(super) async fn incoming<B>(io: &Handle, mut body: B, coding: Option<Coding>) -> Body
+pub(super) async fn incoming<B>(io: &Handle, mut body: B, undo: Option<Undo>) -> Body
 where
     B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError> + Send,
@@ -112,8 +112,8 @@ where
     if body.is_end_stream() {
         return Body::Empty;
     }
-    if let Some(coding) = coding {
-        return pump(io, None, |sender| decode::copy(body, coding, sender));
+    if let Some(undo) = undo {
+        return pump(io, None, |sender| decode::copy(body, undo, sender));
     }
     let length = body.size_hint().exact();
     let mut pieces = Vec::new();
@@ -279,7 +279,6 @@ mod tests {
         };
         assert_eq!(body.chunk().await, Some(Ok("ab".into())));
         assert_eq!(body.chunk().await, Some(Err(BodyError::Idle)));
-        assert_eq!(body.chunk().await, None);
     }
 
     #[tokio::test]
@@ -302,7 +301,7 @@ mod tests {
         let io = Handle::current();
         let body = incoming(&io, Outgoing::Full("small".into()), None).await;
         assert!(matches!(body, Body::Full(bytes) if bytes == "small"));
-        let body = incoming(&io, Outgoing::Empty, Some(Coding::Gzip)).await;
+        let body = incoming(&io, Outgoing::Empty, Some(Undo::Gzip)).await;
         assert!(matches!(body, Body::Empty));
 
         let (sender, stream) = BodyStream::channel(Some(4));

@@ -17,10 +17,10 @@ use url::Url;
 
 use super::address::Allow;
 use super::body::{self, Outgoing};
-use super::decode::Coding;
+use super::decode::{Coding, Undo, Window, Windows};
 use super::dial::Dialer;
 use super::inside::{Inside, Internal, Served};
-use super::pool::{Http, Pools, SetupError};
+use super::pool::{Http, Line, Pools, SetupError};
 use super::{failure, head};
 
 /// The node's outbound HTTP client: HTTP/1.1, and HTTP/2 where TLS negotiates it.
@@ -69,26 +69,27 @@ impl Client {
     fn start(&self, mut request: OutboundRequest) -> Result<Task, OutboundError> {
         let uri = head::target(&request.method, &request.url)?;
         head::clean(&mut request.headers, &request.method, &request.body);
-        let decode = head::may_decode(&request.headers);
+        let Line { http, windows } = self.pools.of(&request.caller.function);
+        let mut decoding = Decoding {
+            wanted: head::may_decode(&request.headers),
+            window: None,
+            windows,
+        };
+        let url = request.url.clone();
+        let io = self.io.clone();
         if let Some(ours) = &*self.inside.load() {
             match ours.serve(request) {
-                Ok(served) => return Ok(self.io.spawn(inside(self.io.clone(), served, decode))),
+                Ok(served) => return Ok(self.io.spawn(inside(io, served, url, decoding))),
                 Err(back) => request = *back,
             }
         }
         head::offer_codings(&mut request.headers);
+        decoding.reserve(&mut request.headers);
         let mut outgoing = http::Request::new(Outgoing::from(request.body));
         *outgoing.method_mut() = request.method;
         *outgoing.uri_mut() = uri;
         *outgoing.headers_mut() = request.headers;
-        let http = self.pools.of(&request.caller.function);
-        let url = request.url;
-        let io = self.io.clone();
-        Ok(self.io.spawn(async move {
-            outside(io, http, outgoing, decode)
-                .await
-                .map_err(|error| failure::explain(&url, &error))
-        }))
+        Ok(self.io.spawn(outside(io, http, outgoing, url, decoding)))
     }
 }
 
@@ -117,12 +118,16 @@ type Task = JoinHandle<Result<OutboundResponse, OutboundError>>;
 async fn inside(
     io: Handle,
     served: Served,
-    decode: bool,
+    url: Url,
+    decoding: Decoding,
 ) -> Result<OutboundResponse, OutboundError> {
     let mut answer = served.await?;
-    let coding = coding(decode && !answer.decoded, &answer.headers);
-    if coding.is_some() {
-        answer.body = body::incoming(&io, Outgoing::from(answer.body), coding).await;
+    if answer.decoded {
+        return Ok(answer);
+    }
+    let undo = decoding.of(&answer.headers, &url)?;
+    if undo.is_some() {
+        answer.body = body::incoming(&io, Outgoing::from(answer.body), undo).await;
         answer.decoded = !matches!(answer.body, Body::Empty);
     }
     Ok(answer)
@@ -133,21 +138,61 @@ async fn outside(
     io: Handle,
     http: Http,
     request: http::Request<Outgoing>,
-    decode: bool,
-) -> Result<OutboundResponse, hyper_util::client::legacy::Error> {
-    let (head, incoming) = http.request(request).await?.into_parts();
-    let coding = coding(decode, &head.headers);
-    let body = body::incoming(&io, incoming, coding).await;
+    url: Url,
+    decoding: Decoding,
+) -> Result<OutboundResponse, OutboundError> {
+    let answer = http.request(request).await;
+    let answer = answer.map_err(|error| failure::explain(&url, &error))?;
+    let (head, incoming) = answer.into_parts();
+    let undo = decoding.of(&head.headers, &url)?;
+    let coded = undo.is_some();
+    let body = body::incoming(&io, incoming, undo).await;
     Ok(OutboundResponse {
         status: head.status,
         headers: head.headers,
-        decoded: coding.is_some() && !matches!(body, Body::Empty),
+        decoded: coded && !matches!(body, Body::Empty),
         body,
     })
 }
 
-fn coding(decode: bool, headers: &HeaderMap) -> Option<Coding> {
-    if decode { head::coding(headers) } else { None }
+/// How the answer to one request may be decompressed.
+struct Decoding {
+    wanted: bool,
+    /// Reserved when the request offered Brotli.
+    window: Option<Window>,
+    windows: Windows,
+}
+
+impl Decoding {
+    /// Makes room for an answer in Brotli, or sees to it that none is asked for.
+    fn reserve(&mut self, headers: &mut HeaderMap) {
+        if self.wanted && head::offers_brotli(headers) {
+            self.window = self.windows.take();
+            if self.window.is_none() {
+                head::withdraw_brotli(headers);
+            }
+        }
+    }
+
+    /// What is to be done to the body of an answer with `headers`.
+    fn of(self, headers: &HeaderMap, url: &Url) -> Result<Option<Undo>, OutboundError> {
+        let coding = if self.wanted {
+            head::coding(headers)
+        } else {
+            None
+        };
+        match coding {
+            None => Ok(None),
+            Some(Coding::Gzip) => Ok(Some(Undo::Gzip)),
+            Some(Coding::Brotli) => match self.window.or_else(|| self.windows.take()) {
+                Some(window) => Ok(Some(Undo::Brotli(window))),
+                None => {
+                    let reason = "it answers in Brotli unasked, and too many such answers are open";
+                    Err(failure::unreachable(url, reason.to_owned()))
+                }
+            },
+        }
+    }
 }
 
 /// An exchange on the I/O threads. Dropping it ends the exchange.

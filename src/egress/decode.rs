@@ -3,8 +3,12 @@
 //! A small answer may inflate a thousandfold, so the decoder is asked for one chunk at a time and
 //! only when the one before has found room in the stream. What is held per body is then the
 //! stream's few chunks and the decoder's window: 32 KiB for gzip, at most 16 MiB for Brotli.
+//!
+//! Those 16 MiB are the peer's to ask for and lie outside any isolate's budget, so they are counted
+//! ([`Windows`]). A function that has its share open offers only gzip until one is done.
 
 use std::io;
+use std::sync::Arc;
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder};
 use bytes::{Bytes, BytesMut};
@@ -13,6 +17,7 @@ use holm_js_api::body::{BodyError, BodySender};
 use http_body::Body as HttpBody;
 use http_body_util::BodyDataStream;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::io::StreamReader;
 
 use super::body::{BoxError, CHUNK, broken};
@@ -24,6 +29,70 @@ pub(super) enum Coding {
     Gzip,
     /// RFC 7932.
     Brotli,
+}
+
+/// Brotli bodies that one function may have open: as much memory as an isolate has by default.
+const WINDOWS_PER_FUNCTION: usize = 8;
+
+/// Brotli bodies that the node may have open: 512 MiB of windows.
+const WINDOWS_PER_NODE: usize = 32;
+
+/// A function's share of the node's Brotli windows.
+#[derive(Clone, Debug)]
+pub(super) struct Windows {
+    node: Arc<Semaphore>,
+    function: Arc<Semaphore>,
+}
+
+/// The right to decode one Brotli body; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Window {
+    _function: OwnedSemaphorePermit,
+    _node: OwnedSemaphorePermit,
+}
+
+/// What is done to a body.
+#[derive(Debug)]
+pub(super) enum Undo {
+    /// Undo [`Coding::Gzip`].
+    Gzip,
+    /// Undo [`Coding::Brotli`].
+    Brotli(Window),
+}
+
+impl Windows {
+    pub(super) fn new() -> Self {
+        Self {
+            node: Arc::new(Semaphore::new(WINDOWS_PER_NODE)),
+            function: Arc::new(Semaphore::new(WINDOWS_PER_FUNCTION)),
+        }
+    }
+
+    /// The share of another function.
+    pub(super) fn for_function(&self) -> Self {
+        Self {
+            node: Arc::clone(&self.node),
+            function: Arc::new(Semaphore::new(WINDOWS_PER_FUNCTION)),
+        }
+    }
+
+    /// A window, if one is left. Nobody waits for one: what holds them may be bodies that the
+    /// same function will never read.
+    pub(super) fn take(&self) -> Option<Window> {
+        Some(Window {
+            _function: Arc::clone(&self.function).try_acquire_owned().ok()?,
+            _node: Arc::clone(&self.node).try_acquire_owned().ok()?,
+        })
+    }
+}
+
+impl Undo {
+    fn coding(&self) -> Coding {
+        match self {
+            Self::Gzip => Coding::Gzip,
+            Self::Brotli(_) => Coding::Brotli,
+        }
+    }
 }
 
 impl Coding {
@@ -42,15 +111,16 @@ impl Coding {
     }
 }
 
-/// Copies `body`, undone of `coding`, to `sender`, until its end or the reader's.
+/// Copies `body`, its coding undone, to `sender`, until its end or the reader's.
 ///
 /// # Errors
 /// The body broke off, or is not of that coding.
-pub(super) async fn copy<B>(body: B, coding: Coding, sender: BodySender) -> Result<(), BodyError>
+pub(super) async fn copy<B>(body: B, undo: Undo, sender: BodySender) -> Result<(), BodyError>
 where
     B: HttpBody<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
 {
+    let coding = undo.coding();
     let chunks = BodyDataStream::new(body).map_err(|error| io::Error::other(broken(error)));
     let mut encoded = StreamReader::new(chunks);
     let outcome = match first_byte(&mut encoded).await {
@@ -59,9 +129,9 @@ where
         Ok(Some(first)) if coding == Coding::Brotli && is_large_window(first) => {
             Err(io::Error::other("its window is too large"))
         }
-        Ok(Some(_)) => match coding {
-            Coding::Gzip => drain(GzipDecoder::new(encoded), &sender).await,
-            Coding::Brotli => drain(BrotliDecoder::new(encoded), &sender).await,
+        Ok(Some(_)) => match undo {
+            Undo::Gzip => drain(GzipDecoder::new(encoded), &sender).await,
+            Undo::Brotli(_window) => drain(BrotliDecoder::new(encoded), &sender).await,
         },
         Err(error) => Err(error),
     };
@@ -131,10 +201,34 @@ mod tests {
         bytes.into()
     }
 
+    fn undo(coding: Coding) -> Undo {
+        match coding {
+            Coding::Gzip => Undo::Gzip,
+            Coding::Brotli => Undo::Brotli(Windows::new().take().expect("none is taken")),
+        }
+    }
+
+    #[test]
+    fn windows_are_counted_per_function_and_per_node() {
+        let first = Windows::new();
+        let mut taken: Vec<Window> = std::iter::from_fn(|| first.take()).collect();
+        assert_eq!(taken.len(), WINDOWS_PER_FUNCTION);
+        for function in std::iter::repeat_with(|| first.for_function()).take(10) {
+            taken.extend(std::iter::from_fn(|| function.take()));
+        }
+        assert_eq!(taken.len(), WINDOWS_PER_NODE);
+        // A refusal by the node leaves the function's share as it was.
+        let late = first.for_function();
+        assert!(late.take().is_none());
+        assert_eq!(late.function.available_permits(), WINDOWS_PER_FUNCTION);
+        taken.clear();
+        assert!(late.take().is_some());
+    }
+
     /// Decodes in a task of its own; the outcome, and what can be read of it.
     fn decoding(body: Body, coding: Coding) -> (BodyStream, impl Future<Output = BodyOutcome>) {
         let (sender, stream) = BodyStream::channel(None);
-        let task = tokio::spawn(copy(Outgoing::from(body), coding, sender));
+        let task = tokio::spawn(copy(Outgoing::from(body), undo(coding), sender));
         (stream, async { task.await.expect("no panic") })
     }
 

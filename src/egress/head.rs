@@ -79,6 +79,37 @@ pub(super) fn offer_codings(headers: &mut HeaderMap) {
         .or_insert(HeaderValue::from_static(offer));
 }
 
+/// Whether an answer in Brotli is asked for.
+pub(super) fn offers_brotli(headers: &HeaderMap) -> bool {
+    offers(headers).any(is_brotli)
+}
+
+/// Asks for everything that was asked for, less Brotli.
+pub(super) fn withdraw_brotli(headers: &mut HeaderMap) {
+    let rest: Vec<&str> = offers(headers).filter(|offer| !is_brotli(offer)).collect();
+    let rest = if rest.is_empty() {
+        "identity".to_owned()
+    } else {
+        rest.join(",")
+    };
+    let rest = HeaderValue::try_from(rest).expect("parts of header values are one");
+    headers.insert(ACCEPT_ENCODING, rest);
+}
+
+fn offers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+}
+
+fn is_brotli(offer: &str) -> bool {
+    let name = offer.split(';').next().unwrap_or_default().trim();
+    name.eq_ignore_ascii_case("br") || name == "*"
+}
+
 /// The one coding of an answer's body, if it is one that [`Coding`] undoes.
 pub(super) fn coding(headers: &HeaderMap) -> Option<Coding> {
     let mut values = headers.get_all(CONTENT_ENCODING).iter();
@@ -209,6 +240,26 @@ mod tests {
         }
         let twice = headers(&[("content-encoding", "gzip"), ("content-encoding", "br")]);
         assert_eq!(coding(&twice), None);
+    }
+
+    #[test]
+    fn brotli_is_withdrawn_and_nothing_else() {
+        for (given, rest) in [
+            ("gzip,br", "gzip"),
+            ("gzip, deflate, BR;q=0.9, zstd", "gzip,deflate,zstd"),
+            ("br", "identity"),
+            ("*;q=0.1, gzip;q=0.5", "gzip;q=0.5"),
+        ] {
+            let mut sent = headers(&[("accept-encoding", given)]);
+            assert!(offers_brotli(&sent), "{given}");
+            withdraw_brotli(&mut sent);
+            assert_eq!(sent[ACCEPT_ENCODING], rest);
+            assert!(!offers_brotli(&sent), "{rest}");
+        }
+        assert!(!offers_brotli(&headers(&[(
+            "accept-encoding",
+            "gzip, brutal"
+        )])));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use tower_service::Service;
 
 use super::body::{CHUNK, Outgoing};
+use super::decode::Windows;
 use super::dial::{DialError, Dialer};
 
 /// Resolving, connecting and the TLS handshake together.
@@ -74,12 +75,22 @@ pub(super) struct Pools {
     io: Handle,
     dialer: Dialer,
     tls: ClientConfig,
+    windows: Windows,
     by_function: Mutex<HashMap<Arc<str>, Pool>>,
 }
 
 struct Pool {
-    http: Http,
+    line: Line,
     used: Instant,
+}
+
+/// What one function goes out by.
+#[derive(Clone)]
+pub(super) struct Line {
+    /// Its connections.
+    pub(super) http: Http,
+    /// Its share of the memory for Brotli.
+    pub(super) windows: Windows,
 }
 
 impl Pools {
@@ -104,6 +115,7 @@ impl Pools {
             io,
             dialer,
             tls,
+            windows: Windows::new(),
             by_function: Mutex::default(),
         })
     }
@@ -112,7 +124,7 @@ impl Pools {
     ///
     /// A pool unused for longer than a connection is kept holds none, so it is forgotten when
     /// another is made; exchanges under way keep theirs alive.
-    pub(super) fn of(&self, function: &Arc<str>) -> Http {
+    pub(super) fn of(&self, function: &Arc<str>) -> Line {
         let now = Instant::now();
         let mut pools = self
             .by_function
@@ -120,16 +132,19 @@ impl Pools {
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(pool) = pools.get_mut(function) {
             pool.used = now;
-            return pool.http.clone();
+            return pool.line.clone();
         }
         pools.retain(|_, pool| now.duration_since(pool.used) < 2 * IDLE);
-        let http = self.open();
+        let line = Line {
+            http: self.open(),
+            windows: self.windows.for_function(),
+        };
         let pool = Pool {
-            http: http.clone(),
+            line: line.clone(),
             used: now,
         };
         pools.insert(Arc::clone(function), pool);
-        http
+        line
     }
 
     fn open(&self) -> Http {

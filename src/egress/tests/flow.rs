@@ -226,3 +226,55 @@ async fn a_body_stays_as_it_is_when_the_function_wants_it_so() {
         assert_eq!(collect(answer.body).await, Ok(encoded.clone()));
     }
 }
+
+#[tokio::test]
+async fn open_brotli_bodies_are_bounded() {
+    const SHARE: usize = 8;
+    let server = Server::start(async |request: Request<Incoming>| {
+        let offer = request.headers()["accept-encoding"].to_str();
+        let offer = offer.expect("plain text").to_owned();
+        // An endless Brotli body, for whoever asks for one or not.
+        let (sender, stream) = BodyStream::channel(None);
+        tokio::spawn(async move { sender.closed().await });
+        let mut answer = answer(Body::Stream(stream));
+        let headers = answer.headers_mut();
+        let coding = if request.uri().path() == "/force" || offer.contains("br") {
+            "br"
+        } else {
+            "none"
+        };
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
+        answer
+    })
+    .await;
+    let client = client();
+    let mut open = Vec::new();
+    for _ in 0..SHARE {
+        let answer = client.send(get(&server.url("/"))).await.expect("an answer");
+        assert!(answer.decoded);
+        open.push(answer);
+    }
+    // From here on Brotli is not asked for, and refused where it comes all the same.
+    let plain = client.send(get(&server.url("/"))).await.expect("an answer");
+    assert!(!plain.decoded);
+    let forced = client.send(get(&server.url("/force"))).await;
+    let failure = forced.expect_err("there is no room").to_string();
+    assert!(failure.contains("Brotli"), "{failure}");
+    let mut other = get(&server.url("/"));
+    other.caller.function = "another".into();
+    assert!(client.send(other).await.expect("an answer").decoded);
+
+    open.pop();
+    // The pump gives its window back when it has seen that its reader is gone.
+    let freed = async {
+        while !client
+            .send(get(&server.url("/")))
+            .await
+            .expect("an answer")
+            .decoded
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(freed).await;
+}
