@@ -130,9 +130,11 @@ impl Server {
         }
         let stray = self.log.take_stray();
         if !stray.is_empty() {
+            let first: Vec<&str> = stray.iter().take(20).map(String::as_str).collect();
             bail!(
-                "the server wrote lines that are no JSON:\n{}",
-                stray.join("\n")
+                "the server wrote {} lines that are no JSON:\n{}",
+                stray.len(),
+                first.join("\n")
             );
         }
         Ok(())
