@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::header::HOST;
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use crate::hostname::{Hostname, split_port};
 use crate::path;
@@ -20,13 +20,14 @@ pub(crate) type Named = (Hostname, Option<u16>);
 pub(crate) struct HostMemory(Option<(Box<str>, Named)>);
 
 impl HostMemory {
-    fn parse(&mut self, authority: &str) -> Result<Named, Refusal> {
+    fn parse(&mut self, field: &HeaderValue) -> Result<Named, Refusal> {
         match &self.0 {
-            Some((text, named)) if **text == *authority => return Ok(named.clone()),
+            Some((text, named)) if text.as_bytes() == field.as_bytes() => return Ok(named.clone()),
             _ => {}
         }
-        let named = parse_authority(authority)?;
-        self.0 = Some((authority.into(), named.clone()));
+        let text = field.to_str().map_err(|_| Refusal::HostUnreadable)?;
+        let named = parse_authority(text)?;
+        self.0 = Some((text.into(), named.clone()));
         Ok(named)
     }
 
@@ -37,11 +38,7 @@ impl HostMemory {
         if fields.next().is_some() {
             return Err(Refusal::HostRepeated);
         }
-        let field = field
-            .map(|field| field.to_str().map_err(|_| Refusal::HostUnreadable))
-            .transpose()?
-            .map(|field| self.parse(field))
-            .transpose()?;
+        let field = field.map(|field| self.parse(field)).transpose()?;
         let target = uri
             .authority()
             .map(|authority| parse_authority(authority.as_str()))
@@ -138,7 +135,6 @@ pub(crate) fn check_size(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
 
     fn host(target: &str, fields: &[&'static str]) -> Result<String, Refusal> {
         let uri: Uri = target.parse().expect(target);

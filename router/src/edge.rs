@@ -200,8 +200,8 @@ impl<D: Dispatch> Edge<D> {
     + 'static {
         let session = Session::new(self, link, origin, reception);
         service_fn(move |request| {
-            let received = Instant::now();
-            session.answer(request, received)
+            let (received, active) = (Instant::now(), session.begin());
+            Arc::clone(&session).answer(request, received, active)
         })
     }
 }

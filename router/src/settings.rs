@@ -17,7 +17,8 @@ pub struct Settings {
     /// How long a head may take from its first byte, and a new connection to its first byte: 10 s;
     /// after it 408.
     pub head_time: Duration,
-    /// How long a connection may be silent between two requests: 60 s.
+    /// How long a connection may be silent between two requests: 60 s. It is closed at some time
+    /// between that and twice that.
     pub idle_time: Duration,
     /// How long a client may take nothing of a response that is ready: 30 s.
     pub stall_time: Duration,

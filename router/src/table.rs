@@ -16,19 +16,26 @@
 mod explain;
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+
+use rustc_hash::FxHasher;
 
 use crate::hostname::Hostname;
 use crate::pattern::{HostPattern, PathPattern, Pattern};
 
 pub use explain::{Candidate, Explanation, Verdict};
 
+/// The keys come from the operator's file, so nobody can choose them to collide, and a look-up
+/// need not pay for a hash that withstands it (SipHash: 200 of some 300 instructions).
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<FxHasher>>;
+
 /// Maps requests to targets. See the [module](self) for the order of precedence.
 #[derive(Clone, Debug)]
 pub struct RouteTable<T> {
     routes: Vec<Route<T>>,
-    exact: HashMap<Hostname, Paths>,
+    exact: Map<Hostname, Paths>,
     /// By suffix, without the wildcard.
-    wildcards: HashMap<Hostname, Wildcards>,
+    wildcards: Map<Hostname, Wildcards>,
     any: Paths,
 }
 
@@ -64,8 +71,8 @@ pub struct RouteTableBuilder<T> {
 /// The routes of one host rule, as indexes into `RouteTable::routes`.
 #[derive(Clone, Debug, Default)]
 struct Paths {
-    exact: HashMap<Box<str>, usize>,
-    prefixes: HashMap<Box<str>, usize>,
+    exact: Map<Box<str>, usize>,
+    prefixes: Map<Box<str>, usize>,
     every: Option<usize>,
     /// How many slashes the deepest prefix has: no look-up goes deeper.
     depth: usize,
@@ -97,8 +104,8 @@ impl<T> RouteTableBuilder<T> {
     pub fn build(self) -> Result<RouteTable<T>, DuplicateRoute> {
         let mut table = RouteTable {
             routes: self.routes,
-            exact: HashMap::new(),
-            wildcards: HashMap::new(),
+            exact: Map::default(),
+            wildcards: Map::default(),
             any: Paths::default(),
         };
         for (index, route) in table.routes.iter().enumerate() {

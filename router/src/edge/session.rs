@@ -1,9 +1,8 @@
 //! The requests of one connection: each is looked at, handed to the dispatcher, and its response
 //! made fit to be sent.
 
-use std::cell::RefCell;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, SERVER, TRANSFER_ENCODING, UPGRADE};
@@ -33,8 +32,8 @@ pub(super) struct Session<D> {
     link: Arc<Link>,
     origin: Origin,
     reception: Reception,
-    /// hyper calls its service from one task, never twice at once.
-    host: RefCell<HostMemory>,
+    /// Fought over only by the streams of HTTP/2, and never for long.
+    host: Mutex<HostMemory>,
 }
 
 /// What has to be known of a request after it is handed over.
@@ -51,66 +50,55 @@ impl<D: Dispatch> Session<D> {
         link: Arc<Link>,
         origin: Origin,
         reception: Reception,
-    ) -> Self {
-        Self {
+    ) -> Arc<Self> {
+        Arc::new(Self {
             edge,
             link,
             origin,
             reception,
-            host: RefCell::default(),
-        }
+            host: Mutex::default(),
+        })
     }
 
-    /// Answers one request. The future holds on to what it needs: hyper keeps it apart from the
-    /// service.
-    pub(super) fn answer(
-        &self,
-        request: Request<Incoming>,
-        received: Instant,
-    ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + Send + use<D> {
-        let edge = Arc::clone(&self.edge);
-        let sender = Sender {
-            id: edge.ids.id(edge.stats.request()),
-            version: request.version(),
-            is_head: *request.method() == Method::HEAD,
-            active: Active::new(&self.link),
-        };
-        let admitted = self.admit(request, sender.id, received);
-        async move {
-            let response = match admitted {
-                Ok(exchange) => sender.fit(edge.dispatch.dispatch(exchange).await, &edge),
-                Err(refused) => {
-                    let (refusal, headers) = *refused;
-                    edge.stats.refusal();
-                    sender.refuse(refusal, &headers, &edge)
-                }
-            };
-            Ok(response)
-        }
+    /// Notes a request as soon as hyper has made it.
+    pub(super) fn begin(&self) -> Active {
+        Active::new(&self.link)
     }
 
-    /// Either a request that may be dispatched, or why not, with the headers to say it by.
-    fn admit(
-        &self,
+    /// Answers one request.
+    ///
+    /// hyper moves the future before it polls it first, and moving an [`Exchange`] is not free:
+    /// so it is made in here, where it stays until the dispatcher takes it.
+    pub(super) async fn answer(
+        self: Arc<Self>,
         mut request: Request<Incoming>,
-        id: RequestId,
         received: Instant,
-    ) -> Result<Exchange, Box<(Refusal, HeaderMap)>> {
-        match self.check(&mut request) {
-            Ok((host, port)) => {
-                let version = request.version();
-                Ok(Exchange {
-                    id,
-                    host,
-                    port,
-                    peer: self.origin.peer,
-                    scheme: self.origin.scheme.clone(),
-                    received,
-                    request: request.map(|body| RequestBody::wire(body, version)),
-                })
+        active: Active,
+    ) -> Result<Response<ResponseBody>, Infallible> {
+        let version = request.version();
+        let sender = Sender {
+            id: self.edge.ids.id(self.edge.stats.request()),
+            version,
+            is_head: *request.method() == Method::HEAD,
+            active,
+        };
+        let (host, port) = match self.check(&mut request) {
+            Ok(named) => named,
+            Err(refusal) => {
+                self.edge.stats.refusal();
+                return Ok(sender.refuse(refusal, request.headers(), &self.edge));
             }
-            Err(refusal) => Err(Box::new((refusal, std::mem::take(request.headers_mut())))),
-        }
+        };
+        let answer = self.edge.dispatch.dispatch(Exchange {
+            id: sender.id,
+            host,
+            port,
+            peer: self.origin.peer,
+            scheme: self.origin.scheme.clone(),
+            received,
+            request: request.map(|body| RequestBody::wire(body, version)),
+        });
+        Ok(sender.fit(answer.await, &self.edge))
     }
 
     fn check(&self, request: &mut Request<Incoming>) -> Result<Named, Refusal> {
@@ -125,7 +113,10 @@ impl<D: Dispatch> Session<D> {
         let (uri, headers) = (request.uri(), request.headers());
         admit::check_size(version, uri, headers, &self.edge.settings)?;
         admit::check_method(request.method())?;
-        let named = self.host.borrow_mut().host(uri, headers)?;
+        let named = {
+            let mut memory = self.host.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.host(uri, headers)?
+        };
         if let Some(sni) = &self.origin.sni
             && *sni != named.0
         {
@@ -173,14 +164,16 @@ impl Sender {
             && response.status() != StatusCode::NO_CONTENT
             && response.status() != StatusCode::NOT_MODIFIED;
         let headers = response.headers_mut();
-        for name in &OF_THE_CONNECTION {
-            headers.remove(name);
-        }
         // The length on the wire is that of the body at hand, whatever the headers claim; a stream
         // of unknown length takes the claim at its word, and is then held to it.
-        let claimed = headers
-            .remove(CONTENT_LENGTH)
-            .and_then(|value| length(&value));
+        let mut claimed = None;
+        // Most responses have none of these: comparing names is cheaper than six look-ups.
+        if headers.keys().any(is_of_the_connection) {
+            claimed = headers.get(CONTENT_LENGTH).and_then(|value| length(value));
+            for name in &OF_THE_CONNECTION {
+                headers.remove(name);
+            }
+        }
         headers.insert(SERVER, HeaderValue::from_static("holm"));
         if self.version != Version::HTTP_2 && edge.drain.has_begun() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -205,14 +198,20 @@ impl Sender {
     }
 }
 
-/// Fields that speak of one hop (RFC 9110, 7.6.1): hyper writes its own, HTTP/2 forbids them.
-static OF_THE_CONNECTION: [HeaderName; 5] = [
+/// Fields that speak of one hop (RFC 9110, 7.6.1), and the length: hyper writes its own, and
+/// HTTP/2 forbids the rest.
+static OF_THE_CONNECTION: [HeaderName; 6] = [
+    CONTENT_LENGTH,
     CONNECTION,
     TRANSFER_ENCODING,
     UPGRADE,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
+
+fn is_of_the_connection(name: &HeaderName) -> bool {
+    OF_THE_CONNECTION.contains(name)
+}
 
 fn length(value: &HeaderValue) -> Option<u64> {
     let digits = value.to_str().ok()?;

@@ -1,7 +1,7 @@
 //! How long a connection may owe a byte.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -39,8 +39,11 @@ pub(super) enum Phase {
 pub(super) struct Clock {
     windows: Windows,
     phase: Phase,
-    since: Instant,
+    /// When the phase began; for [`Phase::Idle`], when the timer first found it so.
+    since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// The task that the timer wakes.
+    waker: Option<Waker>,
 }
 
 impl Clock {
@@ -48,8 +51,9 @@ impl Clock {
         Self {
             windows,
             phase: Phase::Fresh,
-            since: Instant::now(),
+            since: Some(Instant::now()),
             timer: None,
+            waker: None,
         }
     }
 
@@ -59,36 +63,68 @@ impl Clock {
 
     /// Starts the current phase anew: the client did something.
     pub(super) fn touch(&mut self) {
-        self.since = Instant::now();
+        self.since = Some(Instant::now());
     }
 
     /// Ready once `phase` has lasted too long.
     ///
-    /// Going from request to request moves `since` forward and leaves the timer where it is; it
-    /// fires early, is found to be early, and only then is set again. On a busy connection that
-    /// saves two trips to the timer wheel, and its lock, per request.
+    /// A busy connection comes by here several times per request, and all it does is compare: it
+    /// asks no clock, and leaves the timer and the lock of its wheel alone. The timer, left from an
+    /// earlier phase, fires once per window at most, and only then is it seen since when the
+    /// connection is idle. So an idle one is closed after one window at least, and two at most.
     pub(super) fn poll(&mut self, phase: Phase, cx: &mut Context<'_>) -> Poll<()> {
+        if phase == Phase::Busy {
+            self.phase = phase;
+            return Poll::Pending;
+        }
+        let window = self.window(phase);
         if phase != self.phase {
             self.phase = phase;
-            self.since = Instant::now();
+            self.since = None;
+            if phase != Phase::Idle {
+                let since = Instant::now();
+                self.since = Some(since);
+                self.set(since + window);
+            }
         }
-        let window = match phase {
-            Phase::Busy => return Poll::Pending,
-            Phase::Fresh | Phase::Head => self.windows.head,
-            Phase::Idle => self.windows.idle,
-            Phase::LastChance => self.windows.last_chance,
-        };
-        let due = self.since + window;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
-        if timer.deadline() > due {
-            timer.as_mut().reset(due);
+        let is_watched = matches!(&self.waker, Some(waker) if waker.will_wake(cx.waker()));
+        if is_watched && self.timer.as_ref().is_some_and(|timer| !timer.is_elapsed()) {
+            return Poll::Pending;
         }
+        self.waker = Some(cx.waker().clone());
         loop {
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + window)));
             ready!(timer.as_mut().poll(cx));
-            if Instant::now() >= due {
+            let now = Instant::now();
+            let due = *self.since.get_or_insert(now) + window;
+            if now >= due {
                 return Poll::Ready(());
             }
             timer.as_mut().reset(due);
+        }
+    }
+
+    fn window(&self, phase: Phase) -> Duration {
+        match phase {
+            Phase::Busy => Duration::MAX,
+            Phase::Fresh | Phase::Head => self.windows.head,
+            Phase::Idle => self.windows.idle,
+            Phase::LastChance => self.windows.last_chance,
+        }
+    }
+
+    /// Makes sure that the timer fires at `due` or before.
+    fn set(&mut self, due: Instant) {
+        match &mut self.timer {
+            Some(timer) if timer.deadline() <= due && !timer.is_elapsed() => {}
+            Some(timer) => {
+                timer.as_mut().reset(due);
+                // A timer that was set anew has to be polled to be registered.
+                self.waker = None;
+            }
+            None => {}
         }
     }
 }
