@@ -65,11 +65,20 @@ pub(crate) async fn run_all(
             (true, _) | (false, false) => found,
             (false, true) => bless::rewrite(&file.path, Place::Step(index), found, &names)?,
         };
-        failures.extend(
-            found
-                .into_iter()
-                .map(|mismatch| format!("{label}: {}", mismatch.text)),
-        );
+        if !found.is_empty() {
+            let of_host = |record: &&Value| record_host(record) == host;
+            let record = server
+                .log()
+                .records()
+                .iter()
+                .rev()
+                .find(of_host)
+                .map(Value::to_string);
+            let record = record.unwrap_or_else(|| server.log().tail());
+            let texts = found.iter().map(|mismatch| mismatch.text.as_str());
+            failures.extend(texts.map(|text| format!("{label}: {text}")));
+            failures.push(format!("{label}: its record is {record}"));
+        }
     }
     server.assert_healthy().await?;
     if failures.is_empty() {
@@ -107,15 +116,6 @@ async fn exchange(
             .record(host, method.as_str(), &step.path, nth)
             .await?;
         found.extend(compare::record(&step.expect, &record));
-    }
-    if !found.is_empty() {
-        let records = server.log().records();
-        let last = records
-            .iter()
-            .rev()
-            .find(|record| record_host(record) == host);
-        let last = last.map_or_else(|| server.log().tail(), Value::to_string);
-        found.push(Mismatch::plain(&["(its record)"], last));
     }
     Ok((found, time))
 }
