@@ -121,15 +121,26 @@ impl BodyStream {
     /// Polls for the next chunk; `Ready(None)` at the clean end.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         self.shared.reader.register(cx.waker());
-        let polled = self.chunks.poll_recv(cx);
-        if let Poll::Ready(Some(chunk)) = polled {
-            let length = chunk.len() as u64;
-            self.shared.read.fetch_add(length, Ordering::Relaxed);
-            return Poll::Ready(Some(Ok(chunk)));
-        }
-        match self.shared.broken.get() {
-            Some(error) => Poll::Ready(Some(Err(error.clone()))),
-            None => polled.map(|_| None),
+        // Looked at first: whatever was sent before the break is in the channel by now.
+        let broken = self.shared.broken.get();
+        let polled = match (self.chunks.poll_recv(cx), broken) {
+            // Not necessarily empty: tokio also says so to a task that has run for long.
+            (Poll::Pending, Some(_)) => Poll::Ready(self.chunks.try_recv().ok()),
+            (polled, _) => polled,
+        };
+        match (polled, broken) {
+            (Poll::Ready(Some(chunk)), _) => {
+                let length = chunk.len() as u64;
+                self.shared.read.fetch_add(length, Ordering::Relaxed);
+                Poll::Ready(Some(Ok(chunk)))
+            }
+            (Poll::Ready(None), Some(error)) => Poll::Ready(Some(Err(error.clone()))),
+            // The break may have come between the two looks.
+            (Poll::Ready(None), None) => match self.shared.broken.get() {
+                Some(error) => Poll::Ready(Some(Err(error.clone()))),
+                None => Poll::Ready(None),
+            },
+            (Poll::Pending, _) => Poll::Pending,
         }
     }
 
@@ -207,5 +218,56 @@ impl Body {
             Self::Full(bytes) => Some(bytes.len() as u64),
             Self::Stream(stream) => stream.length(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        futures::executor::block_on(future)
+    }
+
+    #[test]
+    fn what_was_sent_before_the_break_is_read_first() {
+        block_on(async {
+            let (sender, mut stream) = BodyStream::channel(None);
+            sender.send("ab".into()).await.expect("the reader is there");
+            sender.clone().fail(BodyError::Idle);
+            assert_eq!(stream.chunk().await, Some(Ok("ab".into())));
+            assert_eq!(stream.chunk().await, Some(Err(BodyError::Idle)));
+            assert_eq!(stream.progress().read(), 2);
+        });
+    }
+
+    #[test]
+    fn a_dropped_sender_ends_the_body() {
+        block_on(async {
+            let (sender, mut stream) = BodyStream::channel(Some(0));
+            drop(sender);
+            assert_eq!(stream.chunk().await, None);
+        });
+    }
+
+    #[test]
+    fn a_full_channel_gives_the_chunk_back() {
+        let (sender, stream) = BodyStream::channel(None);
+        for _ in 0..CHUNKS_IN_FLIGHT {
+            assert_eq!(sender.try_send("x".into()), Ok(None));
+        }
+        assert_eq!(sender.try_send("y".into()), Ok(Some("y".into())));
+        drop(stream);
+        assert_eq!(sender.try_send("z".into()), Err(ReaderGone));
+    }
+
+    #[test]
+    fn progress_tells_that_the_reader_left() {
+        let (_sender, stream) = BodyStream::channel(None);
+        let progress = stream.progress();
+        drop(stream);
+        block_on(poll_fn(|cx| progress.poll_over(cx)));
     }
 }

@@ -44,7 +44,7 @@ deno_core::extension!(
     ],
     lazy_loaded_js = [
         dir "src",
-        "ext:holm/telemetry.js" = "stand_ins/telemetry.js",
+        "ext:holm/runtime.js" = "stand_ins/runtime.js",
         "ext:holm/timers.js" = "timers/timers.js",
         "ext:deno_net/02_tls.js" = "stand_ins/tls.js",
     ],

@@ -13,7 +13,7 @@ const {
 } = primordials;
 const { op_holm_log, op_holm_user_agent } = core.ops;
 
-core.loadExtScript("ext:holm/telemetry.js");
+core.loadExtScript("ext:holm/runtime.js");
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const { URL, URLSearchParams } = core.loadExtScript("ext:deno_web/00_url.js");

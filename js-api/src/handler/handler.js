@@ -376,16 +376,7 @@ core.setHandledPromiseRejectionHandler((promise, reason) => {
     new event.PromiseRejectionEvent("rejectionhandled", { promise, reason }),
   );
 });
-core.setReportExceptionCallback((error) => {
-  const thrown = new event.ErrorEvent("error", {
-    cancelable: true,
-    message: typeof error?.message === "string" ? error.message : "",
-    error,
-  });
-  if (globalThis.dispatchEvent(thrown)) {
-    op_holm_log_exception(current === null ? 0 : current.id, error, "Uncaught ");
-  }
-});
+core.setReportExceptionCallback(event.reportException);
 
 globalThis.__holm = { abort, bind, end, fetch: handleFetch };
 })(globalThis);

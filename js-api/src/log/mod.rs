@@ -104,7 +104,7 @@ fn own_frames(error: &JsError) -> Option<String> {
     let stack = error.stack.as_ref().filter(|stack| stack.contains("\n    at "))?;
     let lines: Vec<_> = stack
         .lines()
-        .filter(|line| !(line.starts_with("    at ") && line.contains("ext:")))
+        .filter(|line| !(line.starts_with("    at ") && (line.contains("(ext:") || line.contains("at ext:"))))
         .collect();
     Some(lines.join("\n"))
 }

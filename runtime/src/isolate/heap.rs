@@ -6,6 +6,7 @@ use std::alloc::alloc_zeroed;
 use std::alloc::dealloc;
 use std::ffi::c_void;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -18,6 +19,13 @@ use deno_core::v8;
 /// aborted V8; with 1 GiB none did.
 pub(super) const GRACE: usize = 1 << 30;
 
+/// What the heap may grow by when V8 calls for help although only an ArrayBuffer was refused: it
+/// does so after its last garbage collection for one, however empty the heap is.
+pub(super) const SLACK: usize = 4 << 20;
+
+/// How often that may happen to one isolate before it counts as a full heap.
+const REFUSALS: usize = 16;
+
 /// Alignment of the memory behind an ArrayBuffer, enough for every element type.
 const ALIGNMENT: usize = 16;
 
@@ -26,6 +34,10 @@ const ALIGNMENT: usize = 16;
 pub(super) struct Buffers {
     used: AtomicUsize,
     limit: usize,
+    /// An allocation was refused and nobody has asked about it yet.
+    refused: AtomicBool,
+    /// How often somebody has.
+    refusals: AtomicUsize,
 }
 
 impl Buffers {
@@ -33,12 +45,20 @@ impl Buffers {
         Arc::new(Self {
             used: AtomicUsize::new(0),
             limit,
+            refused: AtomicBool::new(false),
+            refusals: AtomicUsize::new(0),
         })
     }
 
     /// Bytes in use.
     pub(super) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Whether V8 is short of memory because a buffer was refused, and may go on.
+    pub(super) fn was_refusal(&self) -> bool {
+        self.refused.swap(false, Ordering::Relaxed)
+            && self.refusals.fetch_add(1, Ordering::Relaxed) < REFUSALS
     }
 
     /// V8's allocator over this budget. A request that does not fit gets null, which V8 turns
@@ -52,11 +72,13 @@ impl Buffers {
 
     fn take(&self, length: usize) -> Option<Layout> {
         let layout = Layout::from_size_align(length.max(1), ALIGNMENT).ok()?;
-        self.used
+        let taken = self
+            .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
                 used.checked_add(length).filter(|used| *used <= self.limit)
-            })
-            .ok()?;
+            });
+        self.refused.store(taken.is_err(), Ordering::Relaxed);
+        taken.ok()?;
         Some(layout)
     }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use deno_core::PollEventLoopOptions;
+use deno_core::error::CoreError;
+use deno_core::error::CoreErrorKind;
 use deno_core::v8;
 use holm_js_api::body::Body;
 use holm_js_api::body::BodyError;
@@ -57,7 +59,7 @@ enum End {
     /// Ended by the watchdog.
     Condemned,
     /// The event loop failed.
-    Broken(String),
+    Broken(CoreError),
 }
 
 /// A request while it runs.
@@ -258,7 +260,7 @@ impl Isolate {
             // Nothing that the function could still do for a body that passes through.
             Poll::Ready(Ok(())) if run.settled => Poll::Ready(End::Settled),
             Poll::Ready(Ok(())) => Poll::Ready(End::Stalled),
-            Poll::Ready(Err(error)) => Poll::Ready(End::Broken(error.to_string())),
+            Poll::Ready(Err(error)) => Poll::Ready(End::Broken(error)),
         }
     }
 
@@ -417,8 +419,12 @@ impl Isolate {
                 outcome
             }
             End::Broken(error) => {
-                self.log(Level::Error, error);
-                Outcome::InternalError
+                self.log(Level::Error, &error.to_string());
+                match error.as_kind() {
+                    // The function's own, from where nothing could catch it.
+                    CoreErrorKind::Js(_) => Outcome::Exception,
+                    _ => Outcome::InternalError,
+                }
             }
         };
         if !run.replied && outcome != Outcome::Ok {

@@ -9,6 +9,7 @@ use deno_core::JsRuntime;
 use deno_core::ModuleSpecifier;
 use deno_core::PollEventLoopOptions;
 use deno_core::RuntimeOptions;
+use deno_core::SharedArrayBufferStore;
 use deno_core::error::CoreError;
 use deno_core::error::CoreErrorKind;
 use deno_core::error::JsError;
@@ -21,6 +22,7 @@ use super::Entry;
 use super::Isolate;
 use super::heap::Buffers;
 use super::heap::GRACE;
+use super::heap::SLACK;
 use super::loader::Loader;
 use crate::deployment::Deployment;
 use crate::engine::Engine;
@@ -79,6 +81,8 @@ impl Isolate {
             startup_snapshot: Some(SNAPSHOT),
             residual_lazy_js_sources: LAZY_SOURCES,
             skip_op_registration: true,
+            // `structuredClone(value, { transfer })` moves buffers through it.
+            shared_array_buffer_store: Some(SharedArrayBufferStore::default()),
             create_params: Some(
                 v8::CreateParams::default()
                     .heap_limits(0, memory)
@@ -91,7 +95,7 @@ impl Isolate {
         let watch = services
             .watchdog
             .watch(runtime.v8_isolate().thread_safe_handle());
-        limit_heap(&mut runtime, &watch);
+        limit_heap(&mut runtime, &watch, &buffers);
         {
             let state = runtime.op_state();
             let mut state = state.borrow_mut();
@@ -207,9 +211,14 @@ impl Isolate {
 }
 
 /// Ends the isolate, with room to unwind, when its heap reaches the limit.
-fn limit_heap(runtime: &mut JsRuntime, watch: &Arc<Watch>) {
+fn limit_heap(runtime: &mut JsRuntime, watch: &Arc<Watch>, buffers: &Arc<Buffers>) {
     let watch = watch.clone();
+    let buffers = buffers.clone();
     runtime.add_near_heap_limit_callback(move |current, _initial| {
+        if buffers.was_refusal() {
+            // Only an ArrayBuffer did not fit; the function gets its RangeError.
+            return current.saturating_add(SLACK);
+        }
         watch.condemn(Verdict::Memory);
         current.saturating_add(GRACE)
     });

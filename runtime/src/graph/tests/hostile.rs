@@ -117,27 +117,18 @@ fn nesting_bombs_are_refused_and_dropped_without_overflow() {
     }
 }
 
-/// What is accepted must be safe to transform, visit, print and drop. Looks for the deepest
-/// that is accepted of each nest, since that is where the stack is fullest.
+/// What is accepted must be safe to transform, visit, print and drop: tries each nest at the
+/// depths where the tree, and where the parser's stack, are about as full as they may be.
 #[test]
-fn the_deepest_tree_that_is_accepted_compiles() {
+fn the_deepest_trees_that_are_accepted_compile() {
     for (name, open, middle, close) in NESTS {
         // The transforms run for TypeScript only; JavaScript's nests are TypeScript too.
         let name = if *name == "a.js" { "a.ts" } else { *name };
-        let (mut fits, mut too_deep) = (0, 40_000);
-        while too_deep - fits > 500 {
-            let count = usize::midpoint(fits, too_deep);
+        for count in [9_900, 4_500] {
+            let start = std::time::Instant::now();
             let found = problems(name, &nest(count, open, middle, close));
-            let deep = found
-                .iter()
-                .any(|problem| matches!(problem.kind, ProblemKind::TooDeep { .. }));
-            if deep {
-                too_deep = count;
-            } else {
-                fits = count;
-            }
+            eprintln!("{name} {open}{middle}{close} {count} {:?} {:?}", start.elapsed(), found.first().map(|p| p.kind.to_string()));
         }
-        eprintln!("{name} {open}{middle}{close}: {fits}");
     }
 }
 
@@ -156,12 +147,7 @@ fn exponential_backtracking_is_cut_off() {
         for name in ["a.js", "a.ts", "a.tsx"] {
             let start = std::time::Instant::now();
             let found = problems(name, &text);
-            eprintln!(
-                "{name} {} {:?} {:?}",
-                &text[..10],
-                start.elapsed(),
-                found.first().map(|p| &p.kind)
-            );
+            eprintln!("{name} {} {:?} {:?}", &text[..10], start.elapsed(), found.first().map(|p| p.kind.to_string()));
         }
     }
 }

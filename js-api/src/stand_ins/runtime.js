@@ -1,0 +1,31 @@
+// What the deno_* scripts expect of Deno's own runtime and its crates that Holm leaves out. Loaded
+// before any of them.
+(function () {
+const { core, internals } = __bootstrap;
+const { op_holm_log_exception } = core.ops;
+
+// An exception that nobody catches is logged; deno_core's own way would end the isolate.
+core.reportUnhandledException = (error) => op_holm_log_exception(0, error, "Uncaught ");
+
+// Tracing that is always off. `26_fetch.js` looks for these two slots before it would load
+// deno_telemetry.
+
+internals.__telemetry = {
+  TRACING_ENABLED: false,
+  PROPAGATORS: [],
+  DID_NOT_ENTER: undefined,
+  ContextManager: undefined,
+  builtinTracer: undefined,
+  enterSpan() {},
+  exitSpan() {},
+};
+internals.__telemetryUtil = {
+  updateSpanFromClientResponse() {},
+  updateSpanFromError() {},
+  updateSpanFromRequest() {},
+};
+// `00_crypto.js` compares with the brand of Node's KeyObject; no value of ours carries it.
+internals.kKeyObject ??= Symbol("KeyObject");
+
+return {};
+})();
