@@ -28,6 +28,19 @@ const WORKER: &str = "export default {
       await fetch(`${env.ORIGIN}/hang${search}`);
       return new Response('never sent');
     }
+    if (pathname === '/made') {
+      fetch(`${env.ORIGIN}/hang${search}`).catch(() => {});
+      return new Response(new ReadableStream({
+        async pull(controller) {
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          controller.enqueue(new TextEncoder().encode('first chunk'));
+        },
+        cancel() {
+          console.log('stream canceled');
+        },
+      }));
+    }
+    // Passed on without a detour through JavaScript.
     const upstream = await fetch(`${env.ORIGIN}/hang-body${search}`);
     return new Response(upstream.body);
   },
@@ -37,15 +50,16 @@ const WORKER: &str = "export default {
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     let mut trials = Vec::new();
     for (name, version) in [("http1", Version::Http1), ("http2", Version::Http2)] {
-        trials.push(world.trial(
-            format!("cancel::before_the_head_{name}"),
-            async move |world| canceled(&world, "/head", version).await,
-        ));
-        trials.push(
-            world.trial(format!("cancel::in_the_body_{name}"), async move |world| {
-                canceled(&world, "/body", version).await
-            }),
-        );
+        for (when, path) in [
+            ("before_the_head", "/head"),
+            ("in_a_body_made_here", "/made"),
+            ("in_a_body_passed_on", "/passed"),
+        ] {
+            let name = format!("cancel::{when}_{name}");
+            trials.push(world.trial(name, async move |world| {
+                canceled(&world, path, version).await
+            }));
+        }
     }
     trials
 }
@@ -61,15 +75,16 @@ async fn canceled(world: &World, path: &str, version: Version) -> anyhow::Result
 
     let mut connection = Connection::open(server.address(), version).await?;
     let request = Request::get(HOST, &format!("{path}?{key}"));
-    if path == "/body" {
+    let origin = world.origin();
+    if path != "/head" {
         let mut answer = connection.head(request).await?.into_body();
         let first = answer.frame().await.context("no first chunk")??;
         ensure!(
             first.data_ref().is_some_and(|data| data == "first chunk"),
             "got {first:?}"
         );
+        origin.reached(&key).await;
     } else {
-        let origin = world.origin();
         tokio::select! {
             answer = connection.head(request) => {
                 anyhow::bail!("answered {} before it was canceled", answer?.status());
@@ -84,7 +99,7 @@ async fn canceled(world: &World, path: &str, version: Version) -> anyhow::Result
     }
 
     // The exchange that the function was waiting on ends: its work has stopped.
-    let gone = tokio::time::timeout(GONE_DEADLINE, world.origin().gone(&key)).await;
+    let gone = tokio::time::timeout(GONE_DEADLINE, origin.gone(&key)).await;
     gone.context("the subrequest still runs")?;
     let record = server
         .log()
@@ -99,6 +114,11 @@ async fn canceled(world: &World, path: &str, version: Version) -> anyhow::Result
         .unwrap_or_default();
     let told = logs.iter().any(|line| line["message"] == "abort seen");
     ensure!(told, "request.signal did not abort: {record}");
+    let told = logs.iter().any(|line| line["message"] == "stream canceled");
+    ensure!(
+        told == (path == "/made"),
+        "cancel() of the stream: {record}"
+    );
     ensure!(
         calm(server.address()).await?,
         "the function no longer answers"
