@@ -3,8 +3,8 @@ const timer = (ms, value) => new Promise((resolve) => setTimeout(resolve, ms, va
 export default {
   async fetch() {
     const order = [];
-    const late = setTimeout(() => order.push("timer 4"), 4);
-    setTimeout(() => order.push("timer 2"), 2);
+    const late = setTimeout(() => order.push("timer 90"), 90);
+    setTimeout(() => order.push("timer 40"), 40);
     setTimeout(() => order.push("timer 0"), 0);
     queueMicrotask(() => order.push("microtask"));
     Promise.resolve().then(() => order.push("promise"));
@@ -24,7 +24,7 @@ export default {
         }
       }, 1);
     });
-    const argument = await timer(10, "given");
+    const argument = await timer(150, "given");
     clearTimeout(late);
     return Response.json({ order, interval, cleared, argument });
   },
