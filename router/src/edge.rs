@@ -31,7 +31,7 @@ use crate::stats::Stats;
 use crate::wire::{Spoken, Transport, Wire};
 
 use session::{Reception, Session};
-use streams::Streams;
+use streams::{Starter, Streams};
 
 /// What all connections share.
 #[derive(Debug)]
@@ -176,7 +176,8 @@ impl<D: Dispatch> Edge<D> {
         reception: Reception,
     ) -> hyper::Result<()> {
         let drain = Arc::clone(&self.drain);
-        let builder = http2_builder(&self.settings);
+        let streams = Streams::default();
+        let builder = http2_builder(&self.settings, streams.starter(self.settings.stall_time));
         let service = self.service(link, origin, reception);
         let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
         drain
@@ -223,8 +224,8 @@ fn http1_builder(settings: &Settings) -> http1::Builder {
     builder
 }
 
-fn http2_builder(settings: &Settings) -> http2::Builder<Streams> {
-    let mut builder = http2::Builder::new(Streams::default());
+fn http2_builder(settings: &Settings, starter: Starter) -> http2::Builder<Starter> {
+    let mut builder = http2::Builder::new(starter);
     let limits = &settings.http2;
     builder
         .timer(TokioTimer::new())

@@ -11,6 +11,7 @@
 //! | [`server`] | the plain listener: accept, shed, drain |
 //! | [`edge`] | one connection, over anything that carries bytes; for TLS to share |
 //! | `wire`, `framing` | the bytes: which HTTP, strict request framing, clocks |
+//! | `link`, `drain`, `turn` | what the parts of a connection tell each other around hyper |
 //! | `admit` | what has to hold for a request: method, host, path, size |
 //! | [`dispatch`] | the seam: [`Dispatch`], [`Exchange`], [`RequestId`] |
 //! | [`body`] | bodies both ways, pulled, bounded, cancelled by drop |
@@ -69,6 +70,7 @@ pub mod settings;
 pub mod stats;
 pub mod synthetic;
 pub mod table;
+mod turn;
 mod wire;
 
 pub use body::{BodyError, RequestBody, ResponseBody};

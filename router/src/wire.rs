@@ -11,6 +11,7 @@
 //! serves them all and is set late: it fires at most a few times a minute, not once per request.
 
 mod clock;
+mod frames;
 
 use std::io;
 use std::pin::Pin;
@@ -30,6 +31,7 @@ use crate::refusal::Refusal;
 
 pub(crate) use clock::Windows;
 use clock::{Clock, Phase};
+use frames::Frames;
 
 /// What a connection runs over: TCP, or TLS over TCP.
 pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {
@@ -95,7 +97,7 @@ enum Inbound {
         /// The start of a head, held back.
         held: BytesMut,
     },
-    Http2,
+    Http2(Frames),
     /// Nothing more is let through: behind a stand-in.
     Refused,
     /// Nothing more is let through: within a body.
@@ -139,7 +141,10 @@ impl<I: Transport> Wire<I> {
             };
             if held.starts_with(PREFACE) {
                 self.ready = std::mem::take(held);
-                self.inbound = Inbound::Http2;
+                let mut frames = Frames::new();
+                // One piece at most: too little to overdo it.
+                frames.advance(&self.ready[PREFACE.len()..]);
+                self.inbound = Inbound::Http2(frames);
                 return Poll::Ready(Ok(Some(Spoken::Http2)));
             }
             if !PREFACE.starts_with(held) {
@@ -172,7 +177,7 @@ impl<I: Transport> Wire<I> {
             Inbound::Unknown { held, .. } | Inbound::Http1 { held, .. } => {
                 held.extend_from_slice(read);
             }
-            Inbound::Http2 | Inbound::Refused | Inbound::Broken => {}
+            Inbound::Http2(_) | Inbound::Refused | Inbound::Broken => {}
         }
         Poll::Ready(Ok(read.len()))
     }
@@ -222,16 +227,25 @@ impl<I: Transport> Wire<I> {
             self.is_eof = true;
             return Poll::Ready(Ok(true));
         }
-        let Inbound::Http1 { framing, held } = &mut self.inbound else {
-            return Poll::Ready(Ok(true));
+        let pass = match &mut self.inbound {
+            Inbound::Http1 { framing, held } => {
+                let Advance { pass, rest } = framing.advance(read);
+                self.link.passed(framing.heads());
+                held.extend_from_slice(&read[pass..]);
+                self.settle(rest);
+                pass
+            }
+            Inbound::Http2(frames) => {
+                let pass = frames.advance(read);
+                if pass < read.len() {
+                    self.ready.extend_from_slice(frames::STAND_IN);
+                    self.inbound = Inbound::Refused;
+                }
+                pass
+            }
+            Inbound::Unknown { .. } | Inbound::Refused | Inbound::Broken => read.len(),
         };
-        let Advance { pass, rest } = framing.advance(read);
-        self.link.passed(framing.heads());
-        if pass < read.len() {
-            held.extend_from_slice(&read[pass..]);
-            buffer.set_filled(start + pass);
-        }
-        self.settle(rest);
+        buffer.set_filled(start + pass);
         Poll::Ready(Ok(pass > 0))
     }
 
@@ -239,7 +253,7 @@ impl<I: Transport> Wire<I> {
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let is_head_begun = match &self.inbound {
             Inbound::Unknown { held, .. } | Inbound::Http1 { held, .. } => !held.is_empty(),
-            Inbound::Http2 | Inbound::Refused | Inbound::Broken => false,
+            Inbound::Http2(_) | Inbound::Refused | Inbound::Broken => false,
         };
         let phase = if self.link.is_active() || self.link.is_refused() {
             Phase::Busy
@@ -264,7 +278,7 @@ impl<I: Transport> Wire<I> {
             }
             Inbound::Unknown { .. }
             | Inbound::Http1 { .. }
-            | Inbound::Http2
+            | Inbound::Http2(_)
             | Inbound::Refused
             | Inbound::Broken => self.is_eof = true,
         }
@@ -279,6 +293,12 @@ impl<I: Transport> Wire<I> {
             io::ErrorKind::TimedOut,
             "the client takes nothing",
         ))
+    }
+
+    fn sent(&mut self, result: &Poll<io::Result<usize>>) {
+        if let (Poll::Ready(Ok(bytes)), Inbound::Http2(frames)) = (result, &mut self.inbound) {
+            frames.sent(*bytes);
+        }
     }
 
     fn written<T>(
@@ -319,7 +339,7 @@ impl<I: Transport> AsyncRead for Wire<I> {
                 Inbound::Refused => return Poll::Pending,
                 Inbound::Broken => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
                 Inbound::Unknown { held, .. } | Inbound::Http1 { held, .. } => !held.is_empty(),
-                Inbound::Http2 => false,
+                Inbound::Http2(_) => false,
             };
             let progress = if is_held {
                 wire.poll_hold(cx).map_ok(|_| {
@@ -350,6 +370,7 @@ impl<I: Transport> AsyncWrite for Wire<I> {
     ) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
         let result = Pin::new(&mut wire.io).poll_write(cx, bytes);
+        wire.sent(&result);
         wire.written(cx, result)
     }
 
@@ -360,6 +381,7 @@ impl<I: Transport> AsyncWrite for Wire<I> {
     ) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
         let result = Pin::new(&mut wire.io).poll_write_vectored(cx, slices);
+        wire.sent(&result);
         wire.written(cx, result)
     }
 

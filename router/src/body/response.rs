@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::BodyError;
 use crate::link::Active;
+use crate::turn;
 
 /// The body of a response.
 ///
@@ -177,9 +178,12 @@ impl Body for ResponseBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.get_mut()
-            .poll_chunk(cx)
-            .map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+        let chunk = self.get_mut().poll_chunk(cx);
+        match &chunk {
+            Poll::Ready(_) => turn::to_client(),
+            Poll::Pending => turn::to_us(),
+        }
+        chunk.map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

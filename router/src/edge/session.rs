@@ -16,6 +16,7 @@ use crate::dispatch::{Dispatch, Exchange, RequestId};
 use crate::link::{Active, Link};
 use crate::refusal::Refusal;
 use crate::synthetic::Synthetic;
+use crate::turn;
 
 /// What is done with the requests of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +99,9 @@ impl<D: Dispatch> Session<D> {
             received,
             request: request.map(|body| RequestBody::wire(body, version)),
         });
-        Ok(sender.fit(answer.await, &self.edge))
+        let response = sender.fit(answer.await, &self.edge);
+        turn::to_client();
+        Ok(response)
     }
 
     fn check(&self, request: &mut Request<Incoming>) -> Result<Named, Refusal> {
@@ -169,7 +172,7 @@ impl Sender {
         let mut claimed = None;
         // Most responses have none of these: comparing names is cheaper than six look-ups.
         if headers.keys().any(is_of_the_connection) {
-            claimed = headers.get(CONTENT_LENGTH).and_then(|value| length(value));
+            claimed = headers.get(CONTENT_LENGTH).and_then(length);
             for name in &OF_THE_CONNECTION {
                 headers.remove(name);
             }

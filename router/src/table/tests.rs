@@ -165,7 +165,7 @@ fn naive<'a>(patterns: &'a [Pattern], host: &Hostname, path: &str) -> Option<&'a
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn the_table_agrees_with_a_naive_search(

@@ -149,3 +149,22 @@ fn a_drain_finishes_what_was_begun() {
     });
     assert_eq!(served.drained().aborted, 0);
 }
+
+#[test]
+fn what_does_not_end_is_aborted_at_the_deadline() {
+    let served = Served::with(holm_router::Settings {
+        drain_time: std::time::Duration::from_millis(100),
+        ..holm_router::Settings::default()
+    });
+    let waiting = served.runtime.block_on(async {
+        let mut sender = connect(served.address).await;
+        tokio::spawn(sender.send_request(request("/wait", "")))
+    });
+    let began = Event::Began("POST a.test /wait".to_owned());
+    assert_eq!(served.event(), began);
+    served.begin_drain();
+    assert_eq!(served.drained().aborted, 1);
+    assert_eq!(served.event(), Event::Cancelled);
+    let answer = served.runtime.block_on(waiting).expect("no panic");
+    assert!(answer.is_err(), "{answer:?}");
+}

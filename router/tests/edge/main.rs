@@ -2,6 +2,7 @@
 
 mod bodies;
 mod drain;
+mod floods;
 mod hosts;
 mod http2;
 mod limits;

@@ -337,6 +337,14 @@ impl Client {
         String::from_utf8_lossy(&self.read).into_owned()
     }
 
+    /// Reads so many bytes.
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        while self.read.len() < count {
+            assert!(self.more().expect("readable") > 0, "{count} bytes");
+        }
+        self.read.drain(..count).collect()
+    }
+
     /// Reads one response: a head, and as many bytes as it declares.
     pub(crate) fn response(&mut self) -> String {
         let head = self.until("\r\n\r\n");

@@ -1,0 +1,187 @@
+//! HTTP/2 clients that send what costs them nothing: GOAWAY, and soon.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Client, Event, Served};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+const CANCEL: u32 = 8;
+const ENHANCE_YOUR_CALM: u32 = 11;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a short payload");
+    let mut frame = length.to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// `GET http://a.test/wait`, without compression (RFC 7541, 6.2.2).
+fn head() -> Vec<u8> {
+    head_of("/wait")
+}
+
+fn head_of(path: &str) -> Vec<u8> {
+    // Indexed: `:method: GET`, `:scheme: http`.
+    let mut block = vec![0x82, 0x86];
+    for (name_index, value) in [(1, "a.test"), (4, path)] {
+        block.push(name_index);
+        block.push(u8::try_from(value.len()).expect("a short value"));
+        block.extend(value.bytes());
+    }
+    block
+}
+
+/// Sends the flood again and again until the server has had enough; returns the error code of
+/// its GOAWAY.
+fn flood(served: &Served, mut next: impl FnMut(u32) -> Vec<u8>) -> Option<u32> {
+    let mut client = served.client();
+    client.send(PREFACE);
+    client.send(frame(SETTINGS, 0, 0, &[]));
+    let mut writer = client.stream.try_clone().expect("a second handle");
+    let began = Instant::now();
+    let sender = std::thread::spawn({
+        let frames: Vec<Vec<u8>> = (0..40_000).map(&mut next).collect();
+        move || {
+            use std::io::Write as _;
+            for frame in frames {
+                if writer.write_all(&frame).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    let code = goaway(&mut client);
+    let took = began.elapsed();
+    drop(client);
+    sender.join().expect("no panic");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    code
+}
+
+/// Reads frames to the end of the connection.
+fn goaway(client: &mut Client) -> Option<u32> {
+    let mut all = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut client.stream, &mut all);
+    let mut rest = &all[..];
+    while let Some((header, behind)) = rest.split_first_chunk::<9>() {
+        let length = usize::from(header[1]) << 8 | usize::from(header[2]);
+        let (payload, next) = behind.split_at_checked(length)?;
+        if header[3] == GOAWAY {
+            let code = payload.get(4..8)?.try_into().ok()?;
+            return Some(u32::from_be_bytes(code));
+        }
+        rest = next;
+    }
+    None
+}
+
+#[test]
+fn floods_end_in_goaway() {
+    let served = Served::new();
+    let stream = |n: u32| n * 2 + 1;
+    let open_and_reset = |n| {
+        let mut frames = frame(HEADERS, END_HEADERS | END_STREAM, stream(n), &head());
+        frames.extend(frame(RST_STREAM, 0, stream(n), &8_u32.to_be_bytes()));
+        frames
+    };
+    let continuation = |n| match n {
+        0 => frame(HEADERS, END_STREAM, 1, &head()),
+        _ => frame(CONTINUATION, 0, 1, &[]),
+    };
+    let empty_data = |n| match n {
+        0 => frame(HEADERS, END_HEADERS, 1, &head()),
+        _ => frame(DATA, 0, 1, &[]),
+    };
+    let floods: [(&str, Box<dyn FnMut(u32) -> Vec<u8>>); 7] = [
+        ("rapid reset", Box::new(open_and_reset)),
+        ("continuation", Box::new(continuation)),
+        ("ping", Box::new(|_| frame(PING, 0, 0, &[0; 8]))),
+        ("settings", Box::new(|_| frame(SETTINGS, 0, 0, &[]))),
+        ("empty data", Box::new(empty_data)),
+        (
+            "priority",
+            Box::new(|_| frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 0])),
+        ),
+        (
+            "window update",
+            Box::new(|_| frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes())),
+        ),
+    ];
+    for (name, next) in floods {
+        let code = flood(&served, next);
+        assert!(code.is_some_and(|code| code != 0), "{name}: {code:?}");
+    }
+    // The server is none the worse for it.
+    let answer = served.send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+/// A few bytes that unpack to megabytes (RFC 7541, 7.3): one long field in the table, and then
+/// references to it.
+#[test]
+fn a_small_head_that_unpacks_to_a_large_one_is_refused() {
+    let served = Served::new();
+    let mut client = served.client();
+    client.send(PREFACE);
+    client.send(frame(SETTINGS, 0, 0, &[]));
+    let mut block = head();
+    // Literal with indexing: name "a", value of 3,900 bytes.
+    block.extend([0x40, 1, b'a', 0x7F]);
+    block.extend([0xBD, 0x1D]);
+    block.extend([b'b'; 3900]);
+    // Index 62 is the newest entry; 8,000 of them are 31 MB.
+    block.extend([0x80 | 62; 8000]);
+    client.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block));
+    assert_eq!(goaway(&mut client), Some(ENHANCE_YOUR_CALM));
+    assert_eq!(served.began(), Vec::<String>::new());
+    assert_eq!(served.stats.requests(), 0);
+}
+
+/// A client that opens no window holds back what is ready for it, and is not waited for.
+#[test]
+fn a_stream_that_is_not_taken_is_reset() {
+    let served = Served::with(holm_router::Settings {
+        stall_time: Duration::from_millis(200),
+        ..holm_router::Settings::default()
+    });
+    for (path, last) in [("/text", None), ("/endless", Some(Event::Unheard))] {
+        let mut client = served.client();
+        client.send(PREFACE);
+        // SETTINGS_INITIAL_WINDOW_SIZE = 0.
+        client.send(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]));
+        client.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &head_of(path)));
+        let began = Event::Began(format!("GET a.test {path}"));
+        assert_eq!(served.event(), began);
+        assert_eq!(next_frame(&mut client, RST_STREAM, 1), CANCEL);
+        if let Some(last) = last {
+            assert_eq!(served.event(), last);
+        }
+    }
+}
+
+/// Reads on to the next frame of a kind on a stream; returns the number in its first four bytes.
+fn next_frame(client: &mut Client, wanted: u8, on: u32) -> u32 {
+    loop {
+        let header = client.bytes(9);
+        let length = usize::from(header[1]) << 8 | usize::from(header[2]);
+        let stream = u32::from_be_bytes([header[5], header[6], header[7], header[8]]);
+        let payload = client.bytes(length);
+        if (header[3], stream) == (wanted, on) {
+            let number = payload.first_chunk::<4>().expect("four bytes");
+            return u32::from_be_bytes(*number);
+        }
+    }
+}
