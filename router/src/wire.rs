@@ -12,17 +12,17 @@
 
 mod clock;
 mod frames;
+mod outbound;
+mod transport;
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::Sleep;
 
 use crate::drain::Drain;
 use crate::framing::{Advance, Framing, Limits, Rest};
@@ -32,24 +32,7 @@ use crate::refusal::Refusal;
 pub(crate) use clock::Windows;
 use clock::{Clock, Phase};
 use frames::Frames;
-
-/// What a connection runs over: TCP, or TLS over TCP.
-pub trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {
-    /// Makes the drop that follows visible to the peer as an abort (for TCP, a reset), so that a
-    /// response which broke off is not taken for one that ended. Transports with an end of their
-    /// own, as TLS has, need do nothing.
-    fn reset(&mut self) {}
-}
-
-impl Transport for TcpStream {
-    fn reset(&mut self) {
-        // Fails only on a socket that is gone already.
-        let _ = self.set_zero_linger();
-    }
-}
-
-/// An in-memory pipe, for tests. Its end is always clean.
-impl Transport for tokio::io::DuplexStream {}
+pub use transport::Transport;
 
 /// The version that a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,10 +45,6 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What hyper reads where a head was refused.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: -\r\nconnection: close\r\n\r\n";
-
-/// How long a closed connection is read on, so that what the client still sends does not make
-/// the kernel take back the last response (RFC 9112, 9.6).
-const LINGER: Duration = Duration::from_secs(2);
 
 /// How much is read at once while a head is incomplete.
 const PIECE: usize = 4096;
@@ -283,38 +262,6 @@ impl<I: Transport> Wire<I> {
             | Inbound::Broken => self.is_eof = true,
         }
     }
-
-    /// Ready once the client has taken nothing for too long. Every write that moves resets it.
-    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let stall = self.clock.windows().stall;
-        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(stall)));
-        ready!(timer.as_mut().poll(cx));
-        Poll::Ready(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the client takes nothing",
-        ))
-    }
-
-    fn sent(&mut self, result: &Poll<io::Result<usize>>) {
-        if let (Poll::Ready(Ok(bytes)), Inbound::Http2(frames)) = (result, &mut self.inbound) {
-            frames.sent(*bytes);
-        }
-    }
-
-    fn written<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        result: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if result.is_pending() {
-            return self.poll_stall(cx).map(Err);
-        }
-        if self.stalled.is_some() {
-            self.stalled = None;
-            self.clock.touch();
-        }
-        result
-    }
 }
 
 impl<I: Transport> AsyncRead for Wire<I> {
@@ -358,85 +305,6 @@ impl<I: Transport> AsyncRead for Wire<I> {
                     wire.expire();
                 }
             }
-        }
-    }
-}
-
-impl<I: Transport> AsyncWrite for Wire<I> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let wire = self.get_mut();
-        let result = Pin::new(&mut wire.io).poll_write(cx, bytes);
-        wire.sent(&result);
-        wire.written(cx, result)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let wire = self.get_mut();
-        let result = Pin::new(&mut wire.io).poll_write_vectored(cx, slices);
-        wire.sent(&result);
-        wire.written(cx, result)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let wire = self.get_mut();
-        let result = Pin::new(&mut wire.io).poll_flush(cx);
-        let result = wire.written(cx, result);
-        if matches!(result, Poll::Ready(Ok(()))) {
-            // Perhaps the end of a response. hyper need not read again before the socket is
-            // readable, so this is where the idle clock has to start. If it were over already,
-            // it would have woken the task, and the read that follows finds it so.
-            let _ = wire.poll_clock(cx);
-        }
-        result
-    }
-
-    /// Ends the outbound half, then reads on for a while and throws away what comes.
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let wire = self.get_mut();
-        if !wire.is_shut {
-            let result = Pin::new(&mut wire.io).poll_shutdown(cx);
-            ready!(wire.written(cx, result))?;
-            wire.is_shut = true;
-        }
-        let mut piece = [0; PIECE];
-        loop {
-            let mut buffer = ReadBuf::new(&mut piece);
-            match Pin::new(&mut wire.io).poll_read(cx, &mut buffer) {
-                Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(Ok(())),
-                // The response is out; what the client does now is its own affair.
-                Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(())) => {}
-                Poll::Pending => break,
-            }
-            if wire
-                .linger
-                .as_ref()
-                .is_some_and(|linger| linger.is_elapsed())
-            {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        let linger = wire.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
-        linger.as_mut().poll(cx).map(Ok)
-    }
-}
-
-impl<I: Transport> Drop for Wire<I> {
-    fn drop(&mut self) {
-        if !self.is_shut && (self.link.is_broken() || self.link.is_active()) {
-            self.io.reset();
         }
     }
 }

@@ -46,14 +46,14 @@ fn head_of(path: &str) -> Vec<u8> {
 
 /// Sends the flood again and again until the server has had enough; returns the error code of
 /// its GOAWAY.
-fn flood(served: &Served, mut next: impl FnMut(u32) -> Vec<u8>) -> Option<u32> {
+fn flood(served: &Served, next: impl Fn(u32) -> Vec<u8>) -> Option<u32> {
     let mut client = served.client();
     client.send(PREFACE);
     client.send(frame(SETTINGS, 0, 0, &[]));
     let mut writer = client.stream.try_clone().expect("a second handle");
     let began = Instant::now();
     let sender = std::thread::spawn({
-        let frames: Vec<Vec<u8>> = (0..40_000).map(&mut next).collect();
+        let frames: Vec<Vec<u8>> = (0..40_000).map(&next).collect();
         move || {
             use std::io::Write as _;
             for frame in frames {
@@ -92,7 +92,7 @@ fn goaway(client: &mut Client) -> Option<u32> {
 fn floods_end_in_goaway() {
     let served = Served::new();
     let stream = |n: u32| n * 2 + 1;
-    let open_and_reset = |n| {
+    let open_and_reset = move |n| {
         let mut frames = frame(HEADERS, END_HEADERS | END_STREAM, stream(n), &head());
         frames.extend(frame(RST_STREAM, 0, stream(n), &8_u32.to_be_bytes()));
         frames
@@ -105,7 +105,8 @@ fn floods_end_in_goaway() {
         0 => frame(HEADERS, END_HEADERS, 1, &head()),
         _ => frame(DATA, 0, 1, &[]),
     };
-    let floods: [(&str, Box<dyn FnMut(u32) -> Vec<u8>>); 7] = [
+    type Flood = Box<dyn Fn(u32) -> Vec<u8>>;
+    let floods: [(&str, Flood); 7] = [
         ("rapid reset", Box::new(open_and_reset)),
         ("continuation", Box::new(continuation)),
         ("ping", Box::new(|_| frame(PING, 0, 0, &[0; 8]))),

@@ -156,10 +156,9 @@ fn what_does_not_end_is_aborted_at_the_deadline() {
         drain_time: std::time::Duration::from_millis(100),
         ..holm_router::Settings::default()
     });
-    let waiting = served.runtime.block_on(async {
-        let mut sender = connect(served.address).await;
-        tokio::spawn(sender.send_request(request("/wait", "")))
-    });
+    let mut sender = served.runtime.block_on(connect(served.address));
+    let waiting = sender.send_request(request("/wait", ""));
+    let waiting = served.runtime.spawn(waiting);
     let began = Event::Began("POST a.test /wait".to_owned());
     assert_eq!(served.event(), began);
     served.begin_drain();
