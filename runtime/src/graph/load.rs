@@ -305,7 +305,9 @@ impl<'a> Loader<'a> {
         let kind = ProblemKind::Json {
             message: message.to_owned(),
         };
-        self.report(kind, Some(frame(path, text, offset..offset + 1)), None);
+        let help = "JSON has no comments, no trailing commas and no single quotes";
+        let frame = frame(path, text, offset..offset + 1);
+        self.report(kind, Some(frame), Some(help.into()));
         None
     }
 
