@@ -128,3 +128,83 @@ impl Clock {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    const fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    fn clock() -> Clock {
+        Clock::new(Windows {
+            head: seconds(10),
+            idle: seconds(60),
+            last_chance: seconds(1),
+            stall: seconds(30),
+        })
+    }
+
+    /// How long `phase` lasts from now on.
+    async fn lasts(clock: &mut Clock, phase: Phase) -> Duration {
+        let began = Instant::now();
+        poll_fn(|cx| clock.poll(phase, cx)).await;
+        began.elapsed()
+    }
+
+    /// A look in passing, as every read and flush takes one.
+    async fn is_over(clock: &mut Clock, phase: Phase) -> bool {
+        poll_fn(|cx| Poll::Ready(clock.poll(phase, cx).is_ready())).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_is_timed_as_a_whole() {
+        let mut clock = clock();
+        // Looked at with each byte that trickles in.
+        for _ in 0..9 {
+            assert!(!is_over(&mut clock, Phase::Head).await);
+            advance(seconds(1)).await;
+        }
+        let rest = lasts(&mut clock, Phase::Head).await;
+        assert!(rest <= Duration::from_millis(1_001), "{rest:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idling_lasts_one_window_to_two() {
+        let mut clock = clock();
+        assert!(!is_over(&mut clock, Phase::Fresh).await);
+        for _ in 0..20 {
+            // A request every seven seconds is never idle for long enough.
+            assert!(!is_over(&mut clock, Phase::Busy).await);
+            advance(seconds(2)).await;
+            assert!(!is_over(&mut clock, Phase::Busy).await);
+            assert!(!is_over(&mut clock, Phase::Idle).await);
+            advance(seconds(5)).await;
+            assert!(!is_over(&mut clock, Phase::Idle).await);
+        }
+        assert!(!is_over(&mut clock, Phase::Busy).await);
+        let idle = lasts(&mut clock, Phase::Idle).await;
+        assert!(idle >= seconds(60) && idle <= seconds(121), "{idle:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_at_work_is_never_over() {
+        let mut clock = clock();
+        assert!(!is_over(&mut clock, Phase::Fresh).await);
+        let work = lasts(&mut clock, Phase::Busy);
+        assert!(timeout(seconds(3600), work).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_cuts_idling_short() {
+        let mut clock = clock();
+        assert!(!is_over(&mut clock, Phase::Idle).await);
+        let rest = lasts(&mut clock, Phase::LastChance).await;
+        assert!(rest <= Duration::from_millis(1_001), "{rest:?}");
+    }
+}
