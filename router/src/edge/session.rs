@@ -99,7 +99,8 @@ impl<D: Dispatch> Session<D> {
             received,
             request: request.map(|body| RequestBody::wire(body, version)),
         });
-        let response = sender.fit(answer.await, &self.edge);
+        let mut response = answer.await;
+        sender.fit(&mut response, &self.edge);
         turn::to_client();
         Ok(response)
     }
@@ -139,33 +140,25 @@ impl Sender {
         headers: &HeaderMap,
         edge: &Edge<D>,
     ) -> Response<ResponseBody> {
-        let closes = refusal.closes();
-        let response = Synthetic::from(refusal).respond(self.id, headers);
-        let is_http2 = self.version == Version::HTTP_2;
-        let mut response = self.fit(response, edge);
-        if closes && !is_http2 {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+        let closes = refusal.closes() && self.version != Version::HTTP_2;
+        let mut response = Synthetic::from(refusal).respond(self.id, headers);
+        self.fit(&mut response, edge);
+        if closes {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
         }
         response
     }
 
     /// Takes out what belongs to the connection and not to the response, settles the length, and
     /// adds what every response of this server has.
-    fn fit<D>(
-        self,
-        mut response: Response<ResponseBody>,
-        edge: &Edge<D>,
-    ) -> Response<ResponseBody> {
+    fn fit<D>(self, response: &mut Response<ResponseBody>, edge: &Edge<D>) {
         // hyper would drop the connection over it. No dispatcher of ours lets it come to this.
         if response.status().is_informational() {
             let refusal = Refusal::BadStatus(response.status());
-            response = Synthetic::from(refusal).respond(self.id, &HeaderMap::new());
+            *response = Synthetic::from(refusal).respond(self.id, &HeaderMap::new());
         }
-        let has_body = !self.is_head
-            && response.status() != StatusCode::NO_CONTENT
-            && response.status() != StatusCode::NOT_MODIFIED;
+        let status = response.status();
         let headers = response.headers_mut();
         // The length on the wire is that of the body at hand, whatever the headers claim; a stream
         // of unknown length takes the claim at its word, and is then held to it.
@@ -181,23 +174,20 @@ impl Sender {
         if self.version != Version::HTTP_2 && edge.drain.has_begun() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        if has_body {
-            let body = response.body_mut();
-            if let Some(claimed) = claimed {
-                body.declare(claimed);
+        let body = response.body_mut();
+        if let Some(claimed) = claimed {
+            body.declare(claimed);
+        }
+        let is_bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        if self.is_head || is_bodiless {
+            // What a GET would have had, where that is known.
+            let known = body.length().filter(|length| *length > 0).or(claimed);
+            *body = ResponseBody::empty();
+            if let Some(length) = known.filter(|_| status != StatusCode::NO_CONTENT) {
+                response.headers_mut().insert(CONTENT_LENGTH, length.into());
             }
-            body.belongs_to(self.active);
-            return response;
         }
-        let (mut parts, body) = response.into_parts();
-        // What a GET would have had, where that is known.
-        let known = body.length().filter(|length| *length > 0).or(claimed);
-        if let Some(length) = known.filter(|_| parts.status != StatusCode::NO_CONTENT) {
-            parts.headers.insert(CONTENT_LENGTH, length.into());
-        }
-        let mut body = ResponseBody::empty();
-        body.belongs_to(self.active);
-        Response::from_parts(parts, body)
+        response.body_mut().belongs_to(self.active);
     }
 }
 

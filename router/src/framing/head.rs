@@ -83,30 +83,30 @@ impl Head {
                 Ok(())
             };
         }
-        let mut words = line.split(|byte| *byte == b' ');
-        let (Some(method), Some(target), Some(version), None) =
-            (words.next(), words.next(), words.next(), words.next())
-        else {
-            return Err(Refusal::Malformed(
-                "its first line is not: method, one space, target, one space, version",
-            ));
+        const FORM: Refusal = Refusal::Malformed(
+            "its first line is not: method, one space, target, one space, HTTP/1.0 or HTTP/1.1",
+        );
+        let (line, version) = if let Some(line) = line.strip_suffix(b" HTTP/1.1") {
+            (line, Version::Http11)
+        } else if let Some(line) = line.strip_suffix(b" HTTP/1.0") {
+            (line, Version::Http10)
+        } else {
+            return Err(FORM);
         };
-        if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
-            return Err(Refusal::Malformed("its method is no token"));
+        // One pass: what is no token ends the method, and may only be its space. That the target
+        // has none, its own check finds.
+        let end = line.iter().position(|byte| !is_token(*byte));
+        let Some((method, [b' ', target @ ..])) = end.map(|end| line.split_at(end)) else {
+            return Err(FORM);
+        };
+        if method.is_empty() || target.is_empty() {
+            return Err(FORM);
         }
         if target.len() > limits.url {
             return Err(Refusal::UrlTooLong(limits.url));
         }
         check_target(method, target)?;
-        self.version = Some(match version {
-            b"HTTP/1.1" => Version::Http11,
-            b"HTTP/1.0" => Version::Http10,
-            _ => {
-                return Err(Refusal::Malformed(
-                    "its version is not HTTP/1.0 or HTTP/1.1",
-                ));
-            }
-        });
+        self.version = Some(version);
         Ok(())
     }
 
@@ -120,12 +120,14 @@ impl Head {
                 "a header field is folded over two lines",
             ));
         }
-        let Some(colon) = memchr(b':', line) else {
-            return Err(Refusal::Malformed("a header field has no colon"));
+        let end = line.iter().position(|byte| !is_token(*byte));
+        let Some((name, [b':', value @ ..])) = end.map(|end| line.split_at(end)) else {
+            return Err(Refusal::Malformed(
+                "a header field does not start with a token and a colon",
+            ));
         };
-        let (name, value) = (&line[..colon], &line[colon + 1..]);
-        if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
-            return Err(Refusal::Malformed("a header field's name is no token"));
+        if name.is_empty() {
+            return Err(Refusal::Malformed("a header field has no name"));
         }
         // No early exit, so that the compiler checks many bytes at once.
         if value
