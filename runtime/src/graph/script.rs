@@ -22,6 +22,9 @@ use super::problem::ProblemKind;
 
 /// swc counts bytes from 1; 0 is its dummy span.
 const START: u32 = 1;
+/// The largest text for which other languages are tried; hand-written files are smaller, and
+/// each try may cost what the first parse did.
+const GUESS_BYTES: usize = 256 << 10;
 
 /// What a script is written in, by its extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,7 +270,12 @@ fn syntax_faults(text: &str, language: Language, errors: Vec<Error>) -> Vec<Faul
     errors
         .into_iter()
         .map(|error| Fault {
-            place: bytes(error.span()),
+            place: bytes(error.span()).map(|place| {
+                // What is missing at the end is missing after the last word, not on the
+                // empty line below it.
+                let end = text.trim_end().len();
+                if place.start < end { place } else { end..end }
+            }),
             kind: ProblemKind::Syntax {
                 message: message(error.into_kind()),
             },
@@ -278,6 +286,9 @@ fn syntax_faults(text: &str, language: Language, errors: Vec<Error>) -> Vec<Faul
 
 /// Says so when the text is fine in another language.
 fn wrong_language(text: &str, language: Language) -> Option<String> {
+    if text.len() > GUESS_BYTES {
+        return None;
+    }
     let others: &[(Language, &str)] = match language {
         Language::JavaScript => &[
             (Language::Jsx, "this is JSX: name the file .jsx"),

@@ -38,6 +38,20 @@ fn a_syntax_error_has_its_place() {
 }
 
 #[test]
+fn what_is_missing_at_the_end_is_shown_after_the_last_word() {
+    assert_eq!(
+        broken("index.js", "export default {\n  fetch() {\n    return 1\n  }\n\n\n"),
+        "syntax error: Expected ',', got '<eof>'
+  --> index.js:4:4
+  |
+2 |   fetch() {
+3 |     return 1
+4 |   }
+  |    ^"
+    );
+}
+
+#[test]
 fn another_language_is_recognised() {
     for (name, text, help) in [
         ("a.js", "const a = <p/>", "this is JSX: name the file .jsx"),
