@@ -19,6 +19,10 @@ HOLM_TOML = """\
 version = 1
 [server]
 http = "127.0.0.1:{port}"
+# The peers log no requests either.
+[log]
+requests = "failed"
+
 [functions.hello]
 main = "index.js"
 routes = ["hello.localhost"]

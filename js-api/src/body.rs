@@ -62,8 +62,12 @@ pub struct BodyStream {
 /// What the two ends of a streamed body, and those who follow it, have in common.
 #[derive(Debug, Default)]
 struct Shared {
+    /// Bytes that were written.
+    written: AtomicU64,
     /// Bytes that were read.
     read: AtomicU64,
+    /// The reader has had all of it.
+    complete: AtomicBool,
     /// Why the body breaks off after the chunks that are in the channel.
     broken: OnceLock<BodyError>,
     /// Wakes the reader when it breaks off.
@@ -131,14 +135,21 @@ impl BodyStream {
         match (polled, broken) {
             (Poll::Ready(Some(chunk)), _) => {
                 let length = chunk.len() as u64;
-                self.shared.read.fetch_add(length, Ordering::Relaxed);
+                let before = self.shared.read.fetch_add(length, Ordering::Relaxed);
+                // Who knows the length may not ask for the end.
+                if self.length == Some(before + length) {
+                    self.shared.complete.store(true, Ordering::Release);
+                }
                 Poll::Ready(Some(Ok(chunk)))
             }
             (Poll::Ready(None), Some(error)) => Poll::Ready(Some(Err(error.clone()))),
             // The break may have come between the two looks.
             (Poll::Ready(None), None) => match self.shared.broken.get() {
                 Some(error) => Poll::Ready(Some(Err(error.clone()))),
-                None => Poll::Ready(None),
+                None => {
+                    self.shared.complete.store(true, Ordering::Release);
+                    Poll::Ready(None)
+                }
             },
             (Poll::Pending, _) => Poll::Pending,
         }
@@ -163,6 +174,23 @@ impl BodyProgress {
         self.0.read.load(Ordering::Relaxed)
     }
 
+    /// Bytes that were written so far.
+    pub fn written(&self) -> u64 {
+        self.0.written.load(Ordering::Relaxed)
+    }
+
+    /// Whether the reader has had all of it.
+    pub fn is_complete(&self) -> bool {
+        self.0.complete.load(Ordering::Acquire)
+    }
+
+    /// Breaks the body off, as [`BodySender::fail`] does.
+    pub fn break_off(&self, error: BodyError) {
+        // The first reason counts.
+        let _ = self.0.broken.set(error);
+        self.0.reader.wake();
+    }
+
     /// Resolves when the reader is gone: it has read the body, or given up. For one task at a
     /// time.
     pub fn poll_over(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -181,7 +209,10 @@ impl BodySender {
     /// # Errors
     /// [`ReaderGone`] when nobody reads any more. Dropping the future loses the chunk.
     pub async fn send(&self, chunk: Bytes) -> Result<(), ReaderGone> {
-        self.chunks.send(chunk).await.map_err(|_| ReaderGone)
+        let length = chunk.len() as u64;
+        self.chunks.send(chunk).await.map_err(|_| ReaderGone)?;
+        self.shared.written.fetch_add(length, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Hands over one chunk if there is room for it now, and gives it back if not.
@@ -189,8 +220,12 @@ impl BodySender {
     /// # Errors
     /// [`ReaderGone`] when nobody reads any more.
     pub fn try_send(&self, chunk: Bytes) -> Result<Option<Bytes>, ReaderGone> {
+        let length = chunk.len() as u64;
         match self.chunks.try_send(chunk) {
-            Ok(()) => Ok(None),
+            Ok(()) => {
+                self.shared.written.fetch_add(length, Ordering::Relaxed);
+                Ok(None)
+            }
             Err(mpsc::error::TrySendError::Full(chunk)) => Ok(Some(chunk)),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(ReaderGone),
         }
@@ -199,9 +234,7 @@ impl BodySender {
     /// Breaks the body off, so that the reader cannot take it for complete. The reader gets what
     /// is in the channel first; other clones of the sender need not be dropped.
     pub fn fail(self, error: BodyError) {
-        // The first reason counts.
-        let _ = self.shared.broken.set(error);
-        self.shared.reader.wake();
+        BodyProgress(self.shared).break_off(error);
     }
 
     /// Waits until the reader is gone.

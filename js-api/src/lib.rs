@@ -7,12 +7,14 @@
 //! - [`body`], [`ports`]: plain data and traits between an isolate and its node. No V8.
 //! - [`handler`]: a request inside an isolate, `ctx`, the answer's way back.
 //! - [`fetch`]: `fetch()` over the [`ports::Outbound`] port.
+//! - [`clock`]: the time that a function sees.
 //! - [`log`]: `console`, and what a function throws.
-//! - `globals`, `timers`, `stand_ins`: JavaScript only.
+//! - `globals`, `timers`, `crypto`, `stand_ins`: JavaScript only.
 //!
 //! A web API is a folder here and a line in [`extensions`].
 
 pub mod body;
+pub mod clock;
 pub mod fetch;
 pub mod handler;
 pub mod log;
@@ -28,6 +30,7 @@ deno_core::extension!(
     holm,
     deps = [deno_webidl, deno_web, deno_crypto, deno_fetch],
     ops = [
+        clock::op_holm_now,
         handler::op_holm_body_end,
         handler::op_holm_body_fail,
         handler::op_holm_body_try_write,
@@ -45,6 +48,8 @@ deno_core::extension!(
     lazy_loaded_js = [
         dir "src",
         "ext:holm/runtime.js" = "stand_ins/runtime.js",
+        "ext:holm/clock.js" = "clock/clock.js",
+        "ext:holm/derivation.js" = "crypto/derivation.js",
         "ext:holm/timers.js" = "timers/timers.js",
         "ext:deno_net/02_tls.js" = "stand_ins/tls.js",
     ],
@@ -63,16 +68,27 @@ deno_core::extension!(
 pub fn extensions() -> Vec<Extension> {
     vec![
         deno_webidl::deno_webidl::init(),
-        deno_web::deno_web::init(
-            Arc::new(deno_web::BlobStore::default()),
-            None,
-            false,
-            deno_web::InMemoryBroadcastChannel::default(),
-        ),
+        web_extension(),
         deno_crypto::deno_crypto::init(None),
         fetch_extension(),
         holm::init(),
     ]
+}
+
+/// deno_web, with a clock that stands still while a function computes.
+fn web_extension() -> Extension {
+    let mut extension = deno_web::deno_web::init(
+        Arc::new(deno_web::BlobStore::default()),
+        None,
+        false,
+        deno_web::InMemoryBroadcastChannel::default(),
+    );
+    for op in extension.ops.to_mut() {
+        if op.name == "op_now" {
+            *op = clock::op_now();
+        }
+    }
+    extension
 }
 
 /// deno_fetch's JavaScript, with Holm's ops in place of its own client.

@@ -11,7 +11,7 @@
 //! - [`deployment`], [`job`], [`outcome`], [`record`], [`services`]: plain data
 //! - [`isolate`]: one V8 heap on one thread
 //! - [`pool`]: queue, scale-out, scale-in
-//! - [`watchdog`]: deadlines
+//! - [`meter`]: CPU time; [`watchdog`]: deadlines
 //! - `sys`: thread clocks
 
 #![deny(unsafe_code)]
@@ -22,6 +22,7 @@ pub mod graph;
 pub mod isolate;
 pub mod job;
 pub mod limits;
+pub mod meter;
 pub mod outcome;
 pub mod pool;
 pub mod record;

@@ -9,6 +9,7 @@ use holm_js_api::log::Thrown;
 use http::Method;
 use http::StatusCode;
 
+use crate::deployment::Deployment;
 use crate::outcome::Outcome;
 
 /// What one request was and used, from its start in the function to the end of its execution,
@@ -51,6 +52,32 @@ pub struct Record {
     pub log: Log,
     /// What its handler threw.
     pub thrown: Option<Thrown>,
+}
+
+impl Record {
+    /// The record of request `request` of `deployment`, of which nothing else is known yet.
+    pub fn empty(deployment: &Deployment, request: Arc<str>, start: SystemTime) -> Self {
+        Self {
+            function: deployment.name.clone(),
+            deployment: deployment.version.clone(),
+            request,
+            method: Method::GET,
+            url: String::new(),
+            outcome: Outcome::InternalError,
+            status: None,
+            start,
+            wall: Duration::ZERO,
+            cpu: Duration::ZERO,
+            queued: Duration::ZERO,
+            memory: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            subrequests: 0,
+            cold: false,
+            log: Log::default(),
+            thrown: None,
+        }
+    }
 }
 
 /// Where records go. Called on isolate threads: must not block.

@@ -51,7 +51,8 @@ impl Node {
             .enable_all()
             .build()
             .map_err(|error| Failure::Other(format!("cannot start the I/O threads: {error}")))?;
-        let watchdog = Watchdog::start()
+        let recorder = Arc::new(telemetry);
+        let watchdog = Watchdog::start(recorder.clone())
             .map_err(|error| Failure::Other(format!("cannot start the watchdog: {error}")))?;
         let outbound = egress::Client::new(egress::Options {
             io: io.handle().clone(),
@@ -65,7 +66,7 @@ impl Node {
             services: Services {
                 watchdog,
                 outbound: outbound.clone(),
-                recorder: Arc::new(telemetry),
+                recorder,
             },
             dev,
             app: ArcSwapOption::empty(),

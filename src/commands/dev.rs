@@ -17,7 +17,7 @@ use crate::telemetry::Telemetry;
 /// Serves `path` until a signal, and again whenever a file in it is saved.
 pub(crate) fn run(path: &Path, port: u16) -> Result<(), Failure> {
     let plan = plan(path, port)?;
-    let telemetry = Telemetry::start(plan.log);
+    let telemetry = Telemetry::start(&plan);
     let node = Node::start_dev(&plan, telemetry.clone())?;
     let server = serve::bind(&plan)?;
     let port = server.local_addr().port();

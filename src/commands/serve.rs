@@ -17,7 +17,7 @@ use crate::telemetry::Telemetry;
 /// Serves a configuration until a signal ends it.
 pub(crate) fn run(file: &Path) -> Result<(), Failure> {
     let plan = config::load(file)?;
-    let telemetry = Telemetry::start(plan.log);
+    let telemetry = Telemetry::start(&plan);
     let node = Node::start(&plan, telemetry.clone())?;
     let server = bind(&plan)?;
     let app = node.load(&plan)?;

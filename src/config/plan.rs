@@ -11,7 +11,7 @@ use holm_router::table::RouteTable;
 use holm_runtime::limits::{Limits, WallTime};
 use serde_json::{Map, Value};
 
-pub(crate) use super::raw::LogFormat;
+pub(crate) use super::raw::{LogFormat, LogRequests};
 use crate::egress::Allow;
 
 /// What a node is to do.
@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) server: ServerPlan,
     /// How the log is written.
     pub(crate) log: LogFormat,
+    /// Which requests it tells of.
+    pub(crate) log_requests: LogRequests,
     /// What functions may reach with `fetch()`.
     pub(crate) egress: Allow,
     /// The functions, in the order of the file. Never empty.

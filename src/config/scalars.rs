@@ -14,7 +14,7 @@ use toml::de::DeValue;
 use super::at::{At, List};
 use super::fields::{FromToml, wrong_type};
 use super::problem::{Findings, Problem};
-use super::raw::LogFormat;
+use super::raw::{LogFormat, LogRequests};
 use super::spelling;
 
 impl<T: FromToml> FromToml for At<T> {
@@ -92,29 +92,46 @@ impl FromToml for u32 {
     }
 }
 
-impl FromToml for LogFormat {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let words = Self::ALL.map(Self::word);
-        let typed = text(value, name, "a string", None, findings)?;
-        let format = Self::ALL.into_iter().find(|format| format.word() == typed);
-        if format.is_none() {
-            let all = format!("known: {}", spelling::listed(&words));
-            let help = match spelling::did_you_mean(typed, words) {
-                Some(meant) => format!("{meant} {all}"),
-                None => all,
-            };
-            findings.report(
-                Problem::new(format!("`{name}` is not a format of the log"))
-                    .at(value.span(), "unknown")
-                    .help(help),
-            );
+/// Values that are one of a few words.
+macro_rules! one_of {
+    ($($words:ty: $what:literal;)*) => {$(
+        impl FromToml for $words {
+            fn from_toml(
+                value: &Spanned<DeValue<'_>>,
+                name: &str,
+                findings: &mut Findings,
+            ) -> Option<Self> {
+                let typed = text(value, name, "a string", None, findings)?;
+                let words = Self::ALL.map(Self::word);
+                let found = Self::ALL.into_iter().find(|one| one.word() == typed);
+                if found.is_none() {
+                    let problem = Problem::new(format!("`{name}` is not {}", $what));
+                    unknown_word(problem, value, typed, &words, findings);
+                }
+                found
+            }
         }
-        format
-    }
+    )*};
+}
+
+one_of! {
+    LogFormat: "a format of the log";
+    LogRequests: "a choice of requests";
+}
+
+fn unknown_word(
+    problem: Problem,
+    value: &Spanned<DeValue<'_>>,
+    typed: &str,
+    words: &[&'static str],
+    findings: &mut Findings,
+) {
+    let all = format!("known: {}", spelling::listed(words));
+    let help = match spelling::did_you_mean(typed, words.iter().copied()) {
+        Some(meant) => format!("{meant} {all}"),
+        None => all,
+    };
+    findings.report(problem.at(value.span(), "unknown").help(help));
 }
 
 /// Limits that are written with a unit.

@@ -50,10 +50,12 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
             plan.0
         })
         .collect();
+    let log = raw.log.unwrap_or_default();
     Plan {
         origin,
         server: server(raw.server.unwrap_or_default(), findings),
-        log: raw.log.and_then(|log| log.format).unwrap_or_default(),
+        log: log.format.unwrap_or_default(),
+        log_requests: log.requests.unwrap_or_default(),
         egress: raw
             .egress
             .and_then(|egress| egress.allow)

@@ -13,7 +13,7 @@ use holm_runtime::limits::Limits;
 use serde_json::{Map, Value};
 
 use super::main_file::{self, MainFile};
-use super::plan::{FunctionPlan, LogFormat, Plan, ServerPlan};
+use super::plan::{FunctionPlan, LogFormat, LogRequests, Plan, ServerPlan};
 use super::problem::{Problem, Problems};
 use super::settle::name_fault;
 use crate::egress::Allow;
@@ -64,6 +64,7 @@ fn plan(path: &Path) -> Result<Plan, Problem> {
         origin,
         server: ServerPlan::DEFAULT,
         log: LogFormat::Auto,
+        log_requests: LogRequests::All,
         egress: Allow::PUBLIC,
         functions,
         routes,

@@ -5,13 +5,13 @@
 //! HTTP/2 that one function leaves unread, and the time a first request takes would all leak from
 //! one tenant to another.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use http::Uri;
+use dashmap::DashMap;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioTimer;
@@ -76,7 +76,7 @@ pub(super) struct Pools {
     dialer: Dialer,
     tls: ClientConfig,
     windows: Windows,
-    by_function: Mutex<HashMap<Arc<str>, Pool>>,
+    by_function: DashMap<Arc<str>, Pool>,
 }
 
 struct Pool {
@@ -116,7 +116,7 @@ impl Pools {
             dialer,
             tls,
             windows: Windows::new(),
-            by_function: Mutex::default(),
+            by_function: DashMap::new(),
         })
     }
 
@@ -126,25 +126,22 @@ impl Pools {
     /// another is made; exchanges under way keep theirs alive.
     pub(super) fn of(&self, function: &Arc<str>) -> Line {
         let now = Instant::now();
-        let mut pools = self
-            .by_function
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get_mut(function) {
+        if let Some(mut pool) = self.by_function.get_mut(function) {
             pool.used = now;
             return pool.line.clone();
         }
-        pools.retain(|_, pool| now.duration_since(pool.used) < 2 * IDLE);
-        let line = Line {
-            http: self.open(),
-            windows: self.windows.for_function(),
-        };
-        let pool = Pool {
-            line: line.clone(),
+        self.by_function
+            .retain(|_, pool| now.duration_since(pool.used) < 2 * IDLE);
+        // Two first requests at once find one pool: the entry decides.
+        let entry = self.by_function.entry(Arc::clone(function));
+        let pool = entry.or_insert_with(|| Pool {
+            line: Line {
+                http: self.open(),
+                windows: self.windows.for_function(),
+            },
             used: now,
-        };
-        pools.insert(Arc::clone(function), pool);
-        line
+        });
+        pool.line.clone()
     }
 
     fn open(&self) -> Http {

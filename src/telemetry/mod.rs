@@ -11,6 +11,7 @@ mod text;
 use std::io::IsTerminal;
 use std::sync::Arc;
 
+use holm_runtime::outcome::Outcome;
 use holm_runtime::record::Record;
 use holm_runtime::record::Recorder;
 use tracing_subscriber::layer::SubscriberExt;
@@ -19,11 +20,14 @@ use tracing_subscriber::util::SubscriberInitExt;
 use self::sink::Entry;
 use self::sink::Sink;
 use crate::config::LogFormat;
+use crate::config::LogRequests;
+use crate::config::Plan;
 
 /// A handle on the log; clones write to the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry {
     sink: Option<Arc<Sink>>,
+    requests: LogRequests,
 }
 
 /// How lines are written.
@@ -53,17 +57,23 @@ impl Style {
 
 impl Telemetry {
     /// Starts the log of the process.
-    pub(crate) fn start(format: LogFormat) -> Self {
-        let sink = Sink::start(Style::of(format));
+    pub(crate) fn start(plan: &Plan) -> Self {
+        let sink = Sink::start(Style::of(plan.log));
         let events = events::Layer::new(sink.clone());
         // A second start in one process, as in tests, keeps the first one's events.
         let _ = tracing_subscriber::registry().with(events).try_init();
-        Self { sink: Some(sink) }
+        Self {
+            sink: Some(sink),
+            requests: plan.log_requests,
+        }
     }
 
     /// A log that nobody reads.
     pub(crate) fn quiet() -> Self {
-        Self { sink: None }
+        Self {
+            sink: None,
+            requests: LogRequests::None,
+        }
     }
 
     /// Waits until all that was logged has been written.
@@ -76,7 +86,12 @@ impl Telemetry {
 
 impl Recorder for Telemetry {
     fn record(&self, record: Record) {
-        if let Some(sink) = &self.sink {
+        let wanted = match self.requests {
+            LogRequests::All => true,
+            LogRequests::Failed => record.outcome != Outcome::Ok || !record.log.lines.is_empty(),
+            LogRequests::None => false,
+        };
+        if let Some(sink) = self.sink.as_ref().filter(|_| wanted) {
             sink.put(Entry::Request(Box::new(record)));
         }
     }

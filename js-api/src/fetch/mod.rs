@@ -39,6 +39,7 @@ use crate::body::BodyError;
 use crate::body::BodyStream;
 use crate::handler::BodySource;
 use crate::handler::Invocation;
+use crate::handler::MemoryBudget;
 use crate::ports::Outbound;
 use crate::ports::OutboundError;
 use crate::ports::OutboundRequest;
@@ -267,10 +268,12 @@ pub(crate) async fn op_fetch_send(
         .map(|(name, value)| (name.as_str().into(), value.as_bytes().into()))
         .collect();
     let content_length = response.body.length();
-    let response_rid = state
-        .borrow_mut()
-        .resource_table
-        .add(BodySource::new(response.body));
+    let response_rid = {
+        let mut state = state.borrow_mut();
+        let budget = *state.borrow::<MemoryBudget>();
+        let source = BodySource::new(response.body, budget);
+        state.resource_table.add(source)
+    };
     Ok(FetchResponse {
         status: response.status.as_u16(),
         status_text: response

@@ -14,6 +14,7 @@ const {
 const { op_holm_log, op_holm_user_agent } = core.ops;
 
 core.loadExtScript("ext:holm/runtime.js");
+core.loadExtScript("ext:holm/clock.js");
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const { URL, URLSearchParams } = core.loadExtScript("ext:deno_web/00_url.js");
@@ -50,7 +51,7 @@ function lazyPerformance() {
 }
 let timeOriginSet = false;
 const lazyReader = lazily("ext:deno_web/10_filereader.js");
-const lazyCrypto = lazily("ext:deno_crypto/00_crypto.js");
+const lazyCrypto = lazily("ext:holm/derivation.js");
 const lazyFetch = lazily("ext:deno_fetch/26_fetch.js");
 const lazyEventSource = lazily("ext:deno_fetch/27_eventsource.js");
 

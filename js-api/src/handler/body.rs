@@ -2,12 +2,14 @@
 //! out.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use deno_core::AsyncRefCell;
 use deno_core::AsyncResult;
+use deno_core::BufMutView;
 use deno_core::BufView;
 use deno_core::CancelHandle;
 use deno_core::CancelTryFuture;
@@ -25,7 +27,14 @@ pub struct BodySource {
     state: AsyncRefCell<Source>,
     cancel: CancelHandle,
     length: Option<u64>,
+    /// Bytes that may be gathered outside of the heap, where V8 does not count them.
+    budget: u64,
+    gathered: Cell<u64>,
 }
+
+/// Bytes of memory that an isolate may have, as far as its resources go by it.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryBudget(pub u64);
 
 struct Source {
     body: Body,
@@ -35,10 +44,12 @@ struct Source {
 }
 
 impl BodySource {
-    /// The reading end of `body`.
-    pub fn new(body: Body) -> Self {
+    /// The reading end of `body`, of which `budget` bytes may be read in one piece.
+    pub fn new(body: Body, budget: MemoryBudget) -> Self {
         Self {
             length: body.length(),
+            budget: budget.0,
+            gathered: Cell::new(0),
             state: AsyncRefCell::new(Source {
                 body,
                 rest: Bytes::new(),
@@ -46,6 +57,16 @@ impl BodySource {
             }),
             cancel: CancelHandle::new(),
         }
+    }
+
+    /// The next piece of up to `limit` bytes; empty at the end.
+    async fn take(self: Rc<Self>, limit: usize) -> Result<Bytes, JsErrorBox> {
+        let cancel = RcRef::map(&self, |this| &this.cancel);
+        let read = async {
+            let mut source = RcRef::map(&self, |this| &this.state).borrow_mut().await;
+            source.next(limit).await
+        };
+        read.try_or_cancel(cancel).await
     }
 
     /// The body itself, if nothing has been read of it: it can go on as it is, without a copy.
@@ -89,14 +110,28 @@ impl Resource for BodySource {
         "body".into()
     }
 
+    /// How `arrayBuffer()` and its kin gather a body; the heap sees none of it until the end.
     fn read(self: Rc<Self>, limit: usize) -> AsyncResult<BufView> {
         Box::pin(async move {
-            let cancel = RcRef::map(&self, |this| &this.cancel);
-            let read = async {
-                let mut source = RcRef::map(&self, |this| &this.state).borrow_mut().await;
-                source.next(limit).await.map(BufView::from)
-            };
-            read.try_or_cancel(cancel).await
+            let chunk = self.clone().take(limit).await?;
+            let gathered = self.gathered.get() + chunk.len() as u64;
+            self.gathered.set(gathered);
+            if gathered > self.budget {
+                return Err(JsErrorBox::range_error(format!(
+                    "a body of more than {} bytes does not fit the memory of this function; read it as a stream",
+                    self.budget
+                )));
+            }
+            Ok(BufView::from(chunk))
+        })
+    }
+
+    /// How a stream reads: into memory that the heap has counted.
+    fn read_byob(self: Rc<Self>, mut buffer: BufMutView) -> AsyncResult<(usize, BufMutView)> {
+        Box::pin(async move {
+            let chunk = self.take(buffer.len()).await?;
+            buffer[..chunk.len()].copy_from_slice(&chunk);
+            Ok((chunk.len(), buffer))
         })
     }
 

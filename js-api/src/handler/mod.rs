@@ -13,6 +13,7 @@ use http::Method;
 
 pub use self::body::BodySource;
 pub use self::body::BodyWriter;
+pub use self::body::MemoryBudget;
 pub(crate) use self::ops::*;
 use crate::body::Body;
 use crate::body::BodyProgress;

@@ -12,6 +12,9 @@ use std::sync::atomic::Ordering;
 
 use deno_core::v8;
 
+use crate::watchdog::Verdict;
+use crate::watchdog::Watch;
+
 /// What the heap may grow by, once, after it has reached its limit, so that V8 can unwind to the
 /// termination instead of aborting the process.
 ///
@@ -97,6 +100,32 @@ impl Buffers {
         }
         memory.cast()
     }
+}
+
+/// Looks at the memory of the isolate that is running on this thread, and ends it if it holds too
+/// much. V8 calls it in the middle of the function's code, when the watchdog has asked for it.
+///
+/// It sees what neither the heap's limit nor the allocator does: memory of WebAssembly, and of
+/// buffers that grow in place. What of the heap is garbage cannot be told here, hence the margin.
+pub(super) unsafe extern "C" fn sample(isolate: v8::UnsafeRawIsolatePtr, _data: *mut c_void) {
+    // SAFETY: V8 gives the isolate that it interrupts on this thread.
+    let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(isolate) };
+    let Some(budget) = isolate.get_slot::<Budget>().cloned() else {
+        return;
+    };
+    let heap = isolate.get_heap_statistics();
+    let external = heap.external_memory();
+    let all = heap.used_heap_size().saturating_add(external);
+    if external > budget.limit || all > budget.limit + budget.limit / 4 {
+        budget.watch.condemn(Verdict::Memory);
+    }
+}
+
+/// What [`sample`] needs to know, in a slot of the isolate.
+#[derive(Clone)]
+pub(super) struct Budget {
+    pub(super) watch: Arc<Watch>,
+    pub(super) limit: usize,
 }
 
 static TABLE: v8::RustAllocatorVtable<Buffers> = v8::RustAllocatorVtable {

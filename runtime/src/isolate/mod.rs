@@ -8,8 +8,10 @@
 //!
 //! - [`heap`]: memory budget
 //! - [`loader`]: modules from the checked graph
-//! - [`run`]: one request
+//! - [`start`]: from the snapshot to a handler
+//! - [`run`], [`finish`]: one request
 
+mod finish;
 mod heap;
 mod loader;
 mod run;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 
 use deno_core::JsRuntime;
 use deno_core::v8;
+use holm_js_api::clock::Clock;
 
 use self::heap::Buffers;
 pub use self::run::Fitness;
@@ -50,6 +53,12 @@ impl Isolate {
     /// What the watchdog and other threads may touch of it.
     pub fn watch(&self) -> &Arc<Watch> {
         &self.watch
+    }
+
+    /// A turn of the event loop begins; only now may the function see that time has passed.
+    fn advance_clock(&self) {
+        let state = self.runtime.op_state();
+        state.borrow_mut().borrow_mut::<Clock>().advance();
     }
 
     /// Bytes that its heap and buffers hold.

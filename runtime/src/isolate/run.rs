@@ -5,36 +5,31 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
-use std::task::Waker;
 use std::time::Duration;
 use std::time::Instant;
 
 use deno_core::PollEventLoopOptions;
 use deno_core::error::CoreError;
-use deno_core::error::CoreErrorKind;
 use deno_core::v8;
 use holm_js_api::body::Body;
-use holm_js_api::body::BodyError;
 use holm_js_api::body::BodyProgress;
+use holm_js_api::clock::Clock;
 use holm_js_api::handler::BodySource;
 use holm_js_api::handler::BodyWriter;
 use holm_js_api::handler::FetchRequest;
 use holm_js_api::handler::Invocation;
-use holm_js_api::log::Level;
-use holm_js_api::log::Log;
-use holm_js_api::log::write;
+use holm_js_api::handler::MemoryBudget;
 use holm_js_api::ports::Caller;
-use http::Method;
-use http::StatusCode;
 
 use super::Isolate;
 use crate::job::Event;
 use crate::job::Failure;
 use crate::job::Job;
+use crate::job::Reply;
 use crate::outcome::Outcome;
 use crate::record::Record;
 use crate::services::Services;
-use crate::sys;
+use crate::watchdog::Seat;
 
 /// Requests between two looks at V8's heap statistics, which are not free.
 const MEMORY_SAMPLE: u32 = 32;
@@ -49,7 +44,7 @@ pub enum Fitness {
 }
 
 /// How the execution of a request ended.
-enum End {
+pub(super) enum End {
     /// The handler and all it promised ran their course.
     Settled,
     /// Nothing is pending, and something never settled.
@@ -63,17 +58,14 @@ enum End {
 }
 
 /// A request while it runs.
-struct Run {
-    id: u32,
-    method: Method,
-    url: String,
-    status: Option<StatusCode>,
+pub(super) struct Run {
+    pub(super) id: u32,
     /// Its answer, or the reason for none, has been sent.
-    replied: bool,
-    failure: Option<Failure>,
+    pub(super) replied: bool,
+    pub(super) failure: Option<Failure>,
     /// The client went away.
-    gone: bool,
-    hangup: Option<Hangup>,
+    pub(super) gone: bool,
+    pub(super) hangup: Option<Hangup>,
     /// The handler has settled.
     settled: bool,
     /// A body that goes through the function untouched; the request lasts as long as it does.
@@ -83,8 +75,8 @@ struct Run {
 }
 
 /// Resolves when nobody reads a streamed answer any more.
-struct Hangup {
-    writer: Rc<BodyWriter>,
+pub(super) struct Hangup {
+    pub(super) writer: Rc<BodyWriter>,
     closed: Pin<Box<dyn Future<Output = ()>>>,
 }
 
@@ -103,10 +95,19 @@ impl Count {
         }
     }
 
-    fn value(&self) -> u64 {
+    /// Bytes that came out of the body.
+    fn read(&self) -> u64 {
         match self {
             Self::Known(bytes) => *bytes,
             Self::Live(progress) => progress.read(),
+        }
+    }
+
+    /// Bytes that went into the body.
+    fn written(&self) -> u64 {
+        match self {
+            Self::Known(bytes) => *bytes,
+            Self::Live(progress) => progress.written(),
         }
     }
 }
@@ -117,7 +118,6 @@ impl Isolate {
     /// Dropping the future abandons the request; the isolate must not be used again.
     pub async fn run(&mut self, job: Job, cold: bool, services: &Services) -> Fitness {
         let started = Instant::now();
-        let cpu_before = sys::own_cpu_time();
         let limits = self.deployment.limits;
         let Job {
             event,
@@ -128,20 +128,33 @@ impl Isolate {
             reply,
         } = job;
         let Event::Fetch(fetch) = event;
+        let bytes_in = Count::of(&fetch.body);
+        let record = Record {
+            method: fetch.method.clone(),
+            url: fetch.url.clone(),
+            outcome: Outcome::Ok,
+            queued: started.saturating_duration_since(queued),
+            memory: self.sampled_memory,
+            cold,
+            ..Record::empty(&self.deployment, request.clone(), start)
+        };
+        let seat = Seat {
+            reply: Some(reply),
+            body: None,
+            record,
+            queued,
+            cpu_before: self.watch.cpu(),
+        };
         self.watch.begin(
             limits.cpu.as_duration(),
             limits.wall.as_duration(),
-            Some(reply),
+            Some(seat),
         );
         services.watchdog.call();
 
         self.served = self.served.wrapping_add(1).max(1);
-        let bytes_in = Count::of(&fetch.body);
         let mut run = Run {
             id: self.served,
-            method: fetch.method.clone(),
-            url: String::new(),
-            status: None,
             replied: false,
             failure: None,
             gone: false,
@@ -156,45 +169,36 @@ impl Isolate {
             request: request.clone(),
             depth,
         };
-        self.enter(&mut run, fetch, caller);
+        self.enter(&run, fetch, caller);
         let end = self.drive(&mut run).await;
         let outcome = self.conclude(&mut run, &end);
         let fitness = self.clean_up(&run, &end);
-        self.watch.end();
-
         let subrequests = self.leave();
-        let log = {
-            let state = self.runtime.op_state();
-            std::mem::take(state.borrow_mut().borrow_mut::<Log>())
-        };
+        let log = self.take_log();
         if self.served % MEMORY_SAMPLE == 1 {
             self.sampled_memory = self.memory();
         }
+        // No seat: the watchdog gave the isolate up, and has recorded the request.
+        let Some(seat) = self.watch.end() else {
+            return Fitness::Spent;
+        };
         services.recorder.record(Record {
-            function: self.deployment.name.clone(),
-            deployment: self.deployment.version.clone(),
-            request,
-            method: run.method,
-            url: run.url,
             outcome,
-            status: run.status,
-            start,
             wall: queued.elapsed(),
-            cpu: sys::own_cpu_time().saturating_sub(cpu_before),
-            queued: started.saturating_duration_since(queued),
+            cpu: self.watch.cpu().saturating_sub(seat.cpu_before),
             memory: self.sampled_memory,
-            bytes_in: bytes_in.value(),
-            bytes_out: run.bytes_out.value(),
+            bytes_in: bytes_in.read(),
+            bytes_out: run.bytes_out.written(),
             subrequests,
-            cold,
             log,
             thrown: run.failure.and_then(|failure| failure.thrown),
+            ..seat.record
         });
         fitness
     }
 
     /// Calls the handler.
-    fn enter(&mut self, run: &mut Run, fetch: FetchRequest, caller: Caller) {
+    fn enter(&mut self, run: &Run, fetch: FetchRequest, caller: Caller) {
         let FetchRequest {
             method,
             url,
@@ -205,11 +209,13 @@ impl Isolate {
             let state = self.runtime.op_state();
             let mut state = state.borrow_mut();
             let subrequests = self.deployment.limits.subrequests.as_u32();
+            let budget = MemoryBudget(self.deployment.limits.memory.as_u64());
+            state.borrow_mut::<Clock>().advance();
             state.put(Invocation::new(run.id, headers, caller, subrequests));
             match body {
                 Body::Empty => -1,
                 body @ (Body::Full(_) | Body::Stream(_)) => {
-                    let rid = state.resource_table.add(BodySource::new(body));
+                    let rid = state.resource_table.add(BodySource::new(body, budget));
                     i32::try_from(rid).unwrap_or(-1)
                 }
             }
@@ -227,7 +233,6 @@ impl Isolate {
         // A serialized URL is ASCII.
         let target =
             v8::String::new_from_one_byte(scope, url.as_bytes(), v8::NewStringType::Normal);
-        run.url = url;
         let body = v8::Integer::new(scope, body).into();
         if let (Some(method), Some(target)) = (method, target) {
             let fetch = v8::Local::new(scope, &self.entry.fetch);
@@ -249,6 +254,7 @@ impl Isolate {
         if let Some(end) = self.turn(run, cx) {
             return Poll::Ready(end);
         }
+        self.advance_clock();
         let polled = self
             .runtime
             .poll_event_loop(cx, PollEventLoopOptions::default());
@@ -271,11 +277,17 @@ impl Isolate {
         }
         self.hand_on(run);
         if run.settled {
-            let over = match &run.passing {
-                Some(passing) => passing.poll_over(cx).is_ready(),
-                None => true,
+            let Some(passing) = &run.passing else {
+                return Some(End::Settled);
             };
-            return over.then_some(End::Settled);
+            if passing.poll_over(cx).is_pending() {
+                return None;
+            }
+            if !passing.is_complete() {
+                run.gone = true;
+                self.call_abort(run.id);
+            }
+            return Some(End::Settled);
         }
         if !run.gone && self.client_gone(run, cx) {
             run.gone = true;
@@ -303,7 +315,6 @@ impl Isolate {
         let thrown = invocation.thrown.take();
         drop(state);
         if let Some(answer) = answer {
-            run.status = Some(answer.status());
             run.bytes_out = Count::of(answer.body());
             run.hangup = writer.and_then(Hangup::of);
             run.passing = passing;
@@ -333,21 +344,31 @@ impl Isolate {
         }
     }
 
-    fn reply(&self, run: &mut Run, reply: crate::job::Reply) {
+    pub(super) fn reply(&self, run: &mut Run, reply: Reply) {
         run.replied = true;
-        let sent = match self.watch.reply().take() {
-            Some(sender) => sender.send(reply).is_ok(),
-            // The watchdog answered first.
-            None => true,
+        let mut seat = self.watch.seat();
+        // No seat, or no sender: the watchdog answered first.
+        let Some(seat) = seat.as_mut() else { return };
+        let Some(sender) = seat.reply.take() else {
+            return;
         };
-        if !sent {
+        if let Ok(answer) = &reply {
+            seat.record.status = Some(answer.status());
+            seat.body = match answer.body() {
+                Body::Stream(stream) => Some(stream.progress()),
+                Body::Empty | Body::Full(_) => None,
+            };
+        }
+        if sender.send(reply).is_err() {
             run.gone = true;
         }
     }
 
     fn client_gone(&self, run: &mut Run, cx: &mut Context<'_>) -> bool {
         if !run.replied {
-            return match self.watch.reply().as_mut() {
+            let mut seat = self.watch.seat();
+            let sender = seat.as_mut().and_then(|seat| seat.reply.as_mut());
+            return match sender {
                 Some(sender) => sender.poll_closed(cx).is_ready(),
                 None => false,
             };
@@ -375,139 +396,6 @@ impl Isolate {
             scope.perform_microtask_checkpoint();
         }
         waiting
-    }
-
-    /// Answers a client that has no answer yet, and names the outcome.
-    fn conclude(&mut self, run: &mut Run, end: &End) -> Outcome {
-        let outcome = match end {
-            End::Settled | End::Gone if run.gone => Outcome::Canceled,
-            End::Settled | End::Gone => match &run.failure {
-                Some(failure) => failure.outcome,
-                None => Outcome::Ok,
-            },
-            End::Stalled => match (&run.failure, run.replied) {
-                (Some(failure), _) => failure.outcome,
-                (None, true) if run.hangup.is_some() => {
-                    self.log(
-                        Level::Error,
-                        "the response body never ended: nothing is pending that could end it",
-                    );
-                    Outcome::NoResponse
-                }
-                (None, true) if run.gone => Outcome::Canceled,
-                (None, true) => {
-                    self.log(Level::Warn, "a promise given to waitUntil never settled: nothing is pending that could settle it");
-                    Outcome::Ok
-                }
-                (None, false) => {
-                    self.log(Level::Error, "the handler's promise never settled: nothing is pending that could settle it");
-                    Outcome::NoResponse
-                }
-            },
-            End::Condemned => {
-                self.watch.acknowledge();
-                let outcome = self
-                    .watch
-                    .verdict()
-                    .map_or(Outcome::Reset, |verdict| verdict.outcome());
-                if outcome == Outcome::Ok {
-                    self.log(
-                        Level::Warn,
-                        "work given to waitUntil was ended: it ran over its time",
-                    );
-                }
-                outcome
-            }
-            End::Broken(error) => {
-                self.log(Level::Error, &error.to_string());
-                match error.as_kind() {
-                    // The function's own, from where nothing could catch it.
-                    CoreErrorKind::Js(_) => Outcome::Exception,
-                    _ => Outcome::InternalError,
-                }
-            }
-        };
-        if !run.replied && outcome != Outcome::Ok {
-            self.reply(run, Err(Failure::of(outcome)));
-        }
-        if let Some(hangup) = run.hangup.take()
-            && let Some(sender) = hangup.writer.sender()
-        {
-            // What is there of the body is not all of it.
-            sender.fail(BodyError::Broken(outcome.word().into()));
-        }
-        outcome
-    }
-
-    fn log(&self, level: Level, message: &str) {
-        let state = self.runtime.op_state();
-        write(&mut state.borrow_mut(), level, message.to_owned());
-    }
-
-    /// Rids the isolate of what the request left floating: timers, streams, requests.
-    fn clean_up(&mut self, run: &Run, end: &End) -> Fitness {
-        match end {
-            End::Condemned | End::Broken(_) => return Fitness::Spent,
-            End::Settled | End::Stalled | End::Gone => {}
-        }
-        self.call_end(run.id);
-        let idle = self.flush();
-        let fitness = if idle || {
-            self.drop_resources();
-            self.flush()
-        } {
-            self.drop_resources();
-            Fitness::Reusable
-        } else {
-            Fitness::Spent
-        };
-        if self.watch.verdict().is_some() {
-            self.watch.acknowledge();
-            return Fitness::Spent;
-        }
-        fitness
-    }
-
-    fn call_end(&mut self, id: u32) {
-        let context = self.runtime.main_context();
-        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &context);
-        v8::tc_scope!(let scope, scope);
-        let receiver = v8::undefined(scope).into();
-        let id = v8::Integer::new_from_unsigned(scope, id).into();
-        let end = v8::Local::new(scope, &self.entry.end);
-        end.call(scope, receiver, &[id]);
-    }
-
-    /// One turn of the event loop, for unhandled rejections and closed resources. Returns whether
-    /// nothing is pending after it.
-    fn flush(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        let polled = self
-            .runtime
-            .poll_event_loop(&mut cx, PollEventLoopOptions::default());
-        matches!(polled, Poll::Ready(Ok(())))
-    }
-
-    /// Closes every resource. An isolate between two requests owns none.
-    fn drop_resources(&mut self) {
-        let state = self.runtime.op_state();
-        let open: Vec<_> = {
-            let state = state.borrow();
-            state.resource_table.names().map(|(rid, _)| rid).collect()
-        };
-        for rid in open {
-            let resource = state.borrow_mut().resource_table.take_any(rid);
-            if let Ok(resource) = resource {
-                resource.close();
-            }
-        }
-    }
-
-    /// Takes the invocation out; returns how many subrequests it made.
-    fn leave(&mut self) -> u32 {
-        let state = self.runtime.op_state();
-        let invocation = state.borrow_mut().try_take::<Invocation>();
-        invocation.map_or(0, |invocation| invocation.subrequests)
     }
 }
 

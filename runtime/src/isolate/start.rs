@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::Weak;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -14,19 +15,25 @@ use deno_core::error::CoreError;
 use deno_core::error::CoreErrorKind;
 use deno_core::error::JsError;
 use deno_core::v8;
+use holm_js_api::clock::Clock;
 use holm_js_api::fetch::OutboundPort;
+use holm_js_api::handler::MemoryBudget;
 use holm_js_api::log::Log;
 use holm_js_api::log::LogBudget;
 
 use super::Entry;
 use super::Isolate;
+use super::heap::Budget;
 use super::heap::Buffers;
 use super::heap::GRACE;
 use super::heap::SLACK;
+use super::heap::sample;
 use super::loader::Loader;
 use crate::deployment::Deployment;
 use crate::engine::Engine;
+use crate::meter::Meter;
 use crate::services::Services;
+use crate::watchdog::Keeper;
 use crate::watchdog::Verdict;
 use crate::watchdog::Watch;
 
@@ -56,6 +63,9 @@ pub enum StartError {
         "the top level of the module awaits something that never settles; start the work in the handler instead"
     )]
     NeverReady,
+    /// Its top level ran over its limit inside native code, and goes on there.
+    #[error("the top level of the module does not stop: it is inside native code that cannot be interrupted")]
+    Stuck,
     /// The system or V8 refused.
     #[error("cannot start an isolate: {0}")]
     Host(String),
@@ -63,14 +73,16 @@ pub enum StartError {
 
 impl Isolate {
     /// Starts `deployment` on the calling thread, which must be inside a tokio runtime of its
-    /// own.
+    /// own. `meter` is that thread's; `keeper` is told if the isolate gets stuck.
     ///
     /// # Errors
     /// When the function does not load, or exports no handler.
-    pub async fn start(
+    pub(crate) async fn start(
         _engine: Engine,
         deployment: Arc<Deployment>,
         services: &Services,
+        meter: Arc<Meter>,
+        keeper: Weak<dyn Keeper>,
     ) -> Result<Self, StartError> {
         let limits = deployment.limits;
         let memory = limits.memory.as_usize();
@@ -92,9 +104,16 @@ impl Isolate {
             ..Default::default()
         })
         .map_err(|error| StartError::Host(error.to_string()))?;
-        let watch = services
-            .watchdog
-            .watch(runtime.v8_isolate().thread_safe_handle());
+        let watch = services.watchdog.watch(
+            runtime.v8_isolate().thread_safe_handle(),
+            meter,
+            keeper,
+            sample,
+        );
+        runtime.v8_isolate().set_slot(Budget {
+            watch: watch.clone(),
+            limit: memory,
+        });
         limit_heap(&mut runtime, &watch, &buffers);
         {
             let state = runtime.op_state();
@@ -102,6 +121,8 @@ impl Isolate {
             state.put(OutboundPort(services.outbound.clone()));
             state.put(LogBudget(limits.log.as_u64()));
             state.put(Log::default());
+            state.put(MemoryBudget(limits.memory.as_u64()));
+            state.put(Clock::default());
         }
         let (entry, bind) = take_entry(&mut runtime)?;
         let mut isolate = Self {
@@ -119,6 +140,9 @@ impl Isolate {
         services.watchdog.call();
         let loaded = isolate.load(&bind).await;
         isolate.watch.end();
+        if isolate.watch.is_stuck() {
+            return Err(StartError::Stuck);
+        }
         match isolate.watch.verdict() {
             Some(verdict) => Err(isolate.over(verdict)),
             None => loaded.map(|()| isolate),
@@ -157,6 +181,7 @@ impl Isolate {
                 return Poll::Ready(done.map_err(threw));
             }
             let options = PollEventLoopOptions::default();
+            self.advance_clock();
             match self.runtime.poll_event_loop(cx, options) {
                 Poll::Ready(Err(error)) => Poll::Ready(Err(threw(error))),
                 Poll::Ready(Ok(())) => match evaluated.as_mut().poll(cx) {

@@ -15,6 +15,7 @@ use std::sync::PoisonError;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
@@ -30,7 +31,11 @@ use crate::job::Failure;
 use crate::job::Job;
 use crate::outcome::Outcome;
 use crate::services::Services;
+use crate::watchdog::Keeper;
 use crate::watchdog::Patrol;
+
+/// Time that a start may take before it is given up: more than the watchdog lets it have.
+const START: Duration = Duration::from_secs(15);
 
 /// The isolates of one deployment. Dropping it ends them when the queue is empty.
 #[derive(Debug)]
@@ -101,9 +106,11 @@ impl Pool {
         let (ready, started) = oneshot::channel();
         self.shared.state().starting += 1;
         worker::spawn(self.shared.clone(), Some(ready));
-        started
-            .await
-            .unwrap_or_else(|_| Err(StartError::Host("its thread ended".into())))
+        match tokio::time::timeout(START, started).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(StartError::Host("its thread ended".into())),
+            Err(_) => Err(StartError::Stuck),
+        }
     }
 
     /// Queues a job.
@@ -193,6 +200,23 @@ impl Shared {
         let jobs = std::mem::take(&mut self.state().queue);
         for job in jobs {
             worker::refuse(self, job, failure.clone());
+        }
+    }
+}
+
+impl Keeper for Shared {
+    fn isolate_stuck(&self, starting: bool) {
+        let mut state = self.state();
+        if starting {
+            state.starting -= 1;
+            let nobody = state.isolates + state.starting == 0;
+            drop(state);
+            if nobody {
+                self.fail_queue(&Failure::of(Outcome::StartupFailed));
+            }
+        } else {
+            state.isolates -= 1;
+            self.scale_out(state);
         }
     }
 }

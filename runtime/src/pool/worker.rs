@@ -1,10 +1,10 @@
 //! An isolate's thread: start the function, then take jobs until there is a reason to stop.
 
 use std::sync::Arc;
+use std::sync::Weak;
 use std::thread;
 use std::time::Duration;
 
-use holm_js_api::log::Log;
 use holm_js_api::log::Thrown;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
@@ -17,11 +17,19 @@ use crate::isolate::StartError;
 use crate::job::Event;
 use crate::job::Failure;
 use crate::job::Job;
+use crate::meter::Meter;
 use crate::outcome::Outcome;
 use crate::record::Record;
+use crate::watchdog::Keeper;
 
 /// V8 takes about 1 MiB of it for JavaScript; the rest is room for native recursion.
 const STACK: usize = 4 << 20;
+
+/// Threads that do native work for one isolate (WebCrypto) at the same time.
+const HELPERS: usize = 4;
+
+/// Time after which such a thread ends without work.
+const HELPER_IDLE: Duration = Duration::from_secs(2);
 
 /// Starts an isolate's thread, which the pool has counted as starting.
 pub(super) fn spawn(shared: Arc<Shared>, ready: Option<oneshot::Sender<Result<(), StartError>>>) {
@@ -37,8 +45,15 @@ pub(super) fn spawn(shared: Arc<Shared>, ready: Option<oneshot::Sender<Result<()
 }
 
 fn run(shared: &Arc<Shared>, ready: Option<oneshot::Sender<Result<(), StartError>>>) {
+    let meter = Arc::new(Meter::current());
+    let (starts, ends) = (meter.clone(), meter.clone());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(HELPERS)
+        .thread_keep_alive(HELPER_IDLE)
+        // Of blocking threads; the isolate's own is there already.
+        .on_thread_start(move || starts.helper_starts())
+        .on_thread_stop(move || ends.helper_ends())
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -47,7 +62,9 @@ fn run(shared: &Arc<Shared>, ready: Option<oneshot::Sender<Result<(), StartError
     // Everything of V8's is made, used and dropped inside this runtime.
     runtime.block_on(async {
         let deployment = shared.deployment.clone();
-        match Isolate::start(shared.engine, deployment, &shared.services).await {
+        let keeper: Weak<dyn Keeper> = shared.this.clone();
+        let services = &shared.services;
+        match Isolate::start(shared.engine, deployment, services, meter, keeper).await {
             Ok(isolate) => {
                 let mut state = shared.state();
                 state.starting -= 1;
@@ -63,6 +80,8 @@ fn run(shared: &Arc<Shared>, ready: Option<oneshot::Sender<Result<(), StartError
             Err(error) => failed(shared, ready, error),
         }
     });
+    // What a helper still does is nobody's any more; it ends by itself.
+    runtime.shutdown_background();
 }
 
 /// The isolate did not start: whoever waits for it is told.
@@ -71,12 +90,15 @@ fn failed(
     ready: Option<oneshot::Sender<Result<(), StartError>>>,
     error: StartError,
 ) {
-    let mut state = shared.state();
-    state.starting -= 1;
-    let nobody = state.isolates + state.starting == 0;
-    drop(state);
-    if nobody {
-        shared.fail_queue(&start_failure(&error));
+    // One that is stuck has been counted out by the watchdog.
+    if error != StartError::Stuck {
+        let mut state = shared.state();
+        state.starting -= 1;
+        let nobody = state.isolates + state.starting == 0;
+        drop(state);
+        if nobody {
+            shared.fail_queue(&start_failure(&error));
+        }
     }
     if let Some(ready) = ready {
         let _ = ready.send(Err(error));
@@ -91,6 +113,7 @@ fn start_failure(error: &StartError) -> Failure {
             StartError::Threw(_)
             | StartError::NoHandler(_)
             | StartError::Limit { .. }
+            | StartError::Stuck
             | StartError::NeverReady => Outcome::StartupFailed,
         },
         thrown: Some(Thrown {
@@ -112,9 +135,11 @@ async fn serve(shared: &Arc<Shared>, mut isolate: Isolate, mut cold: bool) {
         }
     }
     // Gone for the pool before its heap is torn down, which takes milliseconds.
-    let mut state = shared.state();
-    state.isolates -= 1;
-    shared.scale_out(state);
+    if isolate.watch().leave() {
+        let mut state = shared.state();
+        state.isolates -= 1;
+        shared.scale_out(state);
+    }
     drop(isolate);
 }
 
@@ -155,23 +180,12 @@ pub(super) fn record(shared: &Shared, job: &Job, failure: &Failure) {
     let Event::Fetch(fetch) = &job.event;
     let queued = job.queued.elapsed();
     shared.services.recorder.record(Record {
-        function: shared.deployment.name.clone(),
-        deployment: shared.deployment.version.clone(),
-        request: job.request.clone(),
         method: fetch.method.clone(),
         url: fetch.url.clone(),
         outcome: failure.outcome,
-        status: None,
-        start: job.start,
         wall: queued,
-        cpu: Duration::ZERO,
         queued,
-        memory: 0,
-        bytes_in: 0,
-        bytes_out: 0,
-        subrequests: 0,
-        cold: false,
-        log: Log::default(),
         thrown: failure.thrown.clone(),
+        ..Record::empty(&shared.deployment, job.request.clone(), job.start)
     });
 }

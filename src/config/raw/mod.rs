@@ -69,6 +69,9 @@ pub(in crate::config) struct RawLog {
     /// "text" for people, "json" for programs, "auto" (the default) for text on a terminal and
     /// JSON elsewhere.
     pub(in crate::config) format: Option<LogFormat>,
+    /// Which requests leave a record in the log: "all" (the default), "failed" for those with
+    /// another outcome than "ok" or with lines of their own, "none".
+    pub(in crate::config) requests: Option<LogRequests>,
 }
 
 /// How the log is written.
@@ -92,6 +95,31 @@ impl LogFormat {
             Self::Auto => "auto",
             Self::Text => "text",
             Self::Json => "json",
+        }
+    }
+}
+
+/// Which requests the log tells of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(crate) enum LogRequests {
+    /// Every one.
+    #[default]
+    All,
+    /// Those that did not end well, and those that wrote lines of their own.
+    Failed,
+    /// None of them.
+    None,
+}
+
+impl LogRequests {
+    pub(in crate::config) const ALL: [Self; 3] = [Self::All, Self::Failed, Self::None];
+
+    pub(in crate::config) fn word(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Failed => "failed",
+            Self::None => "none",
         }
     }
 }

@@ -92,6 +92,7 @@ impl FromToml for RawLog {
         let mut fields = Fields::of_value(value, name, findings)?;
         let log = Self {
             format: fields.optional("format"),
+            requests: fields.optional("requests"),
         };
         fields.finish();
         Some(log)

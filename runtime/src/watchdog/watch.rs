@@ -1,0 +1,298 @@
+//! The watchdog's view of one isolate.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use deno_core::v8;
+use futures::task::AtomicWaker;
+
+use super::NEVER;
+use super::Seat;
+use super::nanos;
+use crate::meter::Meter;
+use crate::outcome::Outcome;
+use crate::record::Recorder;
+use crate::sys;
+
+/// Time between two requests to terminate.
+const REPEAT: Duration = Duration::from_millis(5);
+/// Time after which an isolate that does not obey is given up.
+const STUCK_AFTER: Duration = Duration::from_millis(250);
+/// Time between two looks at the memory of a function that computes.
+const SAMPLE: Duration = Duration::from_millis(10);
+
+const RUNNING: u8 = 0;
+const LEFT: u8 = 1;
+const STUCK: u8 = 2;
+
+/// Why an isolate is being ended. The first one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Verdict {
+    /// Over its CPU time.
+    Cpu = 1,
+    /// Over its memory.
+    Memory = 2,
+    /// Over its wall time.
+    Wall = 3,
+    /// `waitUntil` work took too long after the answer.
+    WaitUntil = 4,
+}
+
+impl Verdict {
+    /// What the client and the record are told.
+    pub fn outcome(self) -> Outcome {
+        match self {
+            Self::Cpu => Outcome::ExceededCpu,
+            Self::Memory => Outcome::ExceededMemory,
+            Self::Wall => Outcome::ExceededWallTime,
+            // The answer has gone out; only the work behind it is ended.
+            Self::WaitUntil => Outcome::Ok,
+        }
+    }
+
+    fn from_u8(value: u8) -> Option<Self> {
+        match value {
+            1 => Some(Self::Cpu),
+            2 => Some(Self::Memory),
+            3 => Some(Self::Wall),
+            4 => Some(Self::WaitUntil),
+            _ => None,
+        }
+    }
+}
+
+/// Runs on the isolate's thread in the middle of the function's code; V8's `InterruptCallback`.
+pub(crate) type Sampler = unsafe extern "C" fn(v8::UnsafeRawIsolatePtr, *mut c_void);
+
+/// Who counts the isolates.
+pub(crate) trait Keeper: Send + Sync {
+    /// An isolate is stuck. `starting`: it had not answered anything yet.
+    fn isolate_stuck(&self, starting: bool);
+}
+
+/// The watchdog's view of one isolate, shared with the isolate's thread.
+pub struct Watch {
+    isolate: v8::IsolateHandle,
+    meter: Arc<Meter>,
+    keeper: Weak<dyn Keeper>,
+    sampler: Sampler,
+    /// When the memory was last asked for, since the epoch, in ns.
+    sampled_at: AtomicU64,
+    thread: libc::pid_t,
+    /// A request, or the start-up, is in progress.
+    busy: AtomicBool,
+    /// On the isolate's meter, in ns.
+    cpu_deadline: AtomicU64,
+    /// Since [`Watchdog`]'s epoch, in ns.
+    wall_deadline: AtomicU64,
+    /// What the end of `wall_deadline` means.
+    wall_verdict: AtomicU8,
+    verdict: AtomicU8,
+    /// When the verdict was first acted on and when last, since the epoch, in ns.
+    condemned_at: AtomicU64,
+    asked_at: AtomicU64,
+    /// It is the watchdog's or the isolate's business how it ends; whoever is first.
+    ended: AtomicU8,
+    /// The isolate's thread has seen its verdict.
+    acknowledged: AtomicBool,
+    /// Wakes the isolate's thread where it waits for I/O.
+    pub(crate) waker: AtomicWaker,
+    seat: Mutex<Option<Seat>>,
+    epoch: Instant,
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch")
+            .field("thread", &self.thread)
+            .field("verdict", &self.verdict())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// For the isolate of the calling thread.
+    pub(super) fn new(
+        isolate: v8::IsolateHandle,
+        meter: Arc<Meter>,
+        keeper: Weak<dyn Keeper>,
+        sampler: Sampler,
+        epoch: Instant,
+    ) -> Self {
+        Self {
+            isolate,
+            meter,
+            keeper,
+            sampler,
+            sampled_at: AtomicU64::new(0),
+            thread: sys::thread_id(),
+            busy: AtomicBool::new(false),
+            cpu_deadline: AtomicU64::new(NEVER),
+            wall_deadline: AtomicU64::new(NEVER),
+            wall_verdict: AtomicU8::new(Verdict::Wall as u8),
+            verdict: AtomicU8::new(0),
+            condemned_at: AtomicU64::new(NEVER),
+            asked_at: AtomicU64::new(0),
+            ended: AtomicU8::new(RUNNING),
+            acknowledged: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            seat: Mutex::new(None),
+            epoch,
+        }
+    }
+
+    /// Why this isolate is being ended, if it is.
+    pub fn verdict(&self) -> Option<Verdict> {
+        Verdict::from_u8(self.verdict.load(Ordering::Acquire))
+    }
+
+    /// Whether it did not obey.
+    pub fn is_stuck(&self) -> bool {
+        self.ended.load(Ordering::Acquire) == STUCK
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::SeqCst) && !self.is_stuck()
+    }
+
+    /// Whether the isolate's thread may count it as ended; not if the watchdog has.
+    pub(crate) fn leave(&self) -> bool {
+        self.end_as(LEFT)
+    }
+
+    fn end_as(&self, how: u8) -> bool {
+        let first =
+            self.ended
+                .compare_exchange(RUNNING, how, Ordering::AcqRel, Ordering::Acquire);
+        first.is_ok()
+    }
+
+    /// CPU time of the isolate so far.
+    pub(crate) fn cpu(&self) -> Duration {
+        self.meter.read()
+    }
+
+    /// Latches a verdict, unless there is one, and asks V8 to stop.
+    pub fn condemn(&self, verdict: Verdict) {
+        let first =
+            self.verdict
+                .compare_exchange(0, verdict as u8, Ordering::AcqRel, Ordering::Acquire);
+        if first.is_ok() {
+            let now = nanos(self.epoch.elapsed());
+            self.condemned_at.store(now, Ordering::Release);
+            self.asked_at.store(now, Ordering::Release);
+        }
+        self.isolate.terminate_execution();
+        self.waker.wake();
+    }
+
+    /// Starts the clocks of one request, or of the start-up if there is no `seat`.
+    pub(crate) fn begin(&self, cpu: Duration, wall: Duration, seat: Option<Seat>) {
+        let now = match &seat {
+            Some(seat) => seat.cpu_before,
+            None => self.meter.read(),
+        };
+        *self.seat() = seat;
+        self.cpu_deadline.store(nanos(now + cpu), Ordering::Release);
+        self.wall_verdict
+            .store(Verdict::Wall as u8, Ordering::Release);
+        let now = self.epoch.elapsed();
+        self.wall_deadline.store(nanos(now + wall), Ordering::Release);
+        self.sampled_at.store(nanos(now), Ordering::Release);
+        self.busy.store(true, Ordering::SeqCst);
+    }
+
+    /// The answer has gone out: what follows has `wall` time.
+    pub(crate) fn answered(&self, wall: Duration) {
+        self.wall_verdict
+            .store(Verdict::WaitUntil as u8, Ordering::Release);
+        let deadline = self.epoch.elapsed() + wall;
+        self.wall_deadline.store(nanos(deadline), Ordering::Release);
+    }
+
+    /// The request is over. Gives its seat back, unless the watchdog has taken it.
+    pub(crate) fn end(&self) -> Option<Seat> {
+        self.busy.store(false, Ordering::SeqCst);
+        self.cpu_deadline.store(NEVER, Ordering::Release);
+        self.wall_deadline.store(NEVER, Ordering::Release);
+        self.seat().take()
+    }
+
+    /// The isolate's thread has seen the verdict and enters it no more.
+    pub(crate) fn acknowledge(&self) {
+        self.acknowledged.store(true, Ordering::Release);
+    }
+
+    /// What it takes to end the request; taken by whoever ends it first.
+    pub(crate) fn seat(&self) -> MutexGuard<'_, Option<Seat>> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the deadlines. Returns whether the isolate has just been given up.
+    pub(super) fn look(&self, now: u64, recorder: &dyn Recorder) -> bool {
+        if !self.is_busy() {
+            return false;
+        }
+        match self.verdict() {
+            None => {
+                if now >= self.wall_deadline.load(Ordering::Acquire) {
+                    let verdict = self.wall_verdict.load(Ordering::Acquire);
+                    self.condemn(Verdict::from_u8(verdict).unwrap_or(Verdict::Wall));
+                } else if nanos(self.meter.read()) >= self.cpu_deadline.load(Ordering::Acquire) {
+                    self.condemn(Verdict::Cpu);
+                } else {
+                    self.sample(now);
+                }
+                false
+            }
+            Some(verdict) => self.insist(now, verdict, recorder),
+        }
+    }
+
+    /// Has the isolate's thread look at its memory, in the middle of whatever it does.
+    fn sample(&self, now: u64) {
+        let since = now.saturating_sub(self.sampled_at.load(Ordering::Acquire));
+        if since >= nanos(SAMPLE) {
+            self.sampled_at.store(now, Ordering::Release);
+            self.isolate
+                .request_interrupt(self.sampler, std::ptr::null_mut());
+        }
+    }
+
+    fn insist(&self, now: u64, verdict: Verdict, recorder: &dyn Recorder) -> bool {
+        if self.acknowledged.load(Ordering::Acquire) {
+            return false;
+        }
+        let since = now.saturating_sub(self.condemned_at.load(Ordering::Acquire));
+        if since >= nanos(STUCK_AFTER) && self.end_as(STUCK) {
+            let seat = self.seat().take();
+            let starting = seat.is_none();
+            if let Some(seat) = seat {
+                seat.give_up(verdict.outcome(), self.meter.read(), recorder);
+            }
+            sys::demote(self.thread);
+            self.meter.demote_helpers();
+            if let Some(keeper) = self.keeper.upgrade() {
+                keeper.isolate_stuck(starting);
+            }
+            return true;
+        }
+        if now.saturating_sub(self.asked_at.load(Ordering::Acquire)) >= nanos(REPEAT) {
+            self.asked_at.store(now, Ordering::Release);
+            self.isolate.terminate_execution();
+            self.waker.wake();
+        }
+        false
+    }
+}
