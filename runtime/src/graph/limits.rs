@@ -31,7 +31,7 @@ pub struct GraphLimits {
     pub function: Size,
     /// Modules of a function, counting a file once per kind it is imported as.
     pub modules: usize,
-    /// One script. A syntax tree takes some thirty times the memory of its text.
+    /// One script. A syntax tree takes many times the memory of its text.
     pub script: Size,
     /// One WebAssembly module; equals V8's `--wasm-max-module-size` as Holm sets it.
     pub wasm: Size,

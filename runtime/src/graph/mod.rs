@@ -178,7 +178,7 @@ impl ModuleGraph {
     /// Loads the graph of the script `main`, both paths as the process sees them, with
     /// everything it imports inside the folder `root`.
     ///
-    /// Blocks on disk and compiler (tens of milliseconds for a large bundle), on a thread of
+    /// Blocks on disk and compiler, on a thread of
     /// its own; call it off the I/O threads. Holds the default [`GraphLimits`].
     pub fn load(main: &Path, root: &Path) -> Result<Self, GraphError> {
         Self::load_within(main, root, &GraphLimits::default())
