@@ -3,6 +3,8 @@
 use deno_core::JsRuntime;
 use deno_core::v8;
 
+use crate::sys;
+
 /// V8 flags of every isolate in the process.
 ///
 /// - `--no-turboshaft-loop-unrolling`: with unrolling, `for(;;) s = new Array(1000)` cannot be
@@ -19,10 +21,11 @@ const FLAGS: &str = "--no-turboshaft-loop-unrolling --wasm-max-mem-pages=2048 \
 pub struct Engine(());
 
 impl Engine {
-    /// Sets V8 up. Call it once, on the main thread, before any other thread exists: memory
+    /// Sets V8 up, and the process for it. Call it once, on the main thread, before any other thread exists: memory
     /// protection keys are inherited from it, and a thread without them dies with SIGSEGV on some
     /// processors.
     pub fn start() -> Self {
+        sys::prepare_process();
         v8::V8::set_flags_from_string(FLAGS);
         JsRuntime::init_platform(None);
         Self(())

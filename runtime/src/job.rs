@@ -2,6 +2,7 @@
 //! to another process unchanged.
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
@@ -46,6 +47,8 @@ pub struct Failure {
     pub outcome: Outcome,
     /// What the handler threw; for logs and the developer, never for a client.
     pub thrown: Option<Thrown>,
+    /// The function is in quarantine for this long: its isolates kept getting stuck.
+    pub retry_after: Option<Duration>,
 }
 
 impl Failure {
@@ -54,6 +57,7 @@ impl Failure {
         Self {
             outcome,
             thrown: None,
+            retry_after: None,
         }
     }
 }

@@ -45,6 +45,13 @@ impl Node {
         app.as_ref()?.find(&exchange.host, exchange.path()).cloned()
     }
 
+    /// `holm dev`: the lines around the place where the function threw.
+    fn frame(&self, pool: &Pool, failure: &Failure) -> Option<String> {
+        let thrown = failure.thrown.as_ref().filter(|_| self.dev)?;
+        let maps = pool.deployment().graph.source_maps();
+        Some(maps.code_frame(&thrown.stack)?.render(false))
+    }
+
     async fn answer(&self, pool: &Pool, exchange: Exchange) -> Response<ResponseBody> {
         let id = exchange.id;
         let url = serialized(exchange.url());
@@ -64,7 +71,7 @@ impl Node {
                 let canceled = Failure::of(Outcome::Canceled);
                 return match refusal {
                     Some(refusal) => rescue::refuse(refusal, id, &accept),
-                    None => rescue::rescue(&canceled, false, id, &accept),
+                    None => rescue::rescue(&canceled, false, None, id, &accept),
                 };
             }
         };
@@ -79,7 +86,10 @@ impl Node {
             // A function that fails over a body that is at fault is not to blame.
             Err(failure) => match fault.get().and_then(Refusal::of_body) {
                 Some(refusal) => rescue::refuse(refusal, id, &accept),
-                None => rescue::rescue(&failure, self.dev, id, &accept),
+                None => {
+                    let frame = self.frame(pool, &failure);
+                    rescue::rescue(&failure, self.dev, frame, id, &accept)
+                }
             },
         }
     }

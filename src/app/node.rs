@@ -5,6 +5,7 @@ use std::thread::available_parallelism;
 
 use arc_swap::ArcSwapOption;
 use holm_runtime::engine::Engine;
+use holm_runtime::services::Cores;
 use holm_runtime::services::Services;
 use holm_runtime::watchdog::Watchdog;
 use tokio::runtime::Runtime;
@@ -45,8 +46,10 @@ impl Node {
     fn with(plan: &Plan, telemetry: Telemetry, dev: bool) -> Result<Arc<Self>, Failure> {
         let engine = Engine::start();
         let cores = available_parallelism().map_or(1, usize::from);
+        // Functions want the cores too; a thread carries tens of thousands of requests a second.
+        let io_threads = (cores / 2).max(1);
         let io = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(cores)
+            .worker_threads(io_threads)
             .thread_name("holm-io")
             .enable_all()
             .build()
@@ -67,6 +70,7 @@ impl Node {
                 watchdog,
                 outbound: outbound.clone(),
                 recorder,
+                cores: Cores::new(cores),
             },
             dev,
             app: ArcSwapOption::empty(),

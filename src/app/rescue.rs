@@ -16,22 +16,35 @@ use http::StatusCode;
 /// When a client of an overloaded function may try again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The response for a failure. `dev`: its reader wrote the function, and may see what it threw.
+/// The response for a failure. `dev`: its reader wrote the function, and may see what it threw,
+/// with the `frame` of code around it.
 pub(super) fn rescue(
     failure: &Failure,
     dev: bool,
+    frame: Option<String>,
     id: RequestId,
     headers: &HeaderMap,
 ) -> Response<ResponseBody> {
     let (status, title, detail) = words(failure.outcome);
     let mut synthetic = Synthetic::new(status, title, detail).outcome(failure.outcome.word());
     if failure.outcome == Outcome::Overloaded {
-        synthetic = synthetic.retry_after(RETRY);
+        synthetic = synthetic.retry_after(failure.retry_after.unwrap_or(RETRY));
+    }
+    if failure.retry_after.is_some() {
+        synthetic.title = "Quarantined".into();
+        synthetic.detail = "The function kept running into native code that cannot be stopped, \
+                            and is not run for a while."
+            .into();
     }
     if dev && let Some(thrown) = &failure.thrown {
+        let text = match frame {
+            Some(frame) => format!("{}\n\n{frame}", thrown.stack),
+            None => thrown.stack.clone(),
+        };
+        let page = page(&thrown.message, &text, id);
         synthetic.title = thrown.message.clone().into();
-        synthetic.detail = thrown.stack.clone().into();
-        synthetic = synthetic.page(page(&thrown.message, &thrown.stack, id));
+        synthetic.detail = text.into();
+        synthetic = synthetic.page(page);
     }
     synthetic.respond(id, headers)
 }

@@ -11,6 +11,7 @@ use super::Failure;
 use super::serve;
 use super::watch::Watch;
 use crate::app::Node;
+use crate::config;
 use crate::config::Plan;
 use crate::telemetry::Telemetry;
 
@@ -39,7 +40,13 @@ pub(crate) fn run(path: &Path, port: u16) -> Result<(), Failure> {
 }
 
 fn plan(path: &Path, port: u16) -> Result<Plan, Failure> {
-    let mut plan = Plan::single(path)?;
+    // A folder that has a configuration of its own is served by it, variables and limits included.
+    let config = path.join("holm.toml");
+    let mut plan = if config.is_file() {
+        config::load(&config)?
+    } else {
+        Plan::single(path)?
+    };
     plan.server.http.set_port(port);
     Ok(plan)
 }
@@ -64,7 +71,8 @@ fn folders(path: &Path) -> Vec<PathBuf> {
     folders
 }
 
-fn reload(node: &Arc<Node>, plan: &Plan, watch: &mut Watch) -> Result<(), Failure> {
+/// Returns whether every function starts.
+fn reload(node: &Arc<Node>, plan: &Plan, watch: &mut Watch) -> Result<bool, Failure> {
     let (app, problems) = node.load_dev(plan);
     for problem in &problems {
         error!("{problem}");
@@ -73,7 +81,7 @@ fn reload(node: &Arc<Node>, plan: &Plan, watch: &mut Watch) -> Result<(), Failur
         .add(app.watched())
         .map_err(|error| Failure::Other(format!("cannot watch files: {error}")))?;
     node.install(app);
-    Ok(())
+    Ok(problems.is_empty())
 }
 
 fn follow(node: &Arc<Node>, path: &Path, port: u16, mut watch: Watch) {
@@ -86,7 +94,9 @@ fn follow(node: &Arc<Node>, path: &Path, port: u16, mut watch: Watch) {
             reload(node, &plan, &mut watch)
         });
         match outcome {
-            Ok(()) => info!("reloaded"),
+            Ok(true) => info!("reloaded"),
+            // What does not start has been told.
+            Ok(false) => {}
             Err(Failure::Config(problems)) => {
                 for line in problems.lines() {
                     error!("not reloaded: {line}");

@@ -15,7 +15,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// What the operator's file permits besides public addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Allow {
+pub(crate) enum Allow {
     /// Public addresses, and those in `and`.
     Public {
         /// Networks that are permitted although they are not public.
@@ -27,19 +27,19 @@ pub enum Allow {
 
 /// An address range: `10.1.0.0/16`, `fd00::/8`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network(IpNet);
+pub(crate) struct Network(IpNet);
 
 /// Not an address and not a network in CIDR notation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is neither an address nor a network such as 10.1.0.0/16")]
-pub struct NotANetwork(String);
+pub(crate) struct NotANetwork(String);
 
 impl Allow {
     /// Nothing besides public addresses.
-    pub const PUBLIC: Self = Self::Public { and: Vec::new() };
+    pub(crate) const PUBLIC: Self = Self::Public { and: Vec::new() };
 
     /// Whether a function may connect to `address`.
-    pub fn permits(&self, address: IpAddr) -> bool {
+    pub(crate) fn permits(&self, address: IpAddr) -> bool {
         let and = match self {
             Self::Everything => return true,
             Self::Public { and } => and,

@@ -24,7 +24,7 @@ use super::pool::{Http, Line, Pools, SetupError};
 use super::{failure, head};
 
 /// The node's outbound HTTP client: HTTP/1.1, and HTTP/2 where TLS negotiates it.
-pub struct Client {
+pub(crate) struct Client {
     io: Handle,
     pools: Pools,
     inside: ArcSwapOption<Inside>,
@@ -32,7 +32,7 @@ pub struct Client {
 
 /// What a [`Client`] is made of.
 #[derive(Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// The I/O threads, where every exchange runs.
     pub io: Handle,
     /// Addresses that functions may reach.
@@ -46,7 +46,7 @@ impl Client {
     ///
     /// # Errors
     /// A root certificate is not usable.
-    pub fn new(options: Options) -> Result<Self, SetupError> {
+    pub(crate) fn new(options: Options) -> Result<Self, SetupError> {
         let dialer = Dialer::new(options.allow);
         Ok(Self {
             pools: Pools::new(options.io.clone(), dialer, options.extra_roots)?,
@@ -60,7 +60,7 @@ impl Client {
     /// listens on.
     ///
     /// Whoever `internal` leads back to this client should hold it weakly.
-    pub fn serve_inside(&self, internal: Arc<dyn Internal>, ports: &[u16]) {
+    pub(crate) fn serve_inside(&self, internal: Arc<dyn Internal>, ports: &[u16]) {
         let inside = Inside::new(internal, ports);
         self.inside.store(Some(Arc::new(inside)));
     }

@@ -16,7 +16,7 @@ use url::Url;
 use super::head;
 
 /// The functions of this node, as seen by each other.
-pub trait Internal: Send + Sync + 'static {
+pub(crate) trait Internal: Send + Sync + 'static {
     /// Serves `request` if its host is one of this node's, or gives it back.
     ///
     /// The returned future does all the work: one that is dropped unpolled has had no effect. It

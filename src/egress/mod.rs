@@ -36,7 +36,7 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Allow, Network, NotANetwork};
-pub use client::{Client, Options};
-pub use inside::Internal;
-pub use pool::SetupError;
+pub(crate) use address::{Allow, Network, NotANetwork};
+pub(crate) use client::{Client, Options};
+pub(crate) use inside::Internal;
+pub(crate) use pool::SetupError;

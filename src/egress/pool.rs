@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use dashmap::DashMap;
 use futures::future::BoxFuture;
 use http::Uri;
-use dashmap::DashMap;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::rt::TokioTimer;
@@ -56,7 +56,7 @@ pub(super) type Http = legacy::Client<Deadline<HttpsConnector<Dialer>>, Outgoing
 
 /// The client cannot be set up.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum SetupError {
+pub(crate) enum SetupError {
     /// One of the extra root certificates is no certificate.
     #[error("extra root certificate {index} is unusable: {reason}")]
     Root {

@@ -60,8 +60,7 @@ fn request(line: &mut String, record: &Record, colour: bool) {
     };
     let start = clock(&timestamp(record.start));
     push(line, &start, Style::new().dimmed(), colour);
-    let status = status(record)
-        .map_or_else(|| "---".into(), |status| status.as_u16().to_string());
+    let status = status(record).map_or_else(|| "---".into(), |status| status.as_u16().to_string());
     line.push(' ');
     push(line, &status, style, colour);
     let _ = write!(line, " {} {} ", record.method, record.url);

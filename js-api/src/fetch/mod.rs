@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -138,13 +139,15 @@ fn start(
             "fetch() can only be called while a request is being answered, not at the top level of a module",
         ));
     };
-    if invocation.subrequests >= invocation.subrequest_limit {
+    // One thread counts; others only read.
+    let made = invocation.subrequests.load(Ordering::Relaxed);
+    if made >= invocation.subrequest_limit {
         return Err(JsErrorBox::type_error(format!(
             "too many subrequests: this request may make {}",
             invocation.subrequest_limit
         )));
     }
-    invocation.subrequests += 1;
+    invocation.subrequests.store(made + 1, Ordering::Relaxed);
     let caller = invocation.caller.clone();
 
     let mut headers = HeaderMap::with_capacity(fields.len());

@@ -32,6 +32,10 @@ pub struct BodySource {
     gathered: Cell<u64>,
 }
 
+/// The longest read of a stream: `arrayBuffer()` and its kin start with one of that length, and
+/// then gather the body in ever longer ones.
+const STREAM_READ: usize = 64 << 10;
+
 /// Bytes of memory that an isolate may have, as far as its resources go by it.
 #[derive(Clone, Copy, Debug)]
 pub struct MemoryBudget(pub u64);
@@ -67,6 +71,19 @@ impl BodySource {
             source.next(limit).await
         };
         read.try_or_cancel(cancel).await
+    }
+
+    /// Counts what is gathered outside of the heap, which sees none of it until the end.
+    fn gather(&self, bytes: usize) -> Result<(), JsErrorBox> {
+        let gathered = self.gathered.get() + bytes as u64;
+        self.gathered.set(gathered);
+        if gathered > self.budget {
+            return Err(JsErrorBox::range_error(format!(
+                "a body of more than {} bytes does not fit the memory of this function; read it as a stream",
+                self.budget
+            )));
+        }
+        Ok(())
     }
 
     /// The body itself, if nothing has been read of it: it can go on as it is, without a copy.
@@ -110,26 +127,20 @@ impl Resource for BodySource {
         "body".into()
     }
 
-    /// How `arrayBuffer()` and its kin gather a body; the heap sees none of it until the end.
     fn read(self: Rc<Self>, limit: usize) -> AsyncResult<BufView> {
         Box::pin(async move {
             let chunk = self.clone().take(limit).await?;
-            let gathered = self.gathered.get() + chunk.len() as u64;
-            self.gathered.set(gathered);
-            if gathered > self.budget {
-                return Err(JsErrorBox::range_error(format!(
-                    "a body of more than {} bytes does not fit the memory of this function; read it as a stream",
-                    self.budget
-                )));
-            }
+            self.gather(chunk.len())?;
             Ok(BufView::from(chunk))
         })
     }
 
-    /// How a stream reads: into memory that the heap has counted.
     fn read_byob(self: Rc<Self>, mut buffer: BufMutView) -> AsyncResult<(usize, BufMutView)> {
         Box::pin(async move {
-            let chunk = self.take(buffer.len()).await?;
+            let chunk = self.clone().take(buffer.len()).await?;
+            if buffer.len() > STREAM_READ {
+                self.gather(chunk.len())?;
+            }
             buffer[..chunk.len()].copy_from_slice(&chunk);
             Ok((chunk.len(), buffer))
         })

@@ -7,6 +7,9 @@
 mod body;
 mod ops;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
 use deno_core::OpState;
 use http::HeaderMap;
 use http::Method;
@@ -46,8 +49,8 @@ pub struct Invocation {
     pub headers: HeaderMap,
     /// On whose behalf subrequests go out.
     pub caller: Caller,
-    /// Subrequests made so far.
-    pub subrequests: u32,
+    /// Subrequests made so far; whoever ends the request reads it.
+    pub subrequests: Arc<AtomicU32>,
     /// Subrequests that may be made in all.
     pub subrequest_limit: u32,
     /// The answer, from when the handler gave it until the host takes it.
@@ -66,12 +69,18 @@ pub struct Invocation {
 
 impl Invocation {
     /// The start of request number `id` of an isolate.
-    pub fn new(id: u32, headers: HeaderMap, caller: Caller, subrequest_limit: u32) -> Self {
+    pub fn new(
+        id: u32,
+        headers: HeaderMap,
+        caller: Caller,
+        subrequests: Arc<AtomicU32>,
+        subrequest_limit: u32,
+    ) -> Self {
         Self {
             id,
             headers,
             caller,
-            subrequests: 0,
+            subrequests,
             subrequest_limit,
             answer: None,
             answered: false,

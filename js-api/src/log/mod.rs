@@ -101,10 +101,15 @@ pub fn describe<'s>(scope: &mut v8::PinScope<'s, '_>, thrown: v8::Local<'s, v8::
 /// The stack of an error without the frames of Holm's and Deno's own scripts; nothing if it has
 /// none.
 fn own_frames(error: &JsError) -> Option<String> {
-    let stack = error.stack.as_ref().filter(|stack| stack.contains("\n    at "))?;
+    let stack = error
+        .stack
+        .as_ref()
+        .filter(|stack| stack.contains("\n    at "))?;
     let lines: Vec<_> = stack
         .lines()
-        .filter(|line| !(line.starts_with("    at ") && (line.contains("(ext:") || line.contains("at ext:"))))
+        .filter(|line| {
+            !(line.starts_with("    at ") && (line.contains("(ext:") || line.contains("at ext:")))
+        })
         .collect();
     Some(lines.join("\n"))
 }

@@ -154,11 +154,9 @@ impl Isolate {
         }
     }
 
-    /// Takes the invocation out; returns how many subrequests it made.
-    pub(super) fn leave(&mut self) -> u32 {
+    /// Takes the invocation out: what is left floating finds nothing.
+    pub(super) fn leave(&mut self) {
         let state = self.runtime.op_state();
-        let invocation = state.borrow_mut().try_take::<Invocation>();
-        invocation.map_or(0, |invocation| invocation.subrequests)
+        drop(state.borrow_mut().try_take::<Invocation>());
     }
 }
-

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
@@ -169,11 +170,19 @@ impl Isolate {
             request: request.clone(),
             depth,
         };
-        self.enter(&run, fetch, caller);
-        let end = self.drive(&mut run).await;
+        {
+            let _computing = services.cores.compute();
+            self.enter(&run, fetch, caller);
+        }
+        let end = std::future::poll_fn(|cx| {
+            let _computing = services.cores.compute();
+            self.poll_run(&mut run, cx)
+        })
+        .await;
         let outcome = self.conclude(&mut run, &end);
         let fitness = self.clean_up(&run, &end);
-        let subrequests = self.leave();
+        self.leave();
+        let subrequests = self.watch.subrequests().load(Ordering::Relaxed);
         let log = self.take_log();
         if self.served % MEMORY_SAMPLE == 1 {
             self.sampled_memory = self.memory();
@@ -208,10 +217,11 @@ impl Isolate {
         let body = {
             let state = self.runtime.op_state();
             let mut state = state.borrow_mut();
-            let subrequests = self.deployment.limits.subrequests.as_u32();
+            let made = self.watch.subrequests().clone();
+            let limit = self.deployment.limits.subrequests.as_u32();
             let budget = MemoryBudget(self.deployment.limits.memory.as_u64());
             state.borrow_mut::<Clock>().advance();
-            state.put(Invocation::new(run.id, headers, caller, subrequests));
+            state.put(Invocation::new(run.id, headers, caller, made, limit));
             match body {
                 Body::Empty => -1,
                 body @ (Body::Full(_) | Body::Stream(_)) => {
@@ -245,10 +255,6 @@ impl Isolate {
     }
 
     /// Runs the event loop until the request has run its course, one way or another.
-    async fn drive(&mut self, run: &mut Run) -> End {
-        std::future::poll_fn(|cx| self.poll_run(run, cx)).await
-    }
-
     fn poll_run(&mut self, run: &mut Run, cx: &mut Context<'_>) -> Poll<End> {
         self.watch.waker.register(cx.waker());
         if let Some(end) = self.turn(run, cx) {
@@ -263,8 +269,9 @@ impl Isolate {
         }
         match polled {
             Poll::Pending => Poll::Pending,
-            // Nothing that the function could still do for a body that passes through.
-            Poll::Ready(Ok(())) if run.settled => Poll::Ready(End::Settled),
+            // A body that passes through is followed to its end, so that the record tells all of
+            // it and the function learns when its client leaves.
+            Poll::Ready(Ok(())) if run.settled => Poll::Pending,
             Poll::Ready(Ok(())) => Poll::Ready(End::Stalled),
             Poll::Ready(Err(error)) => Poll::Ready(End::Broken(error)),
         }
@@ -325,8 +332,8 @@ impl Isolate {
         }
         if let Some(thrown) = thrown {
             let failure = Failure {
-                outcome: Outcome::Exception,
                 thrown: Some(thrown),
+                ..Failure::of(Outcome::Exception)
             };
             run.failure = Some(failure.clone());
             // After the head has gone out, only the record can tell.

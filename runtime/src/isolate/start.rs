@@ -64,7 +64,9 @@ pub enum StartError {
     )]
     NeverReady,
     /// Its top level ran over its limit inside native code, and goes on there.
-    #[error("the top level of the module does not stop: it is inside native code that cannot be interrupted")]
+    #[error(
+        "the top level of the module does not stop: it is inside native code that cannot be interrupted"
+    )]
     Stuck,
     /// The system or V8 refused.
     #[error("cannot start an isolate: {0}")]

@@ -5,6 +5,7 @@
 //! starts when is decided by [`policy`]; the watchdog's patrol asks it while jobs wait.
 
 mod policy;
+mod quarantine;
 mod worker;
 
 use std::collections::VecDeque;
@@ -16,6 +17,7 @@ use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
@@ -23,7 +25,9 @@ use tokio::sync::oneshot;
 pub use self::policy::IDLE;
 pub use self::policy::Load;
 pub use self::policy::PICKUP;
+pub use self::policy::PICKUP_WHEN_FULL;
 pub use self::policy::start_another;
+use self::quarantine::Quarantine;
 use crate::deployment::Deployment;
 use crate::engine::Engine;
 use crate::isolate::StartError;
@@ -64,6 +68,7 @@ struct State {
     isolates: usize,
     starting: usize,
     closed: bool,
+    quarantine: Quarantine,
 }
 
 /// What came of handing a job to a pool that did not take it.
@@ -116,7 +121,7 @@ impl Pool {
     /// Queues a job.
     ///
     /// # Errors
-    /// Gives the job back when the queue is full.
+    /// Gives the job back when the queue is full, or the function in quarantine.
     #[allow(
         clippy::result_large_err,
         reason = "the job moves back to its owner, which answers it"
@@ -124,6 +129,13 @@ impl Pool {
     pub fn submit(&self, job: Job) -> Result<(), Refused> {
         let shared = &self.shared;
         let mut state = shared.state();
+        if let Some(left) = state.quarantine.left(job.queued) {
+            let failure = Failure {
+                retry_after: Some(left),
+                ..Failure::of(Outcome::Overloaded)
+            };
+            return Err(Refused { job, failure });
+        }
         if state.queue.len() >= shared.deployment.limits.queue.as_usize() {
             return Err(Refused {
                 job,
@@ -149,7 +161,7 @@ impl Pool {
 
     /// Jobs waiting and isolates running, for metrics and tests.
     pub fn load(&self) -> Load {
-        self.shared.state().load()
+        self.shared.load(&self.shared.state())
     }
 }
 
@@ -163,30 +175,29 @@ impl Drop for Pool {
     }
 }
 
-impl State {
-    fn load(&self) -> Load {
-        Load {
-            isolates: self.isolates,
-            starting: self.starting,
-            waiting: self.queue.len(),
-            oldest: self
-                .queue
-                .front()
-                .map(|job| job.queued.elapsed())
-                .unwrap_or_default(),
-        }
-    }
-}
-
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn load(&self, state: &State) -> Load {
+        Load {
+            isolates: state.isolates,
+            starting: state.starting,
+            waiting: state.queue.len(),
+            oldest: state
+                .queue
+                .front()
+                .map(|job| job.queued.elapsed())
+                .unwrap_or_default(),
+            full: self.services.cores.are_full(),
+        }
+    }
+
     /// Starts an isolate if the policy says so.
     fn scale_out(&self, mut state: MutexGuard<'_, State>) {
         let max = self.deployment.limits.max_isolates.as_usize();
-        if start_another(state.load(), max)
+        if start_another(self.load(&state), max)
             && let Some(this) = self.this.upgrade()
         {
             state.starting += 1;
@@ -207,6 +218,7 @@ impl Shared {
 impl Keeper for Shared {
     fn isolate_stuck(&self, starting: bool) {
         let mut state = self.state();
+        state.quarantine.strike(Instant::now());
         if starting {
             state.starting -= 1;
             let nobody = state.isolates + state.starting == 0;

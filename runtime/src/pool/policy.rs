@@ -6,6 +6,9 @@ use std::time::Duration;
 /// starting one costs; waiting longer would be slower.
 pub const PICKUP: Duration = Duration::from_millis(2);
 
+/// The same while every core is busy with isolates: another one would only take turns with them.
+pub const PICKUP_WHEN_FULL: Duration = Duration::from_millis(25);
+
 /// Time after which an isolate without work is ended.
 pub const IDLE: Duration = Duration::from_secs(60);
 
@@ -20,6 +23,8 @@ pub struct Load {
     pub waiting: usize,
     /// How long the first of them has.
     pub oldest: Duration,
+    /// Isolates of the node compute on every core; those that wait for I/O do not count.
+    pub full: bool,
 }
 
 /// Whether to start one more isolate now.
@@ -32,6 +37,7 @@ pub fn start_another(load: Load, max_isolates: usize) -> bool {
         (0, 0) => true,
         // One at a time: what is coming may take the queue.
         (_, 1..) => false,
+        (_, 0) if load.full => load.oldest >= PICKUP_WHEN_FULL,
         (_, 0) => load.oldest >= PICKUP,
     }
 }
@@ -46,6 +52,7 @@ mod tests {
             starting,
             waiting,
             oldest: Duration::from_millis(oldest_ms),
+            full: false,
         }
     }
 
@@ -64,6 +71,16 @@ mod tests {
     fn a_short_wait_is_cheaper_than_an_isolate() {
         assert!(!start_another(load(1, 0, 30, 1), 64));
         assert!(start_another(load(1, 0, 1, 2), 64));
+    }
+
+    #[test]
+    fn busy_cores_want_more_patience() {
+        let full = |oldest_ms| Load {
+            full: true,
+            ..load(1, 0, 1, oldest_ms)
+        };
+        assert!(!start_another(full(10), 64));
+        assert!(start_another(full(25), 64));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::job::Job;
 use crate::meter::Meter;
 use crate::outcome::Outcome;
 use crate::record::Record;
+use crate::sys;
 use crate::watchdog::Keeper;
 
 /// V8 takes about 1 MiB of it for JavaScript; the rest is room for native recursion.
@@ -107,31 +108,36 @@ fn failed(
 
 fn start_failure(error: &StartError) -> Failure {
     let text = error.to_string();
+    let outcome = match error {
+        StartError::Host(_) => Outcome::InternalError,
+        StartError::Threw(_)
+        | StartError::NoHandler(_)
+        | StartError::Limit { .. }
+        | StartError::Stuck
+        | StartError::NeverReady => Outcome::StartupFailed,
+    };
     Failure {
-        outcome: match error {
-            StartError::Host(_) => Outcome::InternalError,
-            StartError::Threw(_)
-            | StartError::NoHandler(_)
-            | StartError::Limit { .. }
-            | StartError::Stuck
-            | StartError::NeverReady => Outcome::StartupFailed,
-        },
         thrown: Some(Thrown {
             message: text.lines().next().unwrap_or_default().to_owned(),
             stack: text,
         }),
+        ..Failure::of(outcome)
     }
 }
 
 /// Takes jobs until the isolate is spent, has been idle for long, or the pool is gone.
 async fn serve(shared: &Arc<Shared>, mut isolate: Isolate, mut cold: bool) {
     let bell = Arc::new(Notify::new());
+    let mut spent = false;
     while let Some(job) = next(shared, &bell).await {
         let fitness = isolate.run(job, cold, &shared.services).await;
         cold = false;
         match fitness {
             Fitness::Reusable => {}
-            Fitness::Spent => break,
+            Fitness::Spent => {
+                spent = true;
+                break;
+            }
         }
     }
     // Gone for the pool before its heap is torn down, which takes milliseconds.
@@ -141,6 +147,10 @@ async fn serve(shared: &Arc<Shared>, mut isolate: Isolate, mut cold: bool) {
         shared.scale_out(state);
     }
     drop(isolate);
+    if spent {
+        // It may have been large.
+        sys::trim_memory();
+    }
 }
 
 /// The next job, as soon as there is one.

@@ -8,6 +8,7 @@ use std::sync::PoisonError;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU8;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -109,6 +110,8 @@ pub struct Watch {
     /// Wakes the isolate's thread where it waits for I/O.
     pub(crate) waker: AtomicWaker,
     seat: Mutex<Option<Seat>>,
+    /// Subrequests of the request that is running.
+    subrequests: Arc<AtomicU32>,
     epoch: Instant,
 }
 
@@ -148,6 +151,7 @@ impl Watch {
             acknowledged: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             seat: Mutex::new(None),
+            subrequests: Arc::default(),
             epoch,
         }
     }
@@ -172,10 +176,15 @@ impl Watch {
     }
 
     fn end_as(&self, how: u8) -> bool {
-        let first =
-            self.ended
-                .compare_exchange(RUNNING, how, Ordering::AcqRel, Ordering::Acquire);
+        let first = self
+            .ended
+            .compare_exchange(RUNNING, how, Ordering::AcqRel, Ordering::Acquire);
         first.is_ok()
+    }
+
+    /// The count of subrequests, for the request that is running to keep.
+    pub(crate) fn subrequests(&self) -> &Arc<AtomicU32> {
+        &self.subrequests
     }
 
     /// CPU time of the isolate so far.
@@ -203,12 +212,14 @@ impl Watch {
             Some(seat) => seat.cpu_before,
             None => self.meter.read(),
         };
+        self.subrequests.store(0, Ordering::Relaxed);
         *self.seat() = seat;
         self.cpu_deadline.store(nanos(now + cpu), Ordering::Release);
         self.wall_verdict
             .store(Verdict::Wall as u8, Ordering::Release);
         let now = self.epoch.elapsed();
-        self.wall_deadline.store(nanos(now + wall), Ordering::Release);
+        self.wall_deadline
+            .store(nanos(now + wall), Ordering::Release);
         self.sampled_at.store(nanos(now), Ordering::Release);
         self.busy.store(true, Ordering::SeqCst);
     }
@@ -278,7 +289,8 @@ impl Watch {
         if since >= nanos(STUCK_AFTER) && self.end_as(STUCK) {
             let seat = self.seat().take();
             let starting = seat.is_none();
-            if let Some(seat) = seat {
+            if let Some(mut seat) = seat {
+                seat.record.subrequests = self.subrequests.load(Ordering::Relaxed);
                 seat.give_up(verdict.outcome(), self.meter.read(), recorder);
             }
             sys::demote(self.thread);

@@ -40,7 +40,10 @@ fn a_syntax_error_has_its_place() {
 #[test]
 fn what_is_missing_at_the_end_is_shown_after_the_last_word() {
     assert_eq!(
-        broken("index.js", "export default {\n  fetch() {\n    return 1\n  }\n\n\n"),
+        broken(
+            "index.js",
+            "export default {\n  fetch() {\n    return 1\n  }\n\n\n"
+        ),
         "syntax error: Expected ',', got '<eof>'
   --> index.js:4:4
   |
@@ -55,11 +58,31 @@ fn what_is_missing_at_the_end_is_shown_after_the_last_word() {
 fn another_language_is_recognised() {
     for (name, text, help) in [
         ("a.js", "const a = <p/>", "this is JSX: name the file .jsx"),
-        ("a.js", "let a: number", "this is TypeScript: name the file .ts"),
-        ("a.js", "const a: A = <p/>", "this is TypeScript with JSX: name the file .tsx"),
-        ("a.jsx", "let a: A = <p/>", "this is TypeScript with JSX: name the file .tsx"),
-        ("a.ts", "const a = <p>x</p>", "this is JSX: name the file .tsx"),
-        ("a.tsx", "const a = <any>b", "this is TypeScript without JSX: name the file .ts"),
+        (
+            "a.js",
+            "let a: number",
+            "this is TypeScript: name the file .ts",
+        ),
+        (
+            "a.js",
+            "const a: A = <p/>",
+            "this is TypeScript with JSX: name the file .tsx",
+        ),
+        (
+            "a.jsx",
+            "let a: A = <p/>",
+            "this is TypeScript with JSX: name the file .tsx",
+        ),
+        (
+            "a.ts",
+            "const a = <p>x</p>",
+            "this is JSX: name the file .tsx",
+        ),
+        (
+            "a.tsx",
+            "const a = <any>b",
+            "this is TypeScript without JSX: name the file .ts",
+        ),
     ] {
         let message = broken(name, text);
         assert!(message.ends_with(&format!("\nhelp: {help}")), "{message}");
@@ -89,10 +112,16 @@ or start the path of a file with \"./\""
 #[test]
 fn each_scheme_has_its_own_hint() {
     for (specifier, hint) in [
-        ("node:buffer", "use Uint8Array with TextEncoder and TextDecoder"),
+        (
+            "node:buffer",
+            "use Uint8Array with TextEncoder and TextDecoder",
+        ),
         ("node:test", "Holm has the web's APIs, not Node's"),
         ("npm:hono", "install the package and bundle it:"),
-        ("https://esm.sh/hono", "download the file into the function's folder"),
+        (
+            "https://esm.sh/hono",
+            "download the file into the function's folder",
+        ),
         ("data:text/javascript,1", "write the contents into a file"),
         ("file:///a.js", "write a path relative to this file"),
         ("cloudflare:workers", "bindings and vars are in `env`"),
@@ -100,9 +129,13 @@ fn each_scheme_has_its_own_hint() {
     ] {
         let message = message(&format!("import '{specifier}'"));
         let scheme = specifier.split(':').next().unwrap_or_default();
-        let sentence = format!("cannot import \"{specifier}\": {scheme}: imports are not supported");
+        let sentence =
+            format!("cannot import \"{specifier}\": {scheme}: imports are not supported");
         assert!(message.starts_with(&sentence), "{message}");
-        assert!(message.contains(&format!("\nhelp: {hint}")) || message.contains(hint), "{message}");
+        assert!(
+            message.contains(&format!("\nhelp: {hint}")) || message.contains(hint),
+            "{message}"
+        );
     }
     assert_eq!(
         message(&format!("import 'data:{}'", "x".repeat(900_000)))
@@ -141,12 +174,20 @@ help: did you mean \"./types.ts\"?"
         ("./dir", "help: did you mean \"./dir/index.js\"?"),
         ("./dir/indx.js", "help: did you mean \"./dir/index.js\"?"),
         ("./route.js?v=1", "help: write \"./route.js\""),
-        ("./style.css", "help: say how: import … from \"./style.css\" with { type: \"text\" } (or \"bytes\", \"json\")"),
+        (
+            "./style.css",
+            "help: say how: import … from \"./style.css\" with { type: \"text\" } (or \"bytes\", \"json\")",
+        ),
     ] {
         let message = message(&format!("import '{specifier}'"));
         assert!(message.ends_with(help), "{message}");
     }
-    for specifier in ["./nothing-like-it.js", "./a/b/c.js", "./x%00y", "./a%2Fb.js"] {
+    for specifier in [
+        "./nothing-like-it.js",
+        "./a/b/c.js",
+        "./x%00y",
+        "./a%2Fb.js",
+    ] {
         let message = message(&format!("await import('{specifier}')"));
         assert!(message.starts_with("cannot find"), "{message}");
         assert!(!message.contains("help"), "{message}");
@@ -166,7 +207,10 @@ help: copy the file into the function's folder"
     );
     for specifier in ["./a/../../x.js", "/../x.js", "./%2e%2e/x.js", "/..", ".."] {
         let message = message(&format!("import '{specifier}'"));
-        assert!(message.starts_with(&format!("\"{specifier}\" ")), "{message}");
+        assert!(
+            message.starts_with(&format!("\"{specifier}\" ")),
+            "{message}"
+        );
     }
 }
 
@@ -208,7 +252,10 @@ fn data_files_are_checked_too() {
 help: JSON has no comments, no trailing commas and no single quotes"
     );
     let wasm = message("import './bad.wasm'");
-    assert!(wasm.starts_with("bad.wasm is not a WebAssembly module\nhelp:"), "{wasm}");
+    assert!(
+        wasm.starts_with("bad.wasm is not a WebAssembly module\nhelp:"),
+        "{wasm}"
+    );
 }
 
 #[test]
@@ -248,7 +295,10 @@ fn common_js_is_named() {
 
 #[test]
 fn imports_that_only_fail_at_run_time_may_stay() {
-    one("index.js", "const c = await import('node:crypto').catch(() => import('crypto'))");
+    one(
+        "index.js",
+        "const c = await import('node:crypto').catch(() => import('crypto'))",
+    );
     let message = broken("index.js", "import('./gone.js')");
     assert!(message.starts_with("cannot find \"./gone.js\""));
 }
@@ -261,14 +311,33 @@ fn main_itself_is_checked() {
         assert!(message.starts_with(start), "{message}");
         assert!(message.ends_with(end), "{message}");
     };
-    ends("helo.js", "main helo.js does not exist", "help: did you mean \"hello.js\"?");
-    ends("x.json", "do not know how to import \"x.json\"", ".ts, .mts or .tsx");
-    ends("dir", "\"dir\" is a folder, not a file", "help: did you mean \"dir/index.js\"?");
-    ends("../nobody-has-this-name.js", "main ../nobody-has-this-name.js does not", "not exist");
+    ends(
+        "helo.js",
+        "main helo.js does not exist",
+        "help: did you mean \"hello.js\"?",
+    );
+    ends(
+        "x.json",
+        "do not know how to import \"x.json\"",
+        ".ts, .mts or .tsx",
+    );
+    ends(
+        "dir",
+        "\"dir\" is a folder, not a file",
+        "help: did you mean \"dir/index.js\"?",
+    );
+    ends(
+        "../nobody-has-this-name.js",
+        "main ../nobody-has-this-name.js does not",
+        "not exist",
+    );
     let other = Folder::with(&[("out.js", "")]);
     let error = ModuleGraph::load(&other.path().join("out.js"), folder.path());
     let error = error.expect_err("main lies elsewhere").to_string();
-    assert!(error.contains("lies outside the function's folder"), "{error}");
+    assert!(
+        error.contains("lies outside the function's folder"),
+        "{error}"
+    );
     let error = ModuleGraph::load(Path::new("x.js"), Path::new("/nonexistent"));
     let error = error.expect_err("there is no root").to_string();
     assert!(error.starts_with("cannot read /nonexistent: "), "{error}");
@@ -276,7 +345,10 @@ fn main_itself_is_checked() {
 
 #[test]
 fn what_to_watch_is_known_after_a_failure_too() {
-    let folder = Folder::with(&[("index.js", "import './a.js'; import './b.js'"), ("a.js", "(")]);
+    let folder = Folder::with(&[
+        ("index.js", "import './a.js'; import './b.js'"),
+        ("a.js", "("),
+    ]);
     let error = folder.try_load("index.js").expect_err("a.js is broken");
     assert_eq!(error.problems().len(), 2);
     let names: Vec<_> = error
@@ -302,7 +374,14 @@ fn limits_are_named() {
         let main = folder.path().join("index.js");
         ModuleGraph::load_within(&main, folder.path(), &tiny())
             .err()
-            .map(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
+            .map(|error| {
+                error
+                    .to_string()
+                    .lines()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            })
     };
     let says = |text, message: &str| assert_eq!(files(text).as_deref(), Some(message));
     assert_eq!(files("import './a.txt'; import './b.txt'"), None);
@@ -314,8 +393,14 @@ fn limits_are_named() {
         "import './big.txt'; import './a.txt'",
         "the function's files together are larger than 200 bytes",
     );
-    says("import './huge.txt'", "huge.txt is larger than 200 bytes, the most a file may have");
-    says("import './big.js'", "big.js is larger than 100 bytes, the most a script may have");
+    says(
+        "import './huge.txt'",
+        "huge.txt is larger than 200 bytes, the most a file may have",
+    );
+    says(
+        "import './big.js'",
+        "big.js is larger than 100 bytes, the most a script may have",
+    );
     says(
         "import './big.wasm'",
         "big.wasm is larger than 20 bytes, the most a WebAssembly module may have",
@@ -324,7 +409,9 @@ fn limits_are_named() {
 
 #[test]
 fn many_problems_are_counted_not_listed() {
-    let text: String = (0..80).map(|n| format!("import './{n}{n}{n}.js'\n")).collect();
+    let text: String = (0..80)
+        .map(|n| format!("import './{n}{n}{n}.js'\n"))
+        .collect();
     let message = broken("index.js", &text);
     assert_eq!(message.matches("cannot find").count(), 50);
     assert!(message.ends_with("\n\n… and 30 more"));
