@@ -39,4 +39,3 @@ mod tests;
 pub(crate) use address::{Allow, Network, NotANetwork};
 pub(crate) use client::{Client, Options};
 pub(crate) use inside::Internal;
-pub(crate) use pool::SetupError;

@@ -67,7 +67,8 @@ pub(super) fn lexical(specifier: &str, referrer: &Path) -> Result<PathBuf, Box<R
     }
     let (path, query) = specifier.split_at(specifier.find(['?', '#']).unwrap_or(specifier.len()));
     // Bundlers for Workers write `./x.wasm?module`.
-    if !query.is_empty() && !(query == "?module" && path.ends_with(".wasm")) {
+    let is_known = query.is_empty() || (query == "?module" && path.ends_with(".wasm"));
+    if !is_known {
         let help = format!("write \"{path}\"");
         return Err(Refusal::new(ProblemKind::Query { specifier: shown }, help));
     }

@@ -206,6 +206,13 @@ impl Shared {
         }
     }
 
+    /// An isolate that was starting can answer.
+    fn isolate_ready(&self) {
+        let mut state = self.state();
+        state.starting -= 1;
+        state.isolates += 1;
+    }
+
     /// Answers everything in the queue: no isolate can be had.
     fn fail_queue(&self, failure: &Failure) {
         let jobs = std::mem::take(&mut self.state().queue);

@@ -67,10 +67,7 @@ fn run(shared: &Arc<Shared>, ready: Option<oneshot::Sender<Result<(), StartError
         let services = &shared.services;
         match Isolate::start(shared.engine, deployment, services, meter, keeper).await {
             Ok(isolate) => {
-                let mut state = shared.state();
-                state.starting -= 1;
-                state.isolates += 1;
-                drop(state);
+                shared.isolate_ready();
                 let cold = ready.is_none();
                 if let Some(ready) = ready {
                     // Whoever asked may have stopped waiting; the isolate is warm all the same.

@@ -10,7 +10,8 @@ use holm_runtime::limits::{CpuTime, Limits, WallTime};
 use serde_json::{Value, json};
 
 use super::beside_the_site;
-use crate::config::{self, LogFormat, Plan, Problems, ServerPlan};
+use crate::config::plan::ServerPlan;
+use crate::config::{self, LogFormat, Plan, Problems};
 use crate::egress::Allow;
 
 const FULL: &str = r#"

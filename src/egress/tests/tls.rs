@@ -15,7 +15,8 @@ use tokio::runtime::Handle;
 use tokio_rustls::TlsAcceptor;
 
 use super::super::body::CHUNK;
-use super::super::{Client, Internal, Options, SetupError};
+use super::super::pool::SetupError;
+use super::super::{Client, Internal, Options};
 use super::{Server, answer, client, collect, fill, get, loopback, post, soon, text};
 
 const CERTIFICATE: &[u8] = include_bytes!("localhost/cert.der");
