@@ -1,4 +1,4 @@
-//! Thread CPU clocks, scheduling classes and the allocator's settings, from libc.
+//! Thread CPU clocks, scheduling classes and the time zone, from libc.
 #![allow(unsafe_code, reason = "the operating system's C interface")]
 
 use std::time::Duration;
@@ -62,30 +62,11 @@ unsafe extern "C" {
     fn tzset();
 }
 
-/// Arenas that the allocator may have. One per thread, its default on a machine with many threads,
-/// keeps what each isolate's peak took.
-const ARENAS: libc::c_int = 4;
-
 /// Settings of the process that have to be made before there is a second thread: the time zone is
-/// UTC, so that functions see the same everywhere and nothing of the host, and the allocator keeps
-/// few arenas.
+/// UTC, so that functions see the same everywhere and nothing of the host.
 pub(crate) fn prepare_process() {
     // SAFETY: both are strings that end in NUL; nobody else reads the environment yet.
     unsafe { libc::setenv(c"TZ".as_ptr(), c"UTC".as_ptr(), 1) };
     // SAFETY: reads the environment, as above.
     unsafe { tzset() };
-    #[cfg(target_env = "gnu")]
-    // SAFETY: a setting of glibc's allocator; no pointer is involved.
-    unsafe {
-        libc::mallopt(libc::M_ARENA_MAX, ARENAS)
-    };
-}
-
-/// Gives memory that the allocator keeps back to the system. Takes milliseconds.
-pub(crate) fn trim_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: releases free memory only; no pointer is involved.
-    unsafe {
-        libc::malloc_trim(0)
-    };
 }

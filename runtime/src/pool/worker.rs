@@ -20,7 +20,6 @@ use crate::job::Job;
 use crate::meter::Meter;
 use crate::outcome::Outcome;
 use crate::record::Record;
-use crate::sys;
 use crate::watchdog::Keeper;
 
 /// V8 takes about 1 MiB of it for JavaScript; the rest is room for native recursion.
@@ -125,16 +124,12 @@ fn start_failure(error: &StartError) -> Failure {
 /// Takes jobs until the isolate is spent, has been idle for long, or the pool is gone.
 async fn serve(shared: &Arc<Shared>, mut isolate: Isolate, mut cold: bool) {
     let bell = Arc::new(Notify::new());
-    let mut spent = false;
     while let Some(job) = next(shared, &bell).await {
         let fitness = isolate.run(job, cold, &shared.services).await;
         cold = false;
         match fitness {
             Fitness::Reusable => {}
-            Fitness::Spent => {
-                spent = true;
-                break;
-            }
+            Fitness::Spent => break,
         }
     }
     // Gone for the pool before its heap is torn down, which takes milliseconds.
@@ -144,10 +139,6 @@ async fn serve(shared: &Arc<Shared>, mut isolate: Isolate, mut cold: bool) {
         shared.scale_out(state);
     }
     drop(isolate);
-    if spent {
-        // It may have been large.
-        sys::trim_memory();
-    }
 }
 
 /// The next job, as soon as there is one.
