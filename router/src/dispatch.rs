@@ -6,6 +6,7 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::uri::Scheme;
@@ -118,6 +119,14 @@ impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let chars = self.chars();
         f.write_str(std::str::from_utf8(&chars).expect("the digits are ASCII"))
+    }
+}
+
+impl From<RequestId> for Arc<str> {
+    fn from(id: RequestId) -> Self {
+        std::str::from_utf8(&id.chars())
+            .expect("the digits are ASCII")
+            .into()
     }
 }
 

@@ -22,10 +22,13 @@ pub struct Services {
     pub cores: Cores,
 }
 
-/// Counts the isolates of a node that are computing, against the cores they could do it on.
+/// Counts the isolates that are computing, against the cores they could do it on.
 #[derive(Clone, Debug)]
 pub struct Cores {
-    computing: Arc<AtomicUsize>,
+    /// Of the whole node.
+    node: Arc<AtomicUsize>,
+    /// Of one pool.
+    pool: Arc<AtomicUsize>,
     count: usize,
 }
 
@@ -33,19 +36,34 @@ impl Cores {
     /// For a node with `count` cores.
     pub fn new(count: usize) -> Self {
         Self {
-            computing: Arc::default(),
+            node: Arc::default(),
+            pool: Arc::default(),
             count,
         }
     }
 
-    /// Whether there is an isolate computing for every core.
+    /// The same cores, as one more pool sees them.
+    pub(crate) fn for_pool(&self) -> Self {
+        Self {
+            pool: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Whether there is an isolate of the node computing for every core.
     pub fn are_full(&self) -> bool {
-        self.computing.load(Ordering::Relaxed) >= self.count
+        self.node.load(Ordering::Relaxed) >= self.count
+    }
+
+    /// How many isolates of the pool are computing.
+    pub(crate) fn computing(&self) -> usize {
+        self.pool.load(Ordering::Relaxed)
     }
 
     /// An isolate computes until the answer is dropped.
     pub(crate) fn compute(&self) -> Computing<'_> {
-        self.computing.fetch_add(1, Ordering::Relaxed);
+        self.node.fetch_add(1, Ordering::Relaxed);
+        self.pool.fetch_add(1, Ordering::Relaxed);
         Computing(self)
     }
 }
@@ -56,7 +74,8 @@ pub(crate) struct Computing<'a>(&'a Cores);
 
 impl Drop for Computing<'_> {
     fn drop(&mut self) {
-        self.0.computing.fetch_sub(1, Ordering::Relaxed);
+        self.0.node.fetch_sub(1, Ordering::Relaxed);
+        self.0.pool.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -20,31 +20,31 @@ const WHOLE: u64 = 16 << 10;
 pub(super) type Fault = Arc<OnceLock<holm_router::BodyError>>;
 
 /// The body of a request, as a function gets it: whole if it is small, else a stream that `io`
-/// feeds at the function's pace. Why a stream breaks off is left in `fault`.
+/// feeds at the function's pace; then also where to look for why it broke off.
 ///
 /// # Errors
 /// When a small body does not arrive in full.
 pub(super) async fn inbound(
     mut body: RequestBody,
     io: &Handle,
-    fault: &Fault,
-) -> Result<Body, holm_router::BodyError> {
+) -> Result<(Body, Option<Fault>), holm_router::BodyError> {
     match body.declared() {
-        Some(0) => Ok(Body::Empty),
+        Some(0) => Ok((Body::Empty, None)),
         Some(length) if length <= WHOLE => {
             let mut whole = BytesMut::new();
             while let Some(chunk) = body.chunk().await {
                 let chunk = chunk?;
                 if whole.is_empty() && chunk.len() as u64 == length {
-                    return Ok(Body::Full(chunk));
+                    return Ok((Body::Full(chunk), None));
                 }
                 whole.extend_from_slice(&chunk);
             }
-            Ok(Body::Full(whole.freeze()))
+            Ok((Body::Full(whole.freeze()), None))
         }
         declared => {
             let (sender, stream) = BodyStream::channel(declared);
-            let fault = fault.clone();
+            let fault = Fault::default();
+            let left = fault.clone();
             // Ends with the body, or with its reader.
             io.spawn(async move {
                 loop {
@@ -61,13 +61,13 @@ pub(super) async fn inbound(
                         }
                         Some(Err(error)) => {
                             // There is one body, so nobody else has set it.
-                            let _ = fault.set(error.clone());
+                            let _ = left.set(error.clone());
                             return sender.fail(from_edge(error));
                         }
                     }
                 }
             });
-            Ok(Body::Stream(stream))
+            Ok((Body::Stream(stream), Some(fault)))
         }
     }
 }

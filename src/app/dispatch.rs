@@ -16,6 +16,7 @@ use holm_runtime::job::Reply;
 use holm_runtime::outcome::Outcome;
 use holm_runtime::pool::Pool;
 use http::HeaderMap;
+use http::HeaderValue;
 use http::Response;
 use http::header::ACCEPT;
 use tokio::sync::oneshot;
@@ -57,19 +58,18 @@ impl Node {
         let url = serialized(exchange.url());
         let (head, mut body) = exchange.request.into_parts();
         // What a synthetic response would be rendered for.
-        let accept = accept(&head.headers);
+        let accept = head.headers.get(ACCEPT).cloned();
 
         let limit = pool.deployment().limits.request_body.as_u64();
         if body.limit(limit).is_err() {
-            return rescue::refuse(Refusal::BodyTooLarge(limit), id, &accept);
+            return rescue::refuse(Refusal::BodyTooLarge(limit), id, &only(accept));
         }
-        let fault = bodies::Fault::default();
-        let body = match bodies::inbound(body, self.io().handle(), &fault).await {
-            Ok(body) => body,
+        let (body, fault) = match bodies::inbound(body, self.io().handle()).await {
+            Ok(inbound) => inbound,
             Err(error) => {
-                let refusal = Refusal::of_body(&error);
+                let accept = only(accept);
                 let canceled = Failure::of(Outcome::Canceled);
-                return match refusal {
+                return match Refusal::of_body(&error) {
                     Some(refusal) => rescue::refuse(refusal, id, &accept),
                     None => rescue::rescue(&canceled, false, None, id, &accept),
                 };
@@ -81,16 +81,19 @@ impl Node {
             headers: head.headers,
             body,
         };
-        match ask(pool, request, id.to_string().into(), 0).await {
-            Ok(response) => response.map(bodies::outbound),
-            // A function that fails over a body that is at fault is not to blame.
-            Err(failure) => match fault.get().and_then(Refusal::of_body) {
-                Some(refusal) => rescue::refuse(refusal, id, &accept),
-                None => {
-                    let frame = self.frame(pool, &failure);
-                    rescue::rescue(&failure, self.dev, frame, id, &accept)
-                }
-            },
+        let failure = match ask(pool, request, id.into(), 0).await {
+            Ok(response) => return response.map(bodies::outbound),
+            Err(failure) => failure,
+        };
+        let accept = only(accept);
+        // A function that fails over a body that is at fault is not to blame.
+        let fault = fault.as_ref().and_then(|fault| fault.get());
+        match fault.and_then(Refusal::of_body) {
+            Some(refusal) => rescue::refuse(refusal, id, &accept),
+            None => {
+                let frame = self.frame(pool, &failure);
+                rescue::rescue(&failure, self.dev, frame, id, &accept)
+            }
         }
     }
 }
@@ -133,11 +136,7 @@ fn serialized(url: String) -> String {
     }
 }
 
-/// The `Accept` header alone.
-fn accept(headers: &HeaderMap) -> HeaderMap {
-    let mut only = HeaderMap::new();
-    if let Some(accept) = headers.get(ACCEPT) {
-        only.insert(ACCEPT, accept.clone());
-    }
-    only
+/// Headers with `accept` alone.
+fn only(accept: Option<HeaderValue>) -> HeaderMap {
+    accept.into_iter().map(|accept| (ACCEPT, accept)).collect()
 }

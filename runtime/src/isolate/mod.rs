@@ -18,6 +18,7 @@ mod run;
 mod start;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use deno_core::JsRuntime;
 use deno_core::v8;
@@ -38,6 +39,8 @@ pub struct Isolate {
     entry: Entry,
     /// Requests answered so far; also numbers them.
     served: u32,
+    /// CPU time up to the end of the last request, or of the start-up.
+    metered: Duration,
     /// Bytes in use at the last sample.
     sampled_memory: u64,
 }

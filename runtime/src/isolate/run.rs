@@ -144,7 +144,8 @@ impl Isolate {
             body: None,
             record,
             queued,
-            cpu_before: self.watch.cpu(),
+            // What came since the last request was for it too, and each reading is a system call.
+            cpu_before: self.metered,
         };
         self.watch.begin(
             limits.cpu.as_duration(),
@@ -191,10 +192,11 @@ impl Isolate {
         let Some(seat) = self.watch.end() else {
             return Fitness::Spent;
         };
+        self.metered = self.watch.cpu();
         services.recorder.record(Record {
             outcome,
             wall: queued.elapsed(),
-            cpu: self.watch.cpu().saturating_sub(seat.cpu_before),
+            cpu: self.metered.saturating_sub(seat.cpu_before),
             memory: self.sampled_memory,
             bytes_in: bytes_in.read(),
             bytes_out: run.bytes_out.written(),

@@ -134,6 +134,7 @@ impl Isolate {
             buffers,
             entry,
             served: 0,
+            metered: Duration::ZERO,
             sampled_memory: 0,
         };
         isolate
@@ -142,6 +143,7 @@ impl Isolate {
         services.watchdog.call();
         let loaded = isolate.load(&bind).await;
         isolate.watch.end();
+        isolate.metered = isolate.watch.cpu();
         if isolate.watch.is_stuck() {
             return Err(StartError::Stuck);
         }

@@ -2,7 +2,8 @@
 //!
 //! Isolates pull: each takes the next job when it is free, so a job is never bound to an isolate
 //! that turns out slow or is taken away. While an isolate is awake nobody needs to wake it. Who
-//! starts when is decided by [`policy`]; the watchdog's patrol asks it while jobs wait.
+//! wakes and who starts when is decided by [`policy`]; the watchdog's patrol asks it while jobs
+//! wait.
 
 mod policy;
 mod quarantine;
@@ -15,6 +16,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
@@ -26,7 +28,9 @@ pub use self::policy::IDLE;
 pub use self::policy::Load;
 pub use self::policy::PICKUP;
 pub use self::policy::PICKUP_WHEN_FULL;
+pub use self::policy::WAKE;
 pub use self::policy::start_another;
+pub use self::policy::wake_another;
 use self::quarantine::Quarantine;
 use crate::deployment::Deployment;
 use crate::engine::Engine;
@@ -54,8 +58,10 @@ struct Shared {
     deployment: Arc<Deployment>,
     services: Services,
     state: Mutex<State>,
-    /// Jobs wait and no isolate is free.
+    /// Jobs wait that nobody was woken for.
     backlog: AtomicBool,
+    /// How long requests have lately kept an isolate: a moving average, in ns.
+    service: AtomicU64,
     /// For the patrol.
     this: Weak<Shared>,
 }
@@ -84,12 +90,17 @@ impl Pool {
     /// A pool without isolates.
     pub fn new(engine: Engine, deployment: Arc<Deployment>, services: Services) -> Self {
         let watchdog = services.watchdog.clone();
+        let services = Services {
+            cores: services.cores.for_pool(),
+            ..services
+        };
         let shared = Arc::new_cyclic(|this| Shared {
             engine,
             deployment,
             services,
             state: Mutex::new(State::default()),
             backlog: AtomicBool::new(false),
+            service: AtomicU64::new(0),
             this: this.clone(),
         });
         let patrol: Weak<dyn Patrol> = shared.this.clone();
@@ -142,15 +153,12 @@ impl Pool {
                 failure: Failure::of(Outcome::Overloaded),
             });
         }
+        let now = job.queued;
         state.queue.push_back(job);
-        if let Some(idle) = state.idle.pop() {
-            drop(state);
-            idle.notify_one();
-            return Ok(());
+        // Who is awake will take it; if not in time, the patrol wakes or starts another.
+        if !shared.scale_out(state, now) && !shared.backlog.swap(true, Ordering::SeqCst) {
+            shared.services.watchdog.call();
         }
-        shared.scale_out(state);
-        shared.backlog.store(true, Ordering::SeqCst);
-        shared.services.watchdog.call();
         Ok(())
     }
 
@@ -161,7 +169,7 @@ impl Pool {
 
     /// Jobs waiting and isolates running, for metrics and tests.
     pub fn load(&self) -> Load {
-        self.shared.load(&self.shared.state())
+        self.shared.load(&self.shared.state(), Instant::now())
     }
 }
 
@@ -180,30 +188,51 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn load(&self, state: &State) -> Load {
+    fn load(&self, state: &State, now: Instant) -> Load {
         Load {
             isolates: state.isolates,
+            idle: state.idle.len(),
+            computing: self.services.cores.computing(),
             starting: state.starting,
             waiting: state.queue.len(),
             oldest: state
                 .queue
                 .front()
-                .map(|job| job.queued.elapsed())
+                .map(|job| now.saturating_duration_since(job.queued))
                 .unwrap_or_default(),
+            service: Duration::from_nanos(self.service.load(Ordering::Relaxed)),
             full: self.services.cores.are_full(),
         }
     }
 
-    /// Starts an isolate if the policy says so.
-    fn scale_out(&self, mut state: MutexGuard<'_, State>) {
+    /// Wakes or starts an isolate if the policy says so. Returns whether one was woken.
+    fn scale_out(&self, mut state: MutexGuard<'_, State>, now: Instant) -> bool {
+        let load = self.load(&state, now);
+        if wake_another(load)
+            && let Some(idle) = state.idle.pop()
+        {
+            drop(state);
+            idle.notify_one();
+            return true;
+        }
         let max = self.deployment.limits.max_isolates.as_usize();
-        if start_another(self.load(&state), max)
+        if start_another(load, max)
             && let Some(this) = self.this.upgrade()
         {
             state.starting += 1;
             drop(state);
             worker::spawn(this, None);
         }
+        false
+    }
+
+    /// A request has kept an isolate for this long.
+    fn served(&self, time: Duration) {
+        // Isolates that overwrite each other's figure do no harm.
+        let before = self.service.load(Ordering::Relaxed);
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let after = before - before / 8 + time / 8;
+        self.service.store(after, Ordering::Relaxed);
     }
 
     /// An isolate that was starting can answer.
@@ -235,7 +264,7 @@ impl Keeper for Shared {
             }
         } else {
             state.isolates -= 1;
-            self.scale_out(state);
+            self.scale_out(state, Instant::now());
         }
     }
 }
@@ -250,7 +279,7 @@ impl Patrol for Shared {
             self.backlog.store(false, Ordering::SeqCst);
             return false;
         }
-        self.scale_out(state);
+        self.scale_out(state, Instant::now());
         true
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::Weak;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use holm_js_api::log::Thrown;
 use tokio::sync::Notify;
@@ -125,7 +126,9 @@ fn start_failure(error: &StartError) -> Failure {
 async fn serve(shared: &Arc<Shared>, mut isolate: Isolate, mut cold: bool) {
     let bell = Arc::new(Notify::new());
     while let Some(job) = next(shared, &bell).await {
+        let start = Instant::now();
         let fitness = isolate.run(job, cold, &shared.services).await;
+        shared.served(start.elapsed());
         cold = false;
         match fitness {
             Fitness::Reusable => {}
@@ -136,7 +139,7 @@ async fn serve(shared: &Arc<Shared>, mut isolate: Isolate, mut cold: bool) {
     if isolate.watch().leave() {
         let mut state = shared.state();
         state.isolates -= 1;
-        shared.scale_out(state);
+        shared.scale_out(state, Instant::now());
     }
     drop(isolate);
 }
