@@ -7,6 +7,7 @@
 
 mod policy;
 mod quarantine;
+mod wake;
 mod worker;
 
 use std::collections::VecDeque;
@@ -212,7 +213,7 @@ impl Shared {
             && let Some(idle) = state.idle.pop()
         {
             drop(state);
-            idle.notify_one();
+            wake::wake(idle);
             return true;
         }
         let max = self.deployment.limits.max_isolates.as_usize();
