@@ -1,5 +1,7 @@
 //! The command line.
 
+#![allow(rustdoc::bare_urls, reason = "the comments are what --help prints")]
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

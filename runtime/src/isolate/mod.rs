@@ -3,8 +3,7 @@
 //!
 //! Everything here runs on the isolate's own thread. [`Isolate::start`] makes it from the base
 //! snapshot and loads the function; [`Isolate::run`] answers one job and says whether the isolate
-//! may answer another. Between the two the only door for other threads is its
-//! [`Watch`](crate::watchdog::Watch).
+//! may answer another. Between the two the only door for other threads is its [`Watch`].
 //!
 //! - [`heap`]: memory budget
 //! - [`loader`]: modules from the checked graph

@@ -95,7 +95,7 @@ pub struct Watch {
     busy: AtomicBool,
     /// On the isolate's meter, in ns.
     cpu_deadline: AtomicU64,
-    /// Since [`Watchdog`]'s epoch, in ns.
+    /// Since [`Watchdog`](super::Watchdog)'s epoch, in ns.
     wall_deadline: AtomicU64,
     /// What the end of `wall_deadline` means.
     wall_verdict: AtomicU8,
