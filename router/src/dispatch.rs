@@ -14,6 +14,7 @@ use http::{Request, Response};
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::hostname::Hostname;
+use crate::roam::Mover;
 
 /// Answers requests.
 pub trait Dispatch: Send + Sync + 'static {
@@ -52,6 +53,8 @@ pub struct Exchange {
     /// [`path::check`](crate::path::check), and it has at most one `Host` field, which agrees
     /// with [`host`](Self::host).
     pub request: Request<RequestBody>,
+    /// Moves its connection, where that is possible.
+    pub mover: Option<Mover>,
 }
 
 impl Exchange {
@@ -178,6 +181,7 @@ mod tests {
             scheme,
             received: Instant::now(),
             request,
+            mover: None,
         }
     }
 

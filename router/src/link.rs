@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::refusal::Refusal;
+use crate::roam::Roaming;
 
 /// Shared by the wire, the service and the responses of one connection.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub(crate) struct Link {
     refused: OnceLock<(u64, Refusal)>,
     /// A response broke off: the connection must not look as if it ended well.
     is_broken: AtomicBool,
+    /// Where it lives.
+    pub(crate) roaming: Roaming,
 }
 
 // The counters are written by one task and read by others that need no more than a recent value

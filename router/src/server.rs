@@ -17,6 +17,7 @@ use crate::dispatch::Dispatch;
 use crate::edge::{Edge, Origin};
 use crate::settings::Settings;
 use crate::stats::Stats;
+use crate::wire::Tcp;
 
 pub use bind::BindError;
 
@@ -159,11 +160,12 @@ impl<D: Dispatch> Guests<D> {
         // The counter is shared with other listeners of this edge, as the limit is.
         let open = self.edge.stats().open();
         if open < self.edge.settings().connections as u64 {
-            self.served.spawn(edge.connection(stream, origin));
+            self.served.spawn(edge.connection(Tcp::from(stream), origin));
             return;
         }
         self.edge.stats().shedding();
         if self.turned_away.len() < TURNED_AWAY {
+            let stream = Tcp::from(stream);
             self.turned_away.spawn(edge.turn_away(stream, origin));
         }
     }

@@ -7,6 +7,8 @@ use std::time::SystemTime;
 use holm_js_api::handler::FetchRequest;
 use holm_router::Dispatch;
 use holm_router::Exchange;
+use holm_router::Home;
+use holm_router::Mover;
 use holm_router::Refusal;
 use holm_router::ResponseBody;
 use holm_runtime::job::Event;
@@ -26,6 +28,9 @@ use super::Function;
 use super::Node;
 use super::bodies;
 use super::rescue;
+
+/// Requests in a row for one function that let a connection move in with it.
+const STREAK: u32 = 64;
 
 impl Dispatch for Node {
     async fn dispatch(&self, exchange: Exchange) -> Response<ResponseBody> {
@@ -55,6 +60,9 @@ impl Node {
 
     async fn answer(&self, pool: &Pool, exchange: Exchange) -> Response<ResponseBody> {
         let id = exchange.id;
+        if let Some(mover) = &exchange.mover {
+            place(pool, mover);
+        }
         let url = serialized(exchange.url());
         let (head, mut body) = exchange.request.into_parts();
         // What a synthetic response would be rendered for.
@@ -93,6 +101,26 @@ impl Node {
             None => {
                 let frame = self.frame(pool, &failure);
                 rescue::rescue(&failure, self.dev, frame, id, &accept)
+            }
+        }
+    }
+}
+
+/// Has a connection live where its requests are answered.
+fn place(pool: &Pool, mover: &Mover) {
+    match mover.home() {
+        Some(key) if key == pool.id() && pool.is_hospitable() => {}
+        Some(_) => mover.go_back(),
+        None => {
+            if mover.streak(pool.id()) >= STREAK
+                && let Some(home) = pool.home()
+            {
+                mover.settle(Home {
+                    key: pool.id(),
+                    runtime: home.runtime,
+                    leave: home.leave,
+                    lost: home.lost,
+                });
             }
         }
     }

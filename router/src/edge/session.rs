@@ -15,6 +15,7 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::dispatch::{Dispatch, Exchange, RequestId};
 use crate::link::{Active, Link};
 use crate::refusal::Refusal;
+use crate::roam::Mover;
 use crate::synthetic::Synthetic;
 use crate::turn;
 
@@ -98,6 +99,11 @@ impl<D: Dispatch> Session<D> {
             scheme: self.origin.scheme.clone(),
             received,
             request: request.map(|body| RequestBody::wire(body, version)),
+            mover: match version {
+                // The streams of HTTP/2 are tasks of their own, and spread over functions.
+                Version::HTTP_2 => None,
+                _ => Mover::new(&self.link),
+            },
         });
         let mut response = answer.await;
         sender.fit(&mut response, &self.edge);

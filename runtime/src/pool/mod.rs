@@ -5,6 +5,7 @@
 //! wakes and who starts when is decided by [`policy`]; the watchdog's patrol asks it while jobs
 //! wait.
 
+mod home;
 mod policy;
 mod quarantine;
 mod wake;
@@ -25,6 +26,9 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
 
+pub use self::home::Home;
+use self::home::Host;
+pub use self::home::QUICK;
 pub use self::policy::IDLE;
 pub use self::policy::Load;
 pub use self::policy::PICKUP;
@@ -63,6 +67,9 @@ struct Shared {
     backlog: AtomicBool,
     /// How long requests have lately kept an isolate: a moving average, in ns.
     service: AtomicU64,
+    /// No isolate of it ever got stuck.
+    is_tame: AtomicBool,
+    id: u64,
     /// For the patrol.
     this: Weak<Shared>,
 }
@@ -73,6 +80,8 @@ struct State {
     /// Isolates without work, the one that had some last at the end.
     idle: Vec<Arc<Notify>>,
     isolates: usize,
+    /// The threads of isolates where connections may live.
+    hosts: Vec<Arc<Host>>,
     starting: usize,
     closed: bool,
     quarantine: Quarantine,
@@ -102,6 +111,8 @@ impl Pool {
             state: Mutex::new(State::default()),
             backlog: AtomicBool::new(false),
             service: AtomicU64::new(0),
+            is_tame: AtomicBool::new(true),
+            id: home::next_id(),
             this: this.clone(),
         });
         let patrol: Weak<dyn Patrol> = shared.this.clone();
@@ -156,11 +167,39 @@ impl Pool {
         }
         let now = job.queued;
         state.queue.push_back(job);
+        if let Some(own) = worker::own_bell()
+            && let Some(place) = state.idle.iter().position(|idle| Arc::ptr_eq(idle, &own))
+        {
+            // The calling thread's own isolate is idle: nobody has to be woken.
+            state.idle.remove(place);
+            drop(state);
+            own.notify_one();
+            return Ok(());
+        }
         // Who is awake will take it; if not in time, the patrol wakes or starts another.
         if !shared.scale_out(state, now) && !shared.backlog.swap(true, Ordering::SeqCst) {
             shared.services.watchdog.call();
         }
         Ok(())
+    }
+
+    /// Names the pool among all of the process; never zero.
+    pub fn id(&self) -> u64 {
+        self.shared.id
+    }
+
+    /// Whether connections may live on the threads of its isolates.
+    pub fn is_hospitable(&self) -> bool {
+        let service = Duration::from_nanos(self.shared.service.load(Ordering::Relaxed));
+        service <= QUICK && self.shared.is_tame.load(Ordering::Relaxed)
+    }
+
+    /// A place for one more connection on the thread of an isolate.
+    pub fn home(&self) -> Option<Home> {
+        if !self.is_hospitable() {
+            return None;
+        }
+        home::choose(&self.shared.state().hosts)
     }
 
     /// Records a job that [`Pool::submit`] gave back.
@@ -237,8 +276,9 @@ impl Shared {
     }
 
     /// An isolate that was starting can answer.
-    fn isolate_ready(&self) {
+    fn isolate_ready(&self, host: &Arc<Host>) {
         let mut state = self.state();
+        state.hosts.push(host.clone());
         state.starting -= 1;
         state.isolates += 1;
     }
@@ -254,6 +294,7 @@ impl Shared {
 
 impl Keeper for Shared {
     fn isolate_stuck(&self, starting: bool) {
+        self.is_tame.store(false, Ordering::Relaxed);
         let mut state = self.state();
         state.quarantine.strike(Instant::now());
         if starting {

@@ -1,5 +1,6 @@
 //! An isolate's thread: start the function, then take jobs until there is a reason to stop.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::Weak;
 use std::thread;
@@ -11,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::sync::oneshot;
 
 use super::Shared;
+use super::home::Host;
 use super::policy::IDLE;
 use crate::isolate::Fitness;
 use crate::isolate::Isolate;
@@ -31,6 +33,16 @@ const HELPERS: usize = 4;
 
 /// Time after which such a thread ends without work.
 const HELPER_IDLE: Duration = Duration::from_secs(2);
+
+thread_local! {
+    /// What wakes the isolate of this thread.
+    static OWN: RefCell<Option<Arc<Notify>>> = const { RefCell::new(None) };
+}
+
+/// What wakes the isolate of the calling thread, if it has one.
+pub(super) fn own_bell() -> Option<Arc<Notify>> {
+    OWN.with_borrow(Clone::clone)
+}
 
 /// Starts an isolate's thread, which the pool has counted as starting.
 pub(super) fn spawn(shared: Arc<Shared>, ready: Option<oneshot::Sender<Result<(), StartError>>>) {
@@ -67,13 +79,16 @@ fn run(shared: &Arc<Shared>, ready: Option<oneshot::Sender<Result<(), StartError
         let services = &shared.services;
         match Isolate::start(shared.engine, deployment, services, meter, keeper).await {
             Ok(isolate) => {
-                shared.isolate_ready();
+                let host = Host::new(isolate.watch().lost());
+                shared.isolate_ready(&host);
+                let bell = Arc::new(Notify::new());
+                OWN.set(Some(bell.clone()));
                 let cold = ready.is_none();
                 if let Some(ready) = ready {
                     // Whoever asked may have stopped waiting; the isolate is warm all the same.
                     let _ = ready.send(Ok(()));
                 }
-                serve(shared, isolate, cold).await;
+                serve(shared, isolate, &bell, &host, cold).await;
             }
             Err(error) => failed(shared, ready, error),
         }
@@ -123,9 +138,14 @@ fn start_failure(error: &StartError) -> Failure {
 }
 
 /// Takes jobs until the isolate is spent, has been idle for long, or the pool is gone.
-async fn serve(shared: &Arc<Shared>, mut isolate: Isolate, mut cold: bool) {
-    let bell = Arc::new(Notify::new());
-    while let Some(job) = next(shared, &bell).await {
+async fn serve(
+    shared: &Arc<Shared>,
+    mut isolate: Isolate,
+    bell: &Arc<Notify>,
+    host: &Arc<Host>,
+    mut cold: bool,
+) {
+    while let Some(job) = next(shared, bell).await {
         let start = Instant::now();
         let fitness = isolate.run(job, cold, &shared.services).await;
         shared.served(start.elapsed());
@@ -136,11 +156,16 @@ async fn serve(shared: &Arc<Shared>, mut isolate: Isolate, mut cold: bool) {
         }
     }
     // Gone for the pool before its heap is torn down, which takes milliseconds.
-    if isolate.watch().leave() {
-        let mut state = shared.state();
+    let has_left = isolate.watch().leave();
+    let mut state = shared.state();
+    state.hosts.retain(|other| !Arc::ptr_eq(other, host));
+    if has_left {
         state.isolates -= 1;
         shared.scale_out(state, Instant::now());
+    } else {
+        drop(state);
     }
+    host.close().await;
     drop(isolate);
 }
 

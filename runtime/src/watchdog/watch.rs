@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use deno_core::v8;
 use futures::task::AtomicWaker;
+use tokio::sync::watch;
 
 use super::NEVER;
 use super::Seat;
@@ -110,6 +111,8 @@ pub struct Watch {
     /// Wakes the isolate's thread where it waits for I/O.
     pub(crate) waker: AtomicWaker,
     seat: Mutex<Option<Seat>>,
+    /// Changes when the isolate is given up.
+    lost: watch::Sender<()>,
     /// Subrequests of the request that is running.
     subrequests: Arc<AtomicU32>,
     epoch: Instant,
@@ -151,6 +154,7 @@ impl Watch {
             acknowledged: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             seat: Mutex::new(None),
+            lost: watch::Sender::new(()),
             subrequests: Arc::default(),
             epoch,
         }
@@ -164,6 +168,11 @@ impl Watch {
     /// Whether it did not obey.
     pub fn is_stuck(&self) -> bool {
         self.ended.load(Ordering::Acquire) == STUCK
+    }
+
+    /// Changes when the isolate is given up, and its thread with it.
+    pub(crate) fn lost(&self) -> watch::Receiver<()> {
+        self.lost.subscribe()
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -293,6 +302,7 @@ impl Watch {
                 seat.record.subrequests = self.subrequests.load(Ordering::Relaxed);
                 seat.give_up(verdict.outcome(), self.meter.read(), recorder);
             }
+            self.lost.send_replace(());
             sys::demote(self.thread);
             self.meter.demote_helpers();
             if let Some(keeper) = self.keeper.upgrade() {
