@@ -160,7 +160,8 @@ impl<D: Dispatch> Guests<D> {
         // The counter is shared with other listeners of this edge, as the limit is.
         let open = self.edge.stats().open();
         if open < self.edge.settings().connections as u64 {
-            self.served.spawn(edge.connection(Tcp::from(stream), origin));
+            self.served
+                .spawn(edge.connection(Tcp::from(stream), origin));
             return;
         }
         self.edge.stats().shedding();

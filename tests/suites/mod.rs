@@ -7,6 +7,7 @@ mod dev;
 mod drain;
 mod examples;
 mod globals;
+mod home;
 mod hostile;
 mod keep_alive;
 mod listen;
@@ -26,6 +27,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(hostile::trials(world)?);
     trials.extend(globals::trials(world));
     trials.extend(keep_alive::trials(world));
+    trials.extend(home::trials(world));
     trials.extend(bodies::trials(world));
     trials.extend(cancel::trials(world));
     trials.extend(drain::trials(world));

@@ -6,5 +6,6 @@ mod floods;
 mod hosts;
 mod http2;
 mod limits;
+mod roam;
 mod smuggling;
 mod support;

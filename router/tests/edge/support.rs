@@ -271,15 +271,7 @@ impl Served {
     }
 
     pub(crate) fn client(&self) -> Client {
-        let stream = TcpStream::connect(self.address).expect("it listens");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a read time-out");
-        stream.set_nodelay(true).expect("no delay");
-        Client {
-            stream,
-            read: Vec::new(),
-        }
+        Client::connect(self.address)
     }
 
     /// Sends bytes on a new connection, and reads until the server closes it.
@@ -297,6 +289,16 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("it listens");
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .expect("a read time-out");
+        stream.set_nodelay(true).expect("no delay");
+        let read = Vec::new();
+        Self { stream, read }
+    }
+
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).expect("it takes it");
     }

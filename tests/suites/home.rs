@@ -1,0 +1,128 @@
+//! Connections that live on their function's own thread, because they keep asking for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use libtest_mimic::Trial;
+
+use crate::harness::area::{function, node, table};
+use crate::harness::client::Version;
+use crate::harness::{Connection, Request, Server, World};
+
+/// Requests after which a connection has moved in for sure.
+const HOT: usize = 200;
+
+/// No answer and no end of the connection takes that long, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const WORKER: &str = r#"export default {
+  fetch(request, env) {
+    switch (new URL(request.url).pathname) {
+      case "/loop":
+        for (;;);
+      case "/stuck": {
+        // A search inside V8 that takes minutes and does not look up.
+        const needle = "a".repeat(5e6) + "b" + "a".repeat(5e6);
+        return new Response(String("a".repeat(2e7).indexOf(needle)));
+      }
+      default:
+        return new Response(env.NAME);
+    }
+  },
+};
+"#;
+
+pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
+    vec![
+        world.trial("home::moves_between_functions", async |_| between().await),
+        world.trial("home::survives_its_isolate", async |_| condemned().await),
+        world.trial("home::of_a_stuck_isolate_is_hung_up_on", async |_| {
+            stuck().await
+        }),
+    ]
+}
+
+async fn serve() -> anyhow::Result<Server> {
+    let mut functions = toml::Table::new();
+    for name in ["a", "b"] {
+        let mut keys = function("worker.js", &host(name));
+        keys.insert("vars".to_owned(), table([("NAME", name.into())]).into());
+        functions.insert(name.to_owned(), keys.into());
+    }
+    Server::serve(&node(functions), &[("worker.js", WORKER)]).await
+}
+
+fn host(name: &str) -> String {
+    format!("{name}.home.test")
+}
+
+async fn ask(connection: &mut Connection, name: &str) -> anyhow::Result<()> {
+    let answer = connection.exchange(Request::get(&host(name), "/")).await?;
+    let text = String::from_utf8_lossy(&answer.body);
+    ensure!(
+        answer.status == 200 && text == name,
+        "{} {text}",
+        answer.status
+    );
+    Ok(())
+}
+
+async fn between() -> anyhow::Result<()> {
+    let server = serve().await?;
+    let mut connection = Connection::open(server.address(), Version::Http1).await?;
+    for name in ["a", "b", "a"] {
+        for _ in 0..HOT {
+            ask(&mut connection, name).await?;
+        }
+    }
+    server.assert_healthy().await
+}
+
+/// The isolate ends; its connections go on.
+async fn condemned() -> anyhow::Result<()> {
+    let server = serve().await?;
+    let mut guest = Connection::open(server.address(), Version::Http1).await?;
+    let mut other = Connection::open(server.address(), Version::Http1).await?;
+    for _ in 0..3 {
+        for _ in 0..HOT {
+            ask(&mut guest, "a").await?;
+            ask(&mut other, "a").await?;
+        }
+        let looped = guest.exchange(Request::get(&host("a"), "/loop")).await?;
+        ensure!(
+            looped.status == 503 && looped.headers["holm-outcome"] == "exceededCpu",
+            "{} {:?}",
+            looped.status,
+            looped.headers
+        );
+    }
+    ask(&mut guest, "a").await?;
+    ask(&mut other, "b").await?;
+    server.assert_healthy().await
+}
+
+/// The isolate's thread is lost, and its connections with it: they end, and nobody waits.
+async fn stuck() -> anyhow::Result<()> {
+    let server = serve().await?;
+    let mut guest = Connection::open(server.address(), Version::Http1).await?;
+    let mut other = Connection::open(server.address(), Version::Http1).await?;
+    for _ in 0..HOT {
+        ask(&mut guest, "a").await?;
+        ask(&mut other, "b").await?;
+    }
+    let stuck = guest.exchange(Request::get(&host("a"), "/stuck"));
+    let answer = tokio::time::timeout(PATIENCE, stuck).await?;
+    ensure!(
+        answer.as_ref().map_or(true, |answer| answer.status == 503),
+        "{:?}",
+        answer.map(|answer| answer.status)
+    );
+    // Neither the neighbour nor the function's next client sees anything of it.
+    ask(&mut other, "b").await?;
+    let mut next = Connection::open(server.address(), Version::Http1).await?;
+    for _ in 0..HOT {
+        ask(&mut next, "a").await?;
+    }
+    server.assert_healthy().await
+}
