@@ -1,11 +1,13 @@
 //! What every isolate of a node shares.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use holm_js_api::ports::Outbound;
 
+use crate::pool::Admission;
 use crate::record::Recorder;
 use crate::watchdog::Watchdog;
 
@@ -18,6 +20,8 @@ pub struct Services {
     pub outbound: Arc<dyn Outbound>,
     /// Where records go.
     pub recorder: Arc<dyn Recorder>,
+    /// How much may wait.
+    pub admission: Admission,
     /// Who computes.
     pub cores: Cores,
 }
@@ -55,27 +59,46 @@ impl Cores {
         self.node.load(Ordering::Relaxed) >= self.count
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
     /// How many isolates of the pool are computing.
     pub(crate) fn computing(&self) -> usize {
         self.pool.load(Ordering::Relaxed)
     }
 
-    /// An isolate computes until the answer is dropped.
-    pub(crate) fn compute(&self) -> Computing<'_> {
+    /// An isolate computes until the answer is dropped. `computes` is its own mark.
+    pub(crate) fn compute<'a>(&'a self, computes: &'a AtomicBool) -> Computing<'a> {
+        computes.store(true, Ordering::Relaxed);
         self.node.fetch_add(1, Ordering::Relaxed);
         self.pool.fetch_add(1, Ordering::Relaxed);
-        Computing(self)
+        Computing {
+            cores: self,
+            computes,
+        }
+    }
+
+    /// The isolate with this mark does not count any more, whatever it does.
+    pub(crate) fn stop(&self, computes: &AtomicBool) {
+        if computes.swap(false, Ordering::Relaxed) {
+            self.node.fetch_sub(1, Ordering::Relaxed);
+            self.pool.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
 /// An isolate that computes.
 #[derive(Debug)]
-pub(crate) struct Computing<'a>(&'a Cores);
+pub(crate) struct Computing<'a> {
+    cores: &'a Cores,
+    computes: &'a AtomicBool,
+}
 
 impl Drop for Computing<'_> {
     fn drop(&mut self) {
-        self.0.node.fetch_sub(1, Ordering::Relaxed);
-        self.0.pool.fetch_sub(1, Ordering::Relaxed);
+        self.cores.stop(self.computes);
     }
 }
 

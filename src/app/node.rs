@@ -5,6 +5,7 @@ use std::thread::available_parallelism;
 
 use arc_swap::ArcSwapOption;
 use holm_runtime::engine::Engine;
+use holm_runtime::pool::Admission;
 use holm_runtime::services::Cores;
 use holm_runtime::services::Services;
 use holm_runtime::watchdog::Watchdog;
@@ -70,6 +71,7 @@ impl Node {
                 watchdog,
                 outbound: outbound.clone(),
                 recorder,
+                admission: Admission::new(plan.server.max_queued),
                 cores: Cores::new(cores),
             },
             dev,

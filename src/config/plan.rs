@@ -41,6 +41,8 @@ pub(crate) struct ServerPlan {
     pub(crate) http: SocketAddr,
     /// Connections that may be open at the same time.
     pub(crate) max_connections: usize,
+    /// Requests that may wait for isolates at the same time, over all functions.
+    pub(crate) max_queued: usize,
     /// How long requests in flight may go on after the node was told to stop.
     pub(crate) drain: WallTime,
 }
@@ -50,6 +52,7 @@ impl ServerPlan {
     pub(crate) const DEFAULT: Self = Self {
         http: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
         max_connections: 10_000,
+        max_queued: 8_192,
         drain: WallTime::from_secs(30),
     };
 }

@@ -73,11 +73,21 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
                 .help("with no connection, no request gets in; leave it out for 10000"),
         );
     }
+    if let Some(At { value: 0, span }) = &raw.max_queued {
+        findings.report(
+            Problem::new("`server.max_queued` is less than makes sense")
+                .at(span.clone(), "at least 1")
+                .help("every request waits for a moment; leave it out for 8192"),
+        );
+    }
     ServerPlan {
         http: raw.http.map_or(ServerPlan::DEFAULT.http, |at| at.value),
         max_connections: raw
             .max_connections
             .map_or(ServerPlan::DEFAULT.max_connections, |at| at.value as usize),
+        max_queued: raw
+            .max_queued
+            .map_or(ServerPlan::DEFAULT.max_queued, |at| at.value as usize),
         drain: raw.drain.map_or(ServerPlan::DEFAULT.drain, |at| at.value),
     }
 }

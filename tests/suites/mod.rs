@@ -11,6 +11,7 @@ mod home;
 mod hostile;
 mod keep_alive;
 mod listen;
+mod overload;
 mod wire;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(bodies::trials(world));
     trials.extend(cancel::trials(world));
     trials.extend(drain::trials(world));
+    trials.extend(overload::trials(world));
     trials.extend(wire::trials(world));
     trials.extend(listen::trials(world));
     trials.extend(dev::trials(world));

@@ -172,11 +172,13 @@ impl Isolate {
             depth,
         };
         {
-            let _computing = services.cores.compute();
+            let watch = self.watch.clone();
+            let _computing = services.cores.compute(&watch.computes);
             self.enter(&run, fetch, caller);
         }
         let end = std::future::poll_fn(|cx| {
-            let _computing = services.cores.compute();
+            let watch = self.watch.clone();
+            let _computing = services.cores.compute(&watch.computes);
             self.poll_run(&mut run, cx)
         })
         .await;

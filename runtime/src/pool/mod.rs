@@ -5,6 +5,7 @@
 //! wakes and who starts when is decided by [`policy`]; the watchdog's patrol asks it while jobs
 //! wait.
 
+mod admission;
 mod home;
 mod policy;
 mod quarantine;
@@ -26,6 +27,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
 
+pub use self::admission::Admission;
 pub use self::home::Home;
 use self::home::Host;
 pub use self::home::QUICK;
@@ -159,7 +161,10 @@ impl Pool {
             };
             return Err(Refused { job, failure });
         }
-        if state.queue.len() >= shared.deployment.limits.queue.as_usize() {
+        let waiting = state.queue.len();
+        if waiting >= shared.deployment.limits.queue.as_usize()
+            || !shared.services.admission.admits(waiting)
+        {
             return Err(Refused {
                 job,
                 failure: Failure::of(Outcome::Overloaded),
@@ -167,6 +172,7 @@ impl Pool {
         }
         let now = job.queued;
         state.queue.push_back(job);
+        shared.services.admission.joins(waiting);
         if let Some(own) = worker::own_bell()
             && let Some(place) = state.idle.iter().position(|idle| Arc::ptr_eq(idle, &own))
         {
@@ -242,6 +248,7 @@ impl Shared {
                 .unwrap_or_default(),
             service: Duration::from_nanos(self.service.load(Ordering::Relaxed)),
             full: self.services.cores.are_full(),
+            cores: self.services.cores.count(),
         }
     }
 
@@ -266,6 +273,13 @@ impl Shared {
         false
     }
 
+    /// Takes the job that has waited longest.
+    fn take(&self, state: &mut State) -> Option<Job> {
+        let job = state.queue.pop_front()?;
+        self.services.admission.leave(1, state.queue.len());
+        Some(job)
+    }
+
     /// A request has kept an isolate for this long.
     fn served(&self, time: Duration) {
         // Isolates that overwrite each other's figure do no harm.
@@ -286,6 +300,7 @@ impl Shared {
     /// Answers everything in the queue: no isolate can be had.
     fn fail_queue(&self, failure: &Failure) {
         let jobs = std::mem::take(&mut self.state().queue);
+        self.services.admission.leave(jobs.len(), 0);
         for job in jobs {
             worker::refuse(self, job, failure.clone());
         }
@@ -293,7 +308,8 @@ impl Shared {
 }
 
 impl Keeper for Shared {
-    fn isolate_stuck(&self, starting: bool) {
+    fn isolate_stuck(&self, starting: bool, computes: &AtomicBool) {
+        self.services.cores.stop(computes);
         self.is_tame.store(false, Ordering::Relaxed);
         let mut state = self.state();
         state.quarantine.strike(Instant::now());

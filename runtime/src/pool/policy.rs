@@ -18,6 +18,10 @@ pub const PICKUP: Duration = Duration::from_millis(2);
 /// The same while another isolate would only take turns with those that are there.
 pub const PICKUP_WHEN_FULL: Duration = Duration::from_millis(25);
 
+/// Isolates of one function that may compute for each core of the node. More would not compute
+/// more, but take the turns of other functions: the cores are shared out by threads.
+const PER_CORE: usize = 4;
+
 /// Time after which an isolate without work is ended.
 pub const IDLE: Duration = Duration::from_secs(60);
 
@@ -40,6 +44,8 @@ pub struct Load {
     pub service: Duration,
     /// Isolates of the node compute on every core; those that wait for I/O do not count.
     pub full: bool,
+    /// Cores of the node.
+    pub cores: usize,
 }
 
 impl Load {
@@ -63,6 +69,9 @@ pub fn wake_another(load: Load) -> bool {
 /// Whether to start one more isolate now.
 pub fn start_another(load: Load, max_isolates: usize) -> bool {
     if load.waiting == 0 || load.idle > 0 || load.isolates + load.starting >= max_isolates {
+        return false;
+    }
+    if load.computing >= load.cores.saturating_mul(PER_CORE) {
         return false;
     }
     match (load.isolates, load.starting) {
@@ -100,7 +109,19 @@ mod tests {
             oldest: Duration::from_millis(oldest_ms),
             service: Duration::from_millis(5),
             full: false,
+            cores: 2,
         }
+    }
+
+    #[test]
+    fn a_function_that_computes_leaves_cores_to_others() {
+        let computing = |computing| Load {
+            computing,
+            full: true,
+            ..load(8, 0, 100, 1000)
+        };
+        assert!(start_another(computing(7), 64));
+        assert!(!start_another(computing(8), 64));
     }
 
     #[test]

@@ -174,7 +174,7 @@ async fn next(shared: &Arc<Shared>, bell: &Arc<Notify>) -> Option<Job> {
     loop {
         {
             let mut state = shared.state();
-            if let Some(job) = state.queue.pop_front() {
+            if let Some(job) = shared.take(&mut state) {
                 return Some(job);
             }
             if state.closed {

@@ -79,8 +79,8 @@ pub(crate) type Sampler = unsafe extern "C" fn(v8::UnsafeRawIsolatePtr, *mut c_v
 
 /// Who counts the isolates.
 pub(crate) trait Keeper: Send + Sync {
-    /// An isolate is stuck. `starting`: it had not answered anything yet.
-    fn isolate_stuck(&self, starting: bool);
+    /// An isolate is stuck. `starting`: it had not answered anything yet. `computes`: its mark.
+    fn isolate_stuck(&self, starting: bool, computes: &AtomicBool);
 }
 
 /// The watchdog's view of one isolate, shared with the isolate's thread.
@@ -92,6 +92,8 @@ pub struct Watch {
     /// When the memory was last asked for, since the epoch, in ns.
     sampled_at: AtomicU64,
     thread: libc::pid_t,
+    /// Its thread is in the function's code, and counts as computing.
+    pub(crate) computes: AtomicBool,
     /// A request, or the start-up, is in progress.
     busy: AtomicBool,
     /// On the isolate's meter, in ns.
@@ -143,6 +145,7 @@ impl Watch {
             sampler,
             sampled_at: AtomicU64::new(0),
             thread: sys::thread_id(),
+            computes: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             cpu_deadline: AtomicU64::new(NEVER),
             wall_deadline: AtomicU64::new(NEVER),
@@ -306,7 +309,7 @@ impl Watch {
             sys::demote(self.thread);
             self.meter.demote_helpers();
             if let Some(keeper) = self.keeper.upgrade() {
-                keeper.isolate_stuck(starting);
+                keeper.isolate_stuck(starting, &self.computes);
             }
             return true;
         }

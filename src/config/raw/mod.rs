@@ -57,6 +57,9 @@ pub(in crate::config) struct RawServer {
     /// Connections that may be open at the same time. Default: 10000.
     #[schemars(range(min = 1), extend("default" = 10_000))]
     pub(in crate::config) max_connections: Option<At<u32>>,
+    /// Requests that may wait for isolates at the same time, over all functions. Default: 8192.
+    #[schemars(range(min = 1), extend("default" = 8_192))]
+    pub(in crate::config) max_queued: Option<At<u32>>,
     /// How long requests in flight may go on after the node was told to stop. Default: "30s".
     #[schemars(with = "Option<schema::Time>")]
     pub(in crate::config) drain: Option<At<WallTime>>,

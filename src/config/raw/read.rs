@@ -74,6 +74,7 @@ impl FromToml for RawServer {
         let server = Self {
             http: fields.optional("http"),
             max_connections: fields.optional("max_connections"),
+            max_queued: fields.optional("max_queued"),
             drain: fields.optional("drain"),
         };
         fields.not_yet("https", "Holm does not speak TLS yet");

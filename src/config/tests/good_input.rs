@@ -19,6 +19,7 @@ version = 1
 [server]
 http = "0.0.0.0:80"
 max_connections = 500
+max_queued = 50
 drain = "5s"
 [log]
 format = "json"
@@ -51,6 +52,7 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
         ServerPlan {
             http: "0.0.0.0:80".parse()?,
             max_connections: 500,
+            max_queued: 50,
             drain: WallTime::from_secs(5),
         }
     );

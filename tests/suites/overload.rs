@@ -1,0 +1,140 @@
+//! More requests than a function, or the node, may let wait: the rest is turned away at once, and
+//! one function's flood is not the other's.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use tokio::task::JoinSet;
+use toml::Table;
+
+use crate::harness::area::{egress_to_loopback, function, merge, node, table};
+use crate::harness::client::{Answer, Version};
+use crate::harness::{Connection, Request, Server, World};
+
+const WORKER: &str = "export default {
+  async fetch(request, env) {
+    const { pathname, search } = new URL(request.url);
+    if (pathname === '/hold') await fetch(`${env.ORIGIN}/hang${search}`);
+    return new Response('answered');
+  },
+};
+";
+
+pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
+    vec![
+        world.trial("overload::of_a_function", async |world| {
+            function_queue(&world).await
+        }),
+        world.trial("overload::of_the_node_is_shared_out", async |world| {
+            node_queue(&world).await
+        }),
+    ]
+}
+
+/// Two functions with one isolate each.
+fn config(world: &World, queue: i64) -> Table {
+    let mut functions = Table::new();
+    for name in ["a", "b"] {
+        let mut keys = function("worker.js", &host(name));
+        let vars = table([("ORIGIN", world.origin().url().into())]);
+        let limits = table([("queue", queue.into()), ("max_isolates", 1.into())]);
+        keys.insert("vars".to_owned(), vars.into());
+        keys.insert("limits".to_owned(), limits.into());
+        functions.insert(name.to_owned(), keys.into());
+    }
+    let mut config = node(functions);
+    merge(&mut config, egress_to_loopback());
+    config
+}
+
+fn host(name: &str) -> String {
+    format!("{name}.overload.test")
+}
+
+/// Takes the only isolate of a function until the answer is dropped.
+async fn hold(
+    world: &World,
+    server: &Server,
+    name: &str,
+    key: &str,
+) -> anyhow::Result<JoinSet<()>> {
+    let mut connection = Connection::open(server.address(), Version::Http1).await?;
+    let request = Request::get(&host(name), &format!("/hold?{key}"));
+    let mut held = JoinSet::new();
+    held.spawn(async move {
+        // It is never answered: the origin hangs.
+        let _ = connection.exchange(request).await;
+    });
+    world.origin().reached(key).await;
+    Ok(held)
+}
+
+/// Requests on connections of their own, all at once.
+fn ask(server: SocketAddr, name: &str, count: usize) -> JoinSet<anyhow::Result<Answer>> {
+    let mut asked = JoinSet::new();
+    for _ in 0..count {
+        let request = Request::get(&host(name), "/");
+        asked.spawn(async move { request.send(server).await });
+    }
+    asked
+}
+
+/// The next answer, which must be a refusal.
+async fn refused(asked: &mut JoinSet<anyhow::Result<Answer>>) -> anyhow::Result<()> {
+    let answer = asked.join_next().await.context("nothing is left")???;
+    ensure!(
+        answer.status == 503
+            && answer.headers["holm-outcome"] == "overloaded"
+            && answer.headers["retry-after"] == "1",
+        "{} {:?}",
+        answer.status,
+        answer.headers
+    );
+    Ok(())
+}
+
+async fn answered(mut asked: JoinSet<anyhow::Result<Answer>>, count: usize) -> anyhow::Result<()> {
+    ensure!(asked.len() == count, "{} are left", asked.len());
+    while let Some(answer) = asked.join_next().await {
+        let answer = answer??;
+        ensure!(answer.status == 200, "{}", answer.status);
+    }
+    Ok(())
+}
+
+/// Of ten requests four wait; the rest are told so while the isolate is still held.
+async fn function_queue(world: &World) -> anyhow::Result<()> {
+    let server = Server::serve(&config(world, 4), &[("worker.js", WORKER)]).await?;
+    let held = hold(world, &server, "a", "overload-function").await?;
+    let mut flood = ask(server.address(), "a", 10);
+    for _ in 0..6 {
+        refused(&mut flood).await?;
+    }
+    // The flood is nothing to the other function.
+    answered(ask(server.address(), "b", 4), 4).await?;
+    drop(held);
+    answered(flood, 4).await?;
+    server.assert_healthy().await
+}
+
+/// Four may wait on the node. One function has them all, and the other still gets its half.
+async fn node_queue(world: &World) -> anyhow::Result<()> {
+    let mut config = config(world, 100);
+    let max_queued = table([("max_queued", 4.into())]);
+    merge(&mut config, table([("server", max_queued.into())]));
+    let server = Server::serve(&config, &[("worker.js", WORKER)]).await?;
+    let held = hold(world, &server, "a", "overload-node-a").await?;
+    let also = hold(world, &server, "b", "overload-node-b").await?;
+    let mut flood = ask(server.address(), "a", 10);
+    for _ in 0..6 {
+        refused(&mut flood).await?;
+    }
+    let mut few = ask(server.address(), "b", 3);
+    refused(&mut few).await?;
+    drop((held, also));
+    answered(flood, 4).await?;
+    answered(few, 2).await?;
+    server.assert_healthy().await
+}
