@@ -25,8 +25,8 @@ bench: setup-bench ## Measure hello against workerd and Deno, and start-up time
 	$(CARGO) build --release
 	python3 benches/bench.py
 
-hostile: setup ## Run the hostile functions three times over
-	@for round in 1 2 3; do echo "Round $$round of 3"; $(CARGO) test --test holm -- hostile; done
+hostile: setup ## Run the hostile functions three times over, debug and release, and print a table
+	@tools/hostile
 
 fmt: ## Is the code formatted?
 	$(CARGO) fmt --all -- --check

@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started with the same function."""
+"""The servers that are measured: how each is started with the same functions."""
 
 import http.client
 import os
@@ -6,38 +6,52 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 BENCHES = Path(__file__).resolve().parent
-HELLO = BENCHES / "hello" / "index.js"
 WORKERD = BENCHES / "node_modules/@cloudflare/workerd-linux-64/bin/workerd"
 DENO = BENCHES / "node_modules/@deno/linux-x64-glibc/deno"
 HOST = "hello.localhost"
 START_DEADLINE = 20.0  # seconds
 
+Address = tuple[int, str]  # port of the loopback address, and hostname
+
 HOLM_TOML = """\
 version = 1
 [server]
 http = "127.0.0.1:{port}"
-# The peers log no requests either.
 [log]
-requests = "failed"
+format = "json"
+requests = "{records}"
 
 [functions.hello]
-main = "index.js"
+main = "hello/index.js"
 routes = ["hello.localhost"]
+"""
+
+# Another function beside it; `folder` is one of those beside this file.
+FUNCTION_TOML = """
+[functions.{name}]
+main = "{folder}/index.js"
+routes = ["{name}.localhost"]
+limits.cpu = "{cpu}"
 """
 
 WORKERD_CAPNP = """\
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "hello", worker = (
-    modules = [(name = "index.js", esModule = embed "index.js")],
-    compatibilityDate = "2026-06-01",
-  ))],
-  sockets = [(name = "http", address = "127.0.0.1:{port}", http = (), service = "hello")],
+  services = [{services}],
+  sockets = [{sockets}],
 );
 """
+SERVICE_CAPNP = """
+    (name = "{name}", worker = (
+      modules = [(name = "index.js", esModule = embed "{folder}/index.js")],
+      compatibilityDate = "2026-06-01",
+    ))"""
+SOCKET_CAPNP = """
+    (name = "{name}", address = "127.0.0.1:{port}", http = (), service = "{name}")"""
 
 
 class StartError(Exception):
@@ -98,36 +112,79 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def hello(name: str, holm: Path, folder: Path) -> Server:
-    """Starts one of the compared servers; its files go to `folder`."""
-    folder.mkdir()
-    port = free_port()
-    shutil.copy(HELLO, folder)
+def hello(name: str, holm: Path, folder: Path, flags: tuple[str, ...] = ()) -> Server:
+    """Starts one of the compared servers with hello alone; its files go to `folder`.
+    Holm logs failed requests only: its peers log none either. `flags` are more for `holm serve`."""
+    functions(folder, "hello")
+    [port] = free_ports(1)
     if name == "holm":
-        config = folder / "holm.toml"
-        config.write_text(HOLM_TOML.format(port=port))
-        command = [str(holm), "serve", str(config)]
-    elif name == "workerd":
-        config = folder / "hello.capnp"
-        config.write_text(WORKERD_CAPNP.format(port=port))
-        command = [str(WORKERD), "serve", str(config)]
-    elif name == "deno":
-        command = [str(DENO), "serve", "--host", "127.0.0.1", "--port", str(port), str(folder / "index.js")]
-    else:
-        raise ValueError(name)
-    return Server(name, command, port, folder / "log")
+        return holm_server(holm, folder, port, HOLM_TOML.format(port=port, records="failed"), flags)
+    if name == "workerd":
+        return workerd_server(folder, {"hello": port})
+    if name == "deno":
+        command = [str(DENO), "serve", "--host", "127.0.0.1", "--port", str(port), str(folder / "hello/index.js")]
+        return Server("deno", command, port, folder / "log")
+    raise ValueError(name)
+
+
+def noisy(name: str, holm: Path, folder: Path, burners: int) -> tuple[Server, list[Address]]:
+    """Starts Holm or workerd with hello and `burners` burning functions; returns where each
+    of those is asked."""
+    functions(folder, "hello", "burn")
+    names = [f"burn-{number}" for number in range(burners)]
+    if name == "holm":
+        [port] = free_ports(1)
+        toml = HOLM_TOML.format(port=port, records="failed") + "".join(
+            FUNCTION_TOML.format(name=burner, folder="burn", cpu="1s") for burner in names)
+        server = holm_server(holm, folder, port, toml)
+        return server, [(port, f"{burner}.localhost") for burner in names]
+    if name == "workerd":
+        # It knows no hostnames: each service has a port of its own.
+        ports = free_ports(1 + burners)
+        server = workerd_server(folder, dict(zip(["hello", *names], ports)))
+        return server, [(port, "localhost") for port in ports[1:]]
+    raise ValueError(name)
+
+
+def looping(holm: Path, folder: Path, cpu_ms: int) -> tuple[Server, Address]:
+    """Starts Holm with hello and a function that loops until `cpu_ms` are used; returns where
+    that one is asked. The log has a record of every request."""
+    functions(folder, "hello", "loop")
+    [port] = free_ports(1)
+    toml = HOLM_TOML.format(port=port, records="all")
+    toml += FUNCTION_TOML.format(name="loop", folder="loop", cpu=f"{cpu_ms}ms")
+    return holm_server(holm, folder, port, toml), (port, "loop.localhost")
 
 
 def ten_functions(holm: Path, folder: Path) -> Server:
     """Starts Holm with examples/holm.toml, on a port of its own."""
     folder.mkdir(exist_ok=True)
-    port = free_port()
+    [port] = free_ports(1)
     examples = BENCHES.parent / "examples"
-    text = (examples / "holm.toml").read_text()
-    text = text.replace('main = "', f'main = "{examples}/').replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+    toml = (examples / "holm.toml").read_text()
+    toml = toml.replace('main = "', f'main = "{examples}/').replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+    return holm_server(holm, folder, port, toml)
+
+
+def functions(folder: Path, *names: str) -> None:
+    """Makes `folder`, with these functions: a server's modules are below its configuration."""
+    for name in names:
+        shutil.copytree(BENCHES / name, folder / name)
+
+
+def holm_server(holm: Path, folder: Path, port: int, toml: str, flags: tuple[str, ...] = ()) -> Server:
     config = folder / "holm.toml"
-    config.write_text(text)
-    return Server("holm", [str(holm), "serve", str(config)], port, folder / "log")
+    config.write_text(toml)
+    return Server("holm", [str(holm), "serve", *flags, str(config)], port, folder / "log")
+
+
+def workerd_server(folder: Path, ports: dict[str, int]) -> Server:
+    """One process with a service on each port; `hello` is the one that is waited for."""
+    services = [SERVICE_CAPNP.format(name=name, folder=name.partition("-")[0]) for name in ports]
+    sockets = [SOCKET_CAPNP.format(name=name, port=port) for name, port in ports.items()]
+    config = folder / "workerd.capnp"
+    config.write_text(WORKERD_CAPNP.format(services=",".join(services), sockets=",".join(sockets)))
+    return Server("workerd", [str(WORKERD), "serve", str(config)], ports["hello"], folder / "log")
 
 
 def version(name: str, holm: Path) -> str:
@@ -137,8 +194,10 @@ def version(name: str, holm: Path) -> str:
     return said.stdout.splitlines()[0]
 
 
-def free_port() -> int:
-    """A port of the loopback address that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback address that nobody uses now, each another one."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]

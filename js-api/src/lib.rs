@@ -9,6 +9,7 @@
 //! - [`fetch`]: `fetch()` over the [`ports::Outbound`] port.
 //! - [`clock`]: the time that a function sees.
 //! - [`log`]: `console`, and what a function throws.
+//! - `memory`: what a function holds outside V8's heap.
 //! - `globals`, `timers`, `crypto`, `stand_ins`: JavaScript only.
 //!
 //! A web API is a folder here and a line in [`extensions`].
@@ -18,6 +19,7 @@ pub mod clock;
 pub mod fetch;
 pub mod handler;
 pub mod log;
+mod memory;
 pub mod ports;
 
 use std::borrow::Cow;
@@ -44,10 +46,12 @@ deno_core::extension!(
         handler::op_holm_settled,
         log::op_holm_log,
         log::op_holm_user_agent,
+        memory::buffers::op_holm_may_grow,
     ],
     lazy_loaded_js = [
         dir "src",
         "ext:holm/runtime.js" = "stand_ins/runtime.js",
+        "ext:holm/buffers.js" = "memory/buffers.js",
         "ext:holm/clock.js" = "clock/clock.js",
         "ext:holm/derivation.js" = "crypto/derivation.js",
         "ext:holm/timers.js" = "timers/timers.js",
@@ -75,7 +79,7 @@ pub fn extensions() -> Vec<Extension> {
     ]
 }
 
-/// deno_web, with a clock that stands still while a function computes.
+/// deno_web, with a clock that stands still while a function computes, and blobs that count.
 fn web_extension() -> Extension {
     let mut extension = deno_web::deno_web::init(
         Arc::new(deno_web::BlobStore::default()),
@@ -84,8 +88,11 @@ fn web_extension() -> Extension {
         deno_web::InMemoryBroadcastChannel::default(),
     );
     for op in extension.ops.to_mut() {
-        if op.name == "op_now" {
-            *op = clock::op_now();
+        match op.name {
+            "op_now" => *op = clock::op_now(),
+            "op_blob_create_part" => *op = memory::blob::op_blob_create_part(),
+            "op_blob_remove_part" => *op = memory::blob::op_blob_remove_part(),
+            _ => {}
         }
     }
     extension

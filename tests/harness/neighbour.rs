@@ -49,6 +49,12 @@ impl Load {
         Ok(Self { stop, clients })
     }
 
+    /// Ends it after a while, as [`end`](Self::end) does.
+    pub(crate) async fn end_after(self, time: Duration) -> anyhow::Result<Vec<Duration>> {
+        tokio::time::sleep(time).await;
+        self.end().await
+    }
+
     /// Ends it. Fails if the neighbour saw a single error; gives its answer times otherwise.
     pub(crate) async fn end(mut self) -> anyhow::Result<Vec<Duration>> {
         self.stop.store(true, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! The built program: running it to its end, and signals.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -11,8 +12,13 @@ use tokio::process::Command;
 /// functions in a debug build on a busy machine, so this is generous.
 const RUN_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Names another program to test, such as a release build.
+const OTHER: &str = "HOLM_PROGRAM";
+
 /// The program under test.
-pub(crate) const HOLM: &str = env!("CARGO_BIN_EXE_holm");
+pub(crate) fn holm() -> OsString {
+    std::env::var_os(OTHER).unwrap_or_else(|| env!("CARGO_BIN_EXE_holm").into())
+}
 
 /// What a finished run left behind.
 #[derive(Debug)]
@@ -27,7 +33,8 @@ pub(crate) struct Finished {
 
 /// Runs `holm ARGS` in `folder` to its end.
 pub(crate) async fn run(folder: &Path, args: &[String]) -> anyhow::Result<Finished> {
-    let child = Command::new(HOLM)
+    let holm = holm();
+    let child = Command::new(&holm)
         .args(args)
         .current_dir(folder)
         .env("NO_COLOR", "1")
@@ -36,7 +43,7 @@ pub(crate) async fn run(folder: &Path, args: &[String]) -> anyhow::Result<Finish
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("cannot start {HOLM}"))?;
+        .with_context(|| format!("cannot start {}", holm.display()))?;
     let Ok(output) = tokio::time::timeout(RUN_DEADLINE, child.wait_with_output()).await else {
         bail!(
             "`holm {}` still runs after {RUN_DEADLINE:?}",
@@ -78,4 +85,25 @@ pub(crate) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
         .and_then(|rest| rest.trim().strip_suffix(" kB"))
         .with_context(|| format!("{path} has no VmRSS"))?;
     Ok(kib.trim().parse::<u64>()? * 1024)
+}
+
+/// CPU time that the threads of this name have had, to the nanosecond. Threads that have ended are
+/// not in it.
+pub(crate) fn thread_cpu(pid: u32, name: &str) -> anyhow::Result<Duration> {
+    let mut all = Duration::ZERO;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let folder = thread?.path();
+        // Other threads may end while they are looked at.
+        let other = std::fs::read_to_string(folder.join("comm"));
+        if !other.is_ok_and(|other| other.trim_end() == name) {
+            continue;
+        }
+        let stat = std::fs::read_to_string(folder.join("schedstat"))?;
+        let nanos = stat.split_whitespace().next().unwrap_or_default();
+        let nanos = nanos
+            .parse()
+            .with_context(|| format!("schedstat: {stat}"))?;
+        all += Duration::from_nanos(nanos);
+    }
+    Ok(all)
 }

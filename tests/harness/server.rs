@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
 use super::log::{Log, is_record, record_host, record_path};
-use super::program::{self, HOLM};
+use super::program;
 
 /// How long the server may take to end once asked; above its own drain deadline in the tests.
 const EXIT_DEADLINE: Duration = Duration::from_secs(45);
@@ -46,7 +46,8 @@ impl Server {
 
     /// Starts `holm ARGS` and waits until it listens.
     pub(crate) async fn spawn(args: &[&str], folder: &Path) -> anyhow::Result<Self> {
-        let mut child = Command::new(HOLM)
+        let holm = program::holm();
+        let mut child = Command::new(&holm)
             .args(args)
             .current_dir(folder)
             .env("NO_COLOR", "1")
@@ -55,7 +56,7 @@ impl Server {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start {HOLM}"))?;
+            .with_context(|| format!("cannot start {}", holm.display()))?;
         let pid = child.id().context("the process has no id")?;
         let stderr = child.stderr.take().context("the process has no stderr")?;
         let log = Log::follow(stderr);
@@ -78,6 +79,11 @@ impl Server {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Its log.

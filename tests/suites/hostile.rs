@@ -19,6 +19,12 @@ use crate::harness::case::CaseFile;
 use crate::harness::neighbour::{self, Load};
 use crate::harness::world::{subfolders, tests_folder};
 use crate::harness::{Request, Server, World, step};
+use report::Report;
+
+mod report;
+
+/// How long the neighbour is measured by itself, where a report is wanted.
+const QUIET: Duration = Duration::from_millis(500);
 
 /// Hostname of the hostile function.
 const HOST: &str = "offender.test";
@@ -59,6 +65,16 @@ pub(super) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
 async fn contained(world: &World, file: &CaseFile) -> anyhow::Result<()> {
     let case = file.case(&step::names(world, None))?;
     let server = Server::serve(&config(file, &case)?, &[]).await?;
+    let report = Report::wanted();
+    let quiet = match &report {
+        Some(_) => {
+            Load::begin(server.address())
+                .await?
+                .end_after(QUIET)
+                .await?
+        }
+        None => Vec::new(),
+    };
     let load = Load::begin(server.address()).await?;
     let before = server.resident_bytes()?;
 
@@ -74,12 +90,16 @@ async fn contained(world: &World, file: &CaseFile) -> anyhow::Result<()> {
     };
     // The neighbour's errors are reported even where the case itself failed: they matter more.
     let neighbour = load.end().await;
-    let times = match (result, neighbour) {
-        (Ok(times), Ok(_)) => times,
+    let (times, neighbour) = match (result, neighbour) {
+        (Ok(times), Ok(neighbour)) => (times, neighbour),
         (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
         (Err(case), Err(neighbour)) => bail!("{neighbour:#}\nand {case:#}"),
     };
 
+    if let Some(report) = report {
+        let records = server.log().records();
+        report.add(&file.name, &times, &records, &neighbour, &quiet)?;
+    }
     let slowest = times.iter().max().copied().unwrap_or_default();
     let within = Duration::from_millis(case.hostile.within_ms);
     ensure!(

@@ -1,5 +1,6 @@
 //! The suites: each turns a folder, or a question that no case file can ask, into trials.
 
+mod accounting;
 mod bodies;
 mod cancel;
 mod cases;
@@ -29,6 +30,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(globals::trials(world));
     trials.extend(keep_alive::trials(world));
     trials.extend(home::trials(world));
+    trials.extend(accounting::trials(world));
     trials.extend(bodies::trials(world));
     trials.extend(cancel::trials(world));
     trials.extend(drain::trials(world));

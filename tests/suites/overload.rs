@@ -1,5 +1,5 @@
 //! More requests than a function, or the node, may let wait: the rest is turned away at once, and
-//! one function's flood is not the other's.
+//! one function's flood is not the other's. So is a function that the node cannot bear.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,6 +12,21 @@ use toml::Table;
 use crate::harness::area::{egress_to_loopback, function, merge, node, table};
 use crate::harness::client::{Answer, Version};
 use crate::harness::{Connection, Request, Server, World};
+
+/// Stuck isolates that put a function into quarantine, as docs/limits.md says.
+const STRIKES: usize = 3;
+
+/// The longest that the first quarantine lasts, in seconds.
+const QUARANTINE: u64 = 10;
+
+const STUCK: &str = r#"export default {
+  fetch() {
+    // A search inside V8 that takes minutes and does not look up.
+    const needle = "a".repeat(5e6) + "b" + "a".repeat(5e6);
+    return new Response(String("a".repeat(2e7).indexOf(needle)));
+  },
+};
+"#;
 
 const WORKER: &str = "export default {
   async fetch(request, env) {
@@ -29,6 +44,9 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         }),
         world.trial("overload::of_the_node_is_shared_out", async |world| {
             node_queue(&world).await
+        }),
+        world.trial("overload::quarantine", async |world| {
+            quarantine(&world).await
         }),
     ]
 }
@@ -136,5 +154,40 @@ async fn node_queue(world: &World) -> anyhow::Result<()> {
     drop((held, also));
     answered(flood, 4).await?;
     answered(few, 2).await?;
+    server.assert_healthy().await
+}
+
+/// A function that keeps getting stuck is not run for a while, and says so. Its neighbour is.
+async fn quarantine(world: &World) -> anyhow::Result<()> {
+    let mut config = config(world, 4);
+    let stuck = function("stuck.js", &host("stuck"));
+    let functions = table([("stuck", stuck.into())]);
+    merge(&mut config, table([("functions", functions.into())]));
+    let files = [("worker.js", WORKER), ("stuck.js", STUCK)];
+    let server = Server::serve(&config, &files).await?;
+    let request = Request::get(&host("stuck"), "/");
+    for strike in 0..STRIKES {
+        let answer = request.clone().send(server.address()).await?;
+        ensure!(
+            answer.status == 503 && answer.headers["holm-outcome"] == "exceededCpu",
+            "strike {strike}: {} {:?}",
+            answer.status,
+            answer.headers
+        );
+        answered(ask(server.address(), "a", 1), 1).await?;
+    }
+    let answer = request.send(server.address()).await?;
+    let text = String::from_utf8_lossy(&answer.body);
+    ensure!(
+        answer.status == 503
+            && answer.headers["holm-outcome"] == "overloaded"
+            && text.contains("Quarantined"),
+        "{} {:?} {text}",
+        answer.status,
+        answer.headers
+    );
+    let after: u64 = answer.headers["retry-after"].to_str()?.parse()?;
+    ensure!((1..=QUARANTINE).contains(&after), "retry-after: {after}");
+    answered(ask(server.address(), "a", 1), 1).await?;
     server.assert_healthy().await
 }

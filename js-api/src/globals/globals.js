@@ -14,6 +14,7 @@ const {
 const { op_holm_log, op_holm_user_agent } = core.ops;
 
 core.loadExtScript("ext:holm/runtime.js");
+core.loadExtScript("ext:holm/buffers.js");
 core.loadExtScript("ext:holm/clock.js");
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");

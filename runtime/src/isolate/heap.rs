@@ -105,8 +105,8 @@ impl Buffers {
 /// Looks at the memory of the isolate that is running on this thread, and ends it if it holds too
 /// much. V8 calls it in the middle of the function's code, when the watchdog has asked for it.
 ///
-/// It sees what neither the heap's limit nor the allocator does: memory of WebAssembly, and of
-/// buffers that grow in place. What of the heap is garbage cannot be told here, hence the margin.
+/// It sees what neither the heap's limit nor the allocator does: memory of WebAssembly, of buffers
+/// that grow in place, and of blobs. What of the heap is garbage cannot be told here, hence the margin.
 pub(super) unsafe extern "C" fn sample(isolate: v8::UnsafeRawIsolatePtr, _data: *mut c_void) {
     // SAFETY: V8 gives the isolate that it interrupts on this thread.
     let mut isolate = unsafe { v8::Isolate::from_raw_isolate_ptr(isolate) };
@@ -114,7 +114,9 @@ pub(super) unsafe extern "C" fn sample(isolate: v8::UnsafeRawIsolatePtr, _data: 
         return;
     };
     let heap = isolate.get_heap_statistics();
-    let external = heap.external_memory();
+    // The statistics have buffers alone; this has all that V8 was told of.
+    let external = isolate.adjust_amount_of_external_allocated_memory(0);
+    let external = usize::try_from(external).unwrap_or(0);
     let all = heap.used_heap_size().saturating_add(external);
     if external > budget.limit || all > budget.limit + budget.limit / 4 {
         budget.watch.condemn(Verdict::Memory);

@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""Measures Holm's limits: what they cost, how exact they are, what they do for a neighbour.
+
+Run it with `make bench-limits`; README.md beside this file says how to read the output.
+"""
+
+import argparse
+import http.client
+import json
+import math
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import report
+import servers
+import wrk
+from burners import Burners
+from report import spread, verdict
+
+WARM_UP = 2  # seconds of load before the first round
+
+CONNECTIONS = 32
+COST_AIM = 0.98  # requests per second with limits, to those without: at least
+
+CPU_LIMIT_MS = 50
+DEADLINE = 10  # seconds that its client waits for an answer
+OVERSHOOT_AIM_MS = 2.0  # 99 of 100 requests: at most
+BUCKETS_MS = [-math.inf, 0, 0.5, 1, 2, 4, 8, math.inf]
+BAR = 50  # characters of the histogram's longest bar, if all are in one bucket
+
+VICTIM_CONNECTIONS = 4
+# Burners for each core, and the victim's p99 to its p99 in quiet: at most.
+NOISE_AIMS = {1: 1.25, 4: 2.0}
+PEER_ROUNDS = 3  # workerd's rounds at most: its figures are far from the aims
+SETTLE = 0.2  # seconds between the burners' first requests and the victim's
+
+
+def main() -> int:
+    options = arguments()
+    report.machine(["holm", "workerd"], options.holm)
+    with tempfile.TemporaryDirectory(prefix="holm-bench-") as folder:
+        try:
+            failed = cost(options, Path(folder))
+            failed |= overshoot(options, Path(folder))
+            failed |= neighbour("holm", options.rounds, options, Path(folder))
+            # What becomes of a peer's victim is shown, and is no failure of this run.
+            neighbour("workerd", min(options.rounds, PEER_ROUNDS), options, Path(folder))
+        except (servers.StartError, wrk.WrkError) as error:
+            print(error, file=sys.stderr)
+            return 1
+    return 1 if failed else 0
+
+
+def cost(options: argparse.Namespace, folder: Path) -> bool:
+    """Hello with limits and without, from the same binary. Returns whether a request failed."""
+    print(f"\ncost of limits: hello, wrk, 1 thread, {CONNECTIONS} connections, "
+          f"{options.rounds} rounds of {options.seconds} s with and without, in turn", flush=True)
+    rounds: dict[str, list[wrk.Round]] = {"on": [], "off": []}
+    with ExitStack() as stack:
+        running = {}
+        for name, flags in (("off", ("--without-limits",)), ("on", ())):
+            running[name] = stack.enter_context(servers.hello("holm", options.holm, folder / name, flags))
+            try:
+                running[name].wait()
+            except servers.StartError as error:
+                if name == "on":
+                    raise
+                # Two lines of it have the exit code and the first thing it said.
+                print(f"  skipped: {' '.join(str(error).splitlines()[:2])}")
+                return False
+            print(f"  warming up, limits {name}", flush=True)
+            wrk.load(running[name], WARM_UP, CONNECTIONS)
+        for number in range(1, options.rounds + 1):
+            # Each goes first in every second round: neither is always the one that comes later.
+            for name in ("on", "off") if number % 2 else ("off", "on"):
+                result = wrk.load(running[name], options.seconds, CONNECTIONS)
+                rounds[name].append(result)
+                print(f"  round {number}  limits {name:3} {result.per_second:9,.0f} req/s "
+                      f"{result.cpu_us:6.1f} µs CPU{failures(result.failed)}", flush=True)
+    faster = [on.per_second / off.per_second for on, off in zip(rounds["on"], rounds["off"])]
+    dearer = [on.cpu_us / off.cpu_us for on, off in zip(rounds["on"], rounds["off"])]
+    print(f"\n  on / off, by round: {'  '.join(f'{ratio:.3f}' for ratio in faster)}")
+    print(f"  on / off: req/s {spread(faster, '.3f')} (aim: at least {COST_AIM}; "
+          f"{verdict(statistics.median(faster) >= COST_AIM)}), CPU {spread(dearer, '.3f')}")
+    return any(result.failed for results in rounds.values() for result in results)
+
+
+def overshoot(options: argparse.Namespace, folder: Path) -> bool:
+    """How far over its CPU limit a loop gets. Returns whether an answer was another than
+    `exceededCpu`, or a record is missing."""
+    print(f"\novershoot of the CPU limit: for (;;) {{}} with {CPU_LIMIT_MS} ms, "
+          f"{options.requests} requests one after the other", flush=True)
+    waited_ms = []
+    wrong = 0
+    server, (port, host) = servers.looping(options.holm, folder / "loop", CPU_LIMIT_MS)
+    with server:
+        server.wait()
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+        for number in range(1, options.requests + 1):
+            asked = time.perf_counter()
+            try:
+                connection.request("GET", "/", headers={"Host": host})
+                response = connection.getresponse()
+                response.read()
+            except (OSError, http.client.HTTPException):
+                wrong += 1
+                break  # rather than wait as long for each of the others
+            waited_ms.append((time.perf_counter() - asked) * 1000)
+            if (response.status, response.headers["holm-outcome"]) != (503, "exceededCpu"):
+                wrong += 1
+            if number % 25 == 0 and number < options.requests:
+                print(f"  {number} of {options.requests}", flush=True)
+        connection.close()
+    # The server has ended, so the log is complete.
+    records = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    over_ms = [record["cpuUs"] / 1000 - CPU_LIMIT_MS for record in records
+               if record["type"] == "request" and record["function"] == "loop"]
+    if over_ms:
+        histogram(over_ms)
+        p99 = percentile(over_ms, 99)
+        print(f"  over the limit: p50 {percentile(over_ms, 50):.2f} ms, p99 {p99:.2f} ms, max {max(over_ms):.2f} ms "
+              f"(aim: p99 at most {OVERSHOOT_AIM_MS:.0f} ms; {verdict(p99 <= OVERSHOOT_AIM_MS)})")
+    if waited_ms:
+        print(f"  the client waited: p50 {percentile(waited_ms, 50):.1f} ms, p99 {percentile(waited_ms, 99):.1f} ms, "
+              f"max {max(waited_ms):.1f} ms")
+    if wrong:
+        print(f"  FAILED: {wrong} requests got something else than 503 exceededCpu")
+    if len(over_ms) != options.requests:
+        print(f"  FAILED: {len(over_ms)} records of {options.requests} requests")
+    return wrong > 0 or len(over_ms) != options.requests
+
+
+def histogram(values_ms: list[float]) -> None:
+    for low, high in zip(BUCKETS_MS, BUCKETS_MS[1:]):
+        count = sum(low <= value < high for value in values_ms)
+        if low == -math.inf:
+            name = f"below {high:g}"
+        elif high == math.inf:
+            name = f"from {low:g}"
+        else:
+            name = f"{low:g}–{high:g}"
+        print(f"  {name:>7} ms {count:5} {'#' * math.ceil(count * BAR / len(values_ms))}".rstrip())
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """The smallest value that is not exceeded by `percent` of 100."""
+    return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
+
+
+def neighbour(name: str, count: int, options: argparse.Namespace, folder: Path) -> bool:
+    """The victim's latency in quiet and beside burners. Returns whether a request of the victim
+    failed, or a burner did."""
+    levels = {"quiet": 0} | {f"{times}x": times * report.cores() for times in NOISE_AIMS}
+    widths = ", ".join(f"{width} ({level})" for level, width in levels.items() if width)
+    print(f"\nnoisy neighbours on {name}: hello, wrk, {VICTIM_CONNECTIONS} connections, {count} rounds of "
+          f"{options.seconds} s in quiet\n  and beside {widths} functions that compute all the time", flush=True)
+    rounds: dict[str, list[wrk.Round]] = {level: [] for level in levels}
+    server, burning = servers.noisy(name, options.holm, folder / f"noisy-{name}", max(levels.values()))
+    with server:
+        stopped = warm_up(server, burning)
+        for number in range(1, count + 1):
+            for level, width in levels.items():
+                with Burners(burning[:width]) as burners:
+                    time.sleep(SETTLE)
+                    result = wrk.load(server, options.seconds, VICTIM_CONNECTIONS)
+                rounds[level].append(result)
+                stopped += burners.failed
+                print(f"  round {number}  {level:5}  p50 {result.p50_ms:7.2f} ms  p99 {result.p99_ms:7.2f} ms  "
+                      f"{result.per_second:8,.0f} req/s  burners {burners.per_second():3.0f} req/s"
+                      + failures(result.failed), flush=True)
+    print_noise(name, rounds)
+    if stopped:
+        print(f"  FAILED: {stopped} burners got something else than a 200, and stopped")
+    return stopped > 0 or any(result.failed for results in rounds.values() for result in results)
+
+
+def warm_up(server: servers.Server, burning: list[servers.Address]) -> int:
+    """Lets the engine optimise, and prints what a burner's request takes. Returns how many
+    burners stopped."""
+    print("  warming up", flush=True)
+    server.wait()
+    wrk.load(server, WARM_UP, VICTIM_CONNECTIONS)
+    with Burners(burning) as together:
+        time.sleep(WARM_UP)
+    with Burners(burning[:1]) as alone:
+        time.sleep(1)
+    if not alone.seconds:
+        raise servers.StartError(f"{server.name} answered no burner:\n{server.said()}")
+    print(f"  a burner alone is answered in {statistics.median(alone.seconds) * 1000:.0f} ms", flush=True)
+    return together.failed + alone.failed
+
+
+def print_noise(name: str, rounds: dict[str, list[wrk.Round]]) -> None:
+    print(f"\n  {'':5}  {'p50 ms: median (min–max)':25}  {'p99 ms':25}  errors")
+    for level, results in rounds.items():
+        p50 = spread([r.p50_ms for r in results], ".2f")
+        p99 = spread([r.p99_ms for r in results], ".2f")
+        print(f"  {level:5}  {p50:25}  {p99:25}  {sum(r.failed for r in results):6}")
+    for times, aim in NOISE_AIMS.items():
+        noisy = rounds[f"{times}x"]
+        slower = [n.p99_ms / q.p99_ms for n, q in zip(noisy, rounds["quiet"])]
+        line = f"  p99, {times}x / quiet: {spread(slower, '.2f')}"
+        if name == "holm":  # the aims are not its peer's
+            met = statistics.median(slower) <= aim and not any(r.failed for r in noisy)
+            line += f" (aim: at most {aim}, no errors; {verdict(met)})"
+        print(line)
+    print("  wrk runs on the same cores: the scheduler's share of the burners' noise is in these figures")
+
+
+def failures(count: int) -> str:
+    return f"  {count} FAILED" if count else ""
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5,
+                        help=f"rounds of each comparison (default: 5; with workerd at most {PEER_ROUNDS})")
+    parser.add_argument("--seconds", type=int, default=3, help="length of a round (default: 3)")
+    parser.add_argument("--requests", type=int, default=200, help="requests that loop (default: 200)")
+    report.holm_option(parser)
+    options = parser.parse_args()
+    report.require_holm(parser, options.holm)
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,6 @@
+// Ends by its CPU limit alone.
+export default {
+  fetch() {
+    for (;;) {}
+  },
+};

@@ -1,0 +1,87 @@
+//! What requests are charged is what their isolate's thread spent.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+
+use crate::harness::area::{function, node, table};
+use crate::harness::client::Version;
+use crate::harness::log::is_record;
+use crate::harness::program::thread_cpu;
+use crate::harness::{Connection, Request, Server, World};
+
+const HOST: &str = "accounting.test";
+
+/// Its isolates' threads have it in their names.
+const FUNCTION: &str = "charged";
+
+const REQUESTS: usize = 300;
+
+/// How far the sum may be off.
+const TOLERANCE: f64 = 0.01;
+
+/// Computes, allocates, waits, streams: everything but nothing.
+const WORKER: &str = "const work = [
+  () => { let x = 0; for (let i = 0; i < 2e6; i++) x += i; return String(x); },
+  () => JSON.stringify(Array.from({ length: 2e4 }, (_, i) => ({ i, text: 'x' + i }))),
+  async () => { await new Promise((resolve) => setTimeout(resolve, 2)); return 'waited'; },
+  () => new ReadableStream({
+    start(controller) {
+      for (let i = 0; i < 50; i++) controller.enqueue(new Uint8Array(4096));
+      controller.close();
+    },
+  }),
+];
+export default {
+  async fetch(request) {
+    const path = new URL(request.url).pathname;
+    return new Response(await work[Number(path.slice(1)) % work.length]());
+  },
+};
+";
+
+pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
+    vec![
+        world.trial("accounting::requests_add_up_to_the_thread", async |_| {
+            add_up().await
+        }),
+    ]
+}
+
+async fn add_up() -> anyhow::Result<()> {
+    let mut keys = function("worker.js", HOST);
+    let limits = table([("max_isolates", 1.into()), ("cpu", "5s".into())]);
+    keys.insert("limits".to_owned(), limits.into());
+    let config = node(table([(FUNCTION, keys.into())]));
+    let server = Server::serve(&config, &[("worker.js", WORKER)]).await?;
+    let thread = format!("holm-{FUNCTION}");
+
+    let mut connection = Connection::open(server.address(), Version::Http1).await?;
+    connection.exchange(Request::get(HOST, "/0")).await?;
+    server.log().first("record", is_record).await?;
+    let before = thread_cpu(server.pid(), &thread)?;
+    for index in 0..REQUESTS {
+        let request = Request::get(HOST, &format!("/{index}"));
+        // Some on the connection that comes to live on the isolate's thread, some on others.
+        let answer = match index % 3 {
+            0 => request.send(server.address()).await?,
+            _ => connection.exchange(request).await?,
+        };
+        ensure!(answer.status == 200, "{}", answer.status);
+    }
+    server.log().nth("last record", REQUESTS, is_record).await?;
+    let spent = thread_cpu(server.pid(), &thread)?.saturating_sub(before);
+    let mut charged = Duration::ZERO;
+    for record in server.log().records().iter().skip(1) {
+        let micros = record["cpuUs"].as_u64();
+        charged += Duration::from_micros(micros.with_context(|| record.to_string())?);
+    }
+    let off = (charged.as_secs_f64() / spent.as_secs_f64() - 1.0).abs();
+    ensure!(
+        off <= TOLERANCE,
+        "{charged:?} were charged, {spent:?} spent"
+    );
+    server.assert_healthy().await
+}
