@@ -28,4 +28,5 @@ pub mod pool;
 pub mod record;
 pub mod services;
 mod sys;
+pub mod thread;
 pub mod watchdog;

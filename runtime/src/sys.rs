@@ -57,6 +57,41 @@ pub(crate) fn demote(id: libc::pid_t) {
     let _ = unsafe { libc::sched_setscheduler(id, libc::SCHED_IDLE, &raw const parameters) };
 }
 
+/// Length of the turns that a thread asks the scheduler for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turns {
+    /// A thread that has little to do and is waited for: it is let in before those whose turns
+    /// are longer.
+    Short,
+    /// As long as the scheduler finds right.
+    Default,
+}
+
+/// Sets the length of the turns of thread `id` of this process. A wish: systems before Linux 6.12
+/// ignore it, and nothing but waiting times depends on it.
+pub(crate) fn set_turns(id: libc::pid_t, turns: Turns) {
+    // SAFETY: getpriority reads; -1 for a thread that has ended is harmless below.
+    #[allow(clippy::cast_sign_loss, reason = "thread ids are positive")]
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, id as libc::id_t) };
+    let attributes = libc::sched_attr {
+        // The first version of the structure, which every kernel takes.
+        size: size_of::<libc::sched_attr>() as u32,
+        sched_policy: libc::SCHED_OTHER as u32,
+        sched_flags: 0,
+        sched_nice: nice,
+        sched_priority: 0,
+        sched_runtime: match turns {
+            // In ns; the shortest that the scheduler grants.
+            Turns::Short => 100_000,
+            Turns::Default => 0,
+        },
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: the attributes are valid for SCHED_OTHER, and as long as they say.
+    let _ = unsafe { libc::syscall(libc::SYS_sched_setattr, id, &raw const attributes, 0) };
+}
+
 unsafe extern "C" {
     /// POSIX; the libc crate does not declare it.
     fn tzset();

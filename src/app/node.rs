@@ -8,6 +8,7 @@ use holm_runtime::engine::Engine;
 use holm_runtime::pool::Admission;
 use holm_runtime::services::Cores;
 use holm_runtime::services::Services;
+use holm_runtime::thread::take_short_turns;
 use holm_runtime::watchdog::Watchdog;
 use tokio::runtime::Runtime;
 
@@ -52,6 +53,7 @@ impl Node {
         let io = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(io_threads)
             .thread_name("holm-io")
+            .on_thread_start(take_short_turns)
             .enable_all()
             .build()
             .map_err(|error| Failure::Other(format!("cannot start the I/O threads: {error}")))?;

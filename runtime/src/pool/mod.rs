@@ -297,6 +297,16 @@ impl Shared {
         state.isolates += 1;
     }
 
+    /// An isolate takes no more jobs. `is_counted`: it is not stuck, so nobody has counted it out.
+    fn isolate_leaves(&self, is_counted: bool, host: &Arc<Host>) {
+        let mut state = self.state();
+        state.hosts.retain(|other| !Arc::ptr_eq(other, host));
+        if is_counted {
+            state.isolates -= 1;
+            self.scale_out(state, Instant::now());
+        }
+    }
+
     /// Answers everything in the queue: no isolate can be had.
     fn fail_queue(&self, failure: &Failure) {
         let jobs = std::mem::take(&mut self.state().queue);

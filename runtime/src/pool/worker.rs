@@ -157,14 +157,7 @@ async fn serve(
     }
     // Gone for the pool before its heap is torn down, which takes milliseconds.
     let has_left = isolate.watch().leave();
-    let mut state = shared.state();
-    state.hosts.retain(|other| !Arc::ptr_eq(other, host));
-    if has_left {
-        state.isolates -= 1;
-        shared.scale_out(state, Instant::now());
-    } else {
-        drop(state);
-    }
+    shared.isolate_leaves(has_left, host);
     host.close().await;
     drop(isolate);
 }

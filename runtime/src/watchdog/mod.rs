@@ -36,6 +36,7 @@ pub use self::watch::Verdict;
 pub use self::watch::Watch;
 use crate::meter::Meter;
 use crate::record::Recorder;
+use crate::thread::take_short_turns;
 
 /// Time between two looks.
 const TICK: Duration = Duration::from_millis(1);
@@ -156,6 +157,7 @@ impl Shared {
     }
 
     fn run(&self) {
+        take_short_turns();
         let mut quiet = 0;
         while !self.ended.load(Ordering::SeqCst) {
             if self.round() {

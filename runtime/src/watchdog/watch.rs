@@ -25,11 +25,15 @@ use crate::meter::Meter;
 use crate::outcome::Outcome;
 use crate::record::Recorder;
 use crate::sys;
+use crate::sys::Turns;
+use crate::thread::take_short_turns;
 
 /// Time between two requests to terminate.
 const REPEAT: Duration = Duration::from_millis(5);
 /// Time after which an isolate that does not obey is given up.
 const STUCK_AFTER: Duration = Duration::from_millis(250);
+/// CPU time of a request from which on its isolate takes turns like any thread that computes.
+const LONG: Duration = Duration::from_millis(4);
 /// Time between two looks at the memory of a function that computes.
 const SAMPLE: Duration = Duration::from_millis(10);
 
@@ -96,6 +100,10 @@ pub struct Watch {
     pub(crate) computes: AtomicBool,
     /// A request, or the start-up, is in progress.
     busy: AtomicBool,
+    /// Its thread takes short turns.
+    is_quick: AtomicBool,
+    /// The isolate's meter at the start of the request, in ns.
+    cpu_begin: AtomicU64,
     /// On the isolate's meter, in ns.
     cpu_deadline: AtomicU64,
     /// Since [`Watchdog`](super::Watchdog)'s epoch, in ns.
@@ -147,6 +155,8 @@ impl Watch {
             thread: sys::thread_id(),
             computes: AtomicBool::new(false),
             busy: AtomicBool::new(false),
+            is_quick: AtomicBool::new(false),
+            cpu_begin: AtomicU64::new(0),
             cpu_deadline: AtomicU64::new(NEVER),
             wall_deadline: AtomicU64::new(NEVER),
             wall_verdict: AtomicU8::new(Verdict::Wall as u8),
@@ -226,6 +236,10 @@ impl Watch {
         };
         self.subrequests.store(0, Ordering::Relaxed);
         *self.seat() = seat;
+        if !self.is_quick.swap(true, Ordering::Relaxed) {
+            take_short_turns();
+        }
+        self.cpu_begin.store(nanos(now), Ordering::Relaxed);
         self.cpu_deadline.store(nanos(now + cpu), Ordering::Release);
         self.wall_verdict
             .store(Verdict::Wall as u8, Ordering::Release);
@@ -272,14 +286,26 @@ impl Watch {
                 if now >= self.wall_deadline.load(Ordering::Acquire) {
                     let verdict = self.wall_verdict.load(Ordering::Acquire);
                     self.condemn(Verdict::from_u8(verdict).unwrap_or(Verdict::Wall));
-                } else if nanos(self.meter.read()) >= self.cpu_deadline.load(Ordering::Acquire) {
-                    self.condemn(Verdict::Cpu);
                 } else {
-                    self.sample(now);
+                    let cpu = nanos(self.meter.read());
+                    if cpu >= self.cpu_deadline.load(Ordering::Acquire) {
+                        self.condemn(Verdict::Cpu);
+                    } else {
+                        self.sample(now);
+                        self.slow_down(cpu);
+                    }
                 }
                 false
             }
             Some(verdict) => self.insist(now, verdict, recorder),
+        }
+    }
+
+    /// Has the isolate's thread give way to others once its request has computed for long.
+    fn slow_down(&self, cpu: u64) {
+        let spent = cpu.saturating_sub(self.cpu_begin.load(Ordering::Relaxed));
+        if spent >= nanos(LONG) && self.is_quick.swap(false, Ordering::Relaxed) {
+            sys::set_turns(self.thread, Turns::Default);
         }
     }
 
