@@ -6,12 +6,12 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-bench setup-deny serve test check fmt lint doc deny bench hostile
+.PHONY: help setup setup-bench setup-deny serve test check fmt lint doc deny bench bench-limits hostile
 
 help: ## List the targets
 	@echo "Holm: targets of make"
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; do \
-		printf '  make %-10s %s\n' "$$name" "$$what"; done
+		printf '  make %-13s %s\n' "$$name" "$$what"; done
 
 serve: setup ## Build the release and serve examples/holm.toml on port 8080
 	$(CARGO) run --release -- serve examples/holm.toml
@@ -24,6 +24,10 @@ check: fmt lint doc test deny ## Everything that must hold before a change lands
 bench: setup-bench ## Measure hello against workerd and Deno, and start-up time
 	$(CARGO) build --release
 	python3 benches/bench.py
+
+bench-limits: setup-bench ## Measure what limits cost, how exact they are, and what neighbours feel
+	$(CARGO) build --release
+	python3 benches/limits.py
 
 hostile: setup ## Run the hostile functions three times over, debug and release, and print a table
 	@tools/hostile

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::Subcommand;
 
+use crate::app::Mode;
 use crate::commands;
 
 const AFTER_HELP: &str = "\
@@ -40,6 +41,9 @@ enum Command {
         /// The configuration.
         #[arg(value_name = "FILE", default_value = "holm.toml")]
         file: PathBuf,
+        /// For `make bench-limits`: enforce no limit and read no clock.
+        #[arg(long, hide = true)]
+        without_limits: bool,
     },
     /// Check a holm.toml and its functions without serving them.
     ///
@@ -78,7 +82,17 @@ enum Command {
 /// Runs what the command line says.
 pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Serve { file } => commands::serve::run(&file),
+        Command::Serve {
+            file,
+            without_limits,
+        } => {
+            let mode = if without_limits {
+                Mode::WithoutLimits
+            } else {
+                Mode::Serve
+            };
+            commands::serve::run(&file, mode)
+        }
         Command::Check { file, explain } => match explain {
             Some(url) => commands::check::explain(&file, &url),
             None => commands::check::run(&file),

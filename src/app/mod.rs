@@ -24,6 +24,7 @@ use holm_router::table::RouteTable;
 use holm_runtime::pool::Pool;
 
 pub(crate) use self::load::FunctionProblem;
+pub(crate) use self::node::Mode;
 pub(crate) use self::node::Node;
 pub(crate) use self::rescue::status_of;
 

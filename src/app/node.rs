@@ -31,21 +31,27 @@ pub(crate) struct Node {
     io: Runtime,
 }
 
+/// What a node is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Serving.
+    Serve,
+    /// Development: clients may read what went wrong in a function.
+    Dev,
+    /// Measuring what limits cost, by going without.
+    WithoutLimits,
+}
+
 impl Node {
     /// Starts V8, then the node's threads. To be called on the main thread, first.
     ///
     /// # Errors
     /// When the system gives no threads.
-    pub(crate) fn start(plan: &Plan, telemetry: Telemetry) -> Result<Arc<Self>, Failure> {
-        Self::with(plan, telemetry, false)
-    }
-
-    /// [`Node::start`], with errors that clients may read.
-    pub(crate) fn start_dev(plan: &Plan, telemetry: Telemetry) -> Result<Arc<Self>, Failure> {
-        Self::with(plan, telemetry, true)
-    }
-
-    fn with(plan: &Plan, telemetry: Telemetry, dev: bool) -> Result<Arc<Self>, Failure> {
+    pub(crate) fn start(
+        plan: &Plan,
+        telemetry: Telemetry,
+        mode: Mode,
+    ) -> Result<Arc<Self>, Failure> {
         let engine = Engine::start();
         let cores = available_parallelism().map_or(1, usize::from);
         // Functions want the cores too; a thread carries tens of thousands of requests a second.
@@ -58,7 +64,7 @@ impl Node {
             .build()
             .map_err(|error| Failure::Other(format!("cannot start the I/O threads: {error}")))?;
         let recorder = Arc::new(telemetry);
-        let watchdog = Watchdog::start(recorder.clone())
+        let watchdog = Watchdog::start(recorder.clone(), mode != Mode::WithoutLimits)
             .map_err(|error| Failure::Other(format!("cannot start the watchdog: {error}")))?;
         let outbound = egress::Client::new(egress::Options {
             io: io.handle().clone(),
@@ -76,7 +82,7 @@ impl Node {
                 admission: Admission::new(plan.server.max_queued),
                 cores: Cores::new(cores),
             },
-            dev,
+            dev: mode == Mode::Dev,
             app: ArcSwapOption::empty(),
             outbound,
             io,

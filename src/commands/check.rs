@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Failure;
+use crate::app::Mode;
 use crate::app::Node;
 use crate::config;
 use crate::telemetry::Telemetry;
@@ -10,7 +11,7 @@ use crate::telemetry::Telemetry;
 /// Checks a configuration and starts each of its functions once.
 pub(crate) fn run(file: &Path) -> Result<(), Failure> {
     let plan = config::load(file)?;
-    let node = Node::start(&plan, Telemetry::quiet())?;
+    let node = Node::start(&plan, Telemetry::quiet(), Mode::Serve)?;
     let app = node.load(&plan)?;
     println!(
         "{}: {} functions, {} routes, all in order",

@@ -10,6 +10,7 @@ use tracing::info;
 use super::Failure;
 use super::serve;
 use super::watch::Watch;
+use crate::app::Mode;
 use crate::app::Node;
 use crate::config;
 use crate::config::Plan;
@@ -19,7 +20,7 @@ use crate::telemetry::Telemetry;
 pub(crate) fn run(path: &Path, port: u16) -> Result<(), Failure> {
     let plan = plan(path, port)?;
     let telemetry = Telemetry::start(&plan);
-    let node = Node::start_dev(&plan, telemetry.clone())?;
+    let node = Node::start(&plan, telemetry.clone(), Mode::Dev)?;
     let server = serve::bind(&plan)?;
     let port = server.local_addr().port();
     let mut watch = watch(path)?;

@@ -9,16 +9,20 @@ use tracing::warn;
 
 use super::Failure;
 use super::signal;
+use crate::app::Mode;
 use crate::app::Node;
 use crate::config;
 use crate::config::Plan;
 use crate::telemetry::Telemetry;
 
 /// Serves a configuration until a signal ends it.
-pub(crate) fn run(file: &Path) -> Result<(), Failure> {
+pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
     let plan = config::load(file)?;
     let telemetry = Telemetry::start(&plan);
-    let node = Node::start(&plan, telemetry.clone())?;
+    if mode == Mode::WithoutLimits {
+        warn!("no limit is enforced: this is for measuring what limits cost, and nothing else");
+    }
+    let node = Node::start(&plan, telemetry.clone(), mode)?;
     let server = bind(&plan)?;
     let app = node.load(&plan)?;
     info!(

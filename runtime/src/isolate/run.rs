@@ -152,7 +152,9 @@ impl Isolate {
             limits.wall.as_duration(),
             Some(seat),
         );
-        services.watchdog.call();
+        if services.watchdog.enforces() {
+            services.watchdog.call();
+        }
 
         self.served = self.served.wrapping_add(1).max(1);
         let mut run = Run {
@@ -194,7 +196,9 @@ impl Isolate {
         let Some(seat) = self.watch.end() else {
             return Fitness::Spent;
         };
-        self.metered = self.watch.cpu();
+        if services.watchdog.enforces() {
+            self.metered = self.watch.cpu();
+        }
         services.recorder.record(Record {
             outcome,
             wall: queued.elapsed(),

@@ -43,6 +43,9 @@ static LAZY_SOURCES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/lazy.
 /// Wall time that a start may take; a module that awaits for ever at its top level ends here.
 const START_WALL: Duration = Duration::from_secs(10);
 
+/// The heap where there are no limits: V8 wants one, below 4 GiB.
+const UNLIMITED: usize = 2 << 30;
+
 /// Why a function does not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
@@ -87,7 +90,11 @@ impl Isolate {
         keeper: Weak<dyn Keeper>,
     ) -> Result<Self, StartError> {
         let limits = deployment.limits;
-        let memory = limits.memory.as_usize();
+        let memory = if services.watchdog.enforces() {
+            limits.memory.as_usize()
+        } else {
+            UNLIMITED
+        };
         let buffers = Buffers::new(memory);
         let mut runtime = JsRuntime::try_new(RuntimeOptions {
             module_loader: Some(Rc::new(Loader::new(deployment.graph.clone()))),
@@ -116,7 +123,9 @@ impl Isolate {
             watch: watch.clone(),
             limit: memory,
         });
-        limit_heap(&mut runtime, &watch, &buffers);
+        if services.watchdog.enforces() {
+            limit_heap(&mut runtime, &watch, &buffers);
+        }
         {
             let state = runtime.op_state();
             let mut state = state.borrow_mut();
@@ -140,7 +149,9 @@ impl Isolate {
         isolate
             .watch
             .begin(limits.startup_cpu.as_duration(), START_WALL, None);
-        services.watchdog.call();
+        if services.watchdog.enforces() {
+            services.watchdog.call();
+        }
         let loaded = isolate.load(&bind).await;
         isolate.watch.end();
         isolate.metered = isolate.watch.cpu();

@@ -56,6 +56,7 @@ struct Shared {
     watches: Mutex<Vec<Weak<Watch>>>,
     patrols: Mutex<Vec<Weak<dyn Patrol>>>,
     recorder: Arc<dyn Recorder>,
+    enforces: bool,
     /// Isolates that did not obey, since the process started.
     stuck: AtomicU64,
     asleep: AtomicBool,
@@ -87,16 +88,18 @@ impl std::fmt::Debug for Watchdog {
 }
 
 impl Watchdog {
-    /// Starts the watchdog's thread. Requests that it has to end go to `recorder`.
+    /// Starts the watchdog's thread. Requests that it has to end go to `recorder`; unless it
+    /// `enforces` limits there are none, which is for measuring what they cost.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(recorder: Arc<dyn Recorder>) -> std::io::Result<Self> {
+    pub fn start(recorder: Arc<dyn Recorder>, enforces: bool) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             epoch: Instant::now(),
             watches: Mutex::new(Vec::new()),
             patrols: Mutex::new(Vec::new()),
             recorder,
+            enforces,
             stuck: AtomicU64::new(0),
             asleep: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -142,6 +145,11 @@ impl Watchdog {
         patrols.push(patrol);
     }
 
+    /// Whether there are limits at all.
+    pub(crate) fn enforces(&self) -> bool {
+        self.shared.enforces
+    }
+
     /// There is work: look at it.
     pub(crate) fn call(&self) {
         if self.shared.asleep.load(Ordering::SeqCst) {
@@ -178,7 +186,9 @@ impl Shared {
     fn round(&self) -> bool {
         let now = nanos(self.epoch.elapsed());
         let mut going_on = false;
-        for watch in lock(&self.watches).iter().filter_map(Weak::upgrade) {
+        let watches = lock(&self.watches);
+        let watches = watches.iter().filter(|_| self.enforces);
+        for watch in watches.filter_map(Weak::upgrade) {
             if watch.look(now, &*self.recorder) {
                 let stuck = self.stuck.fetch_add(1, Ordering::Relaxed) + 1;
                 tracing::error!(
