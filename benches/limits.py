@@ -8,6 +8,8 @@ import argparse
 import http.client
 import json
 import math
+import select
+import socket
 import statistics
 import sys
 import tempfile
@@ -32,6 +34,8 @@ OVERSHOOT_AIM_MS = 2.0  # 99 of 100 requests: at most
 BUCKETS_MS = [-math.inf, 0, 0.5, 1, 2, 4, 8, math.inf]
 BAR = 50  # characters of the histogram's longest bar, if all are in one bucket
 
+SHED_AIM_MS = 10.0
+
 VICTIM_CONNECTIONS = 4
 # Burners for each core, and the victim's p99 to its p99 in quiet: at most.
 NOISE_AIMS = {1: 1.25, 4: 2.0}
@@ -46,6 +50,7 @@ def main() -> int:
         try:
             failed = cost(options, Path(folder))
             failed |= overshoot(options, Path(folder))
+            failed |= shedding(options, Path(folder))
             failed |= neighbour("holm", options.rounds, options, Path(folder))
             # What becomes of a peer's victim is shown, and is no failure of this run.
             neighbour("workerd", min(options.rounds, PEER_ROUNDS), options, Path(folder))
@@ -125,6 +130,39 @@ def overshoot(options: argparse.Namespace, folder: Path) -> bool:
     if len(over_ms) != options.requests:
         print(f"  FAILED: {len(over_ms)} records of {options.requests} requests")
     return wrong > 0 or len(over_ms) != options.requests
+
+
+def shedding(options: argparse.Namespace, folder: Path) -> bool:
+    """How soon a client is turned away from a full queue. Returns whether one got something else."""
+    print(f"\nshedding: one request runs, one waits, and {options.requests} more are turned away, "
+          "each on a connection of its own", flush=True)
+    server, (port, host) = servers.full(options.holm, folder / "full")
+    waited_ms = []
+    wrong = 0
+    with server, ExitStack() as stack:
+        server.wait()
+        held = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(3)]
+        for connection in held:
+            connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        # One of the three is turned away: then the others are in their places.
+        if not select.select(held, [], [], DEADLINE)[0]:
+            print("  FAILED: of three requests none was turned away")
+            return True
+        for _ in range(options.requests):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+            asked = time.perf_counter()
+            connection.request("GET", "/", headers={"Host": host})
+            response = connection.getresponse()
+            response.read()
+            waited_ms.append((time.perf_counter() - asked) * 1000)
+            wrong += (response.status, response.headers["retry-after"]) != (503, "1")
+            connection.close()
+    p99 = percentile(waited_ms, 99)
+    print(f"  the client waited: p50 {percentile(waited_ms, 50):.2f} ms, p99 {p99:.2f} ms, "
+          f"max {max(waited_ms):.2f} ms (aim: p99 at most {SHED_AIM_MS:.0f} ms; {verdict(p99 <= SHED_AIM_MS)})")
+    if wrong:
+        print(f"  FAILED: {wrong} requests got something else than 503 with retry-after")
+    return wrong > 0
 
 
 def histogram(values_ms: list[float]) -> None:

@@ -38,6 +38,13 @@ routes = ["{name}.localhost"]
 limits.cpu = "{cpu}"
 """
 
+FULL_TOML = """
+[functions.wait]
+main = "wait/index.js"
+routes = ["wait.localhost"]
+limits = { max_isolates = 1, queue = 1 }
+"""
+
 WORKERD_CAPNP = """\
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
@@ -154,6 +161,15 @@ def looping(holm: Path, folder: Path, cpu_ms: int) -> tuple[Server, Address]:
     toml = HOLM_TOML.format(port=port, records="all")
     toml += FUNCTION_TOML.format(name="loop", folder="loop", cpu=f"{cpu_ms}ms")
     return holm_server(holm, folder, port, toml), (port, "loop.localhost")
+
+
+def full(holm: Path, folder: Path) -> tuple[Server, Address]:
+    """Starts Holm with hello and a function that waits, in one isolate and with one place in its
+    queue; returns where that one is asked."""
+    functions(folder, "hello", "wait")
+    [port] = free_ports(1)
+    toml = HOLM_TOML.format(port=port, records="none") + FULL_TOML
+    return holm_server(holm, folder, port, toml), (port, "wait.localhost")
 
 
 def ten_functions(holm: Path, folder: Path) -> Server:

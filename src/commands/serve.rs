@@ -32,6 +32,7 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
     );
     node.install(app);
     let outcome = listen(&node, server);
+    info!(requests = %telemetry.outcomes(), "ended");
     telemetry.flush();
     outcome
 }

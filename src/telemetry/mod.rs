@@ -3,6 +3,7 @@
 //! Readable on a terminal, JSON lines otherwise. Isolate and I/O threads only put what happened
 //! into a queue; one thread formats and writes it, so a slow terminal slows no request.
 
+mod counters;
 mod events;
 mod json;
 mod sink;
@@ -17,6 +18,7 @@ use holm_runtime::record::Recorder;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::counters::Counters;
 use self::sink::Entry;
 use self::sink::Sink;
 use crate::config::LogFormat;
@@ -27,6 +29,7 @@ use crate::config::Plan;
 #[derive(Clone, Debug)]
 pub(crate) struct Telemetry {
     sink: Option<Arc<Sink>>,
+    counters: Arc<Counters>,
     requests: LogRequests,
 }
 
@@ -64,6 +67,7 @@ impl Telemetry {
         let _ = tracing_subscriber::registry().with(events).try_init();
         Self {
             sink: Some(sink),
+            counters: Arc::default(),
             requests: plan.log_requests,
         }
     }
@@ -72,8 +76,14 @@ impl Telemetry {
     pub(crate) fn quiet() -> Self {
         Self {
             sink: None,
+            counters: Arc::default(),
             requests: LogRequests::None,
         }
+    }
+
+    /// How many requests ended how, for people: `ok 12, exceededCpu 1`.
+    pub(crate) fn outcomes(&self) -> String {
+        self.counters.to_string()
     }
 
     /// Waits until all that was logged has been written.
@@ -86,6 +96,7 @@ impl Telemetry {
 
 impl Recorder for Telemetry {
     fn record(&self, record: Record) {
+        self.counters.count(record.outcome);
         let wanted = match self.requests {
             LogRequests::All => true,
             LogRequests::Failed => record.outcome != Outcome::Ok || !record.log.lines.is_empty(),

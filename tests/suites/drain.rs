@@ -74,6 +74,10 @@ async fn in_flight(world: &World) -> anyhow::Result<()> {
     }
     let status = server.ended().await?;
     ensure!(status.success(), "ended with {status}");
+    // The last word: how all of them ended.
+    let is_end = |line: &serde_json::Value| line["msg"] == "ended";
+    let end = server.log().first("`ended` event", is_end).await?;
+    ensure!(end["requests"] == format!("ok {CLIENTS}"), "{end}");
     Ok(())
 }
 

@@ -305,7 +305,7 @@ impl Watch {
     fn slow_down(&self, cpu: u64) {
         let spent = cpu.saturating_sub(self.cpu_begin.load(Ordering::Relaxed));
         if spent >= nanos(LONG) && self.is_quick.swap(false, Ordering::Relaxed) {
-            sys::set_turns(self.thread, Turns::Default);
+            sys::set_turns(self.thread, Turns::Long);
         }
     }
 
