@@ -119,13 +119,14 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def hello(name: str, holm: Path, folder: Path, flags: tuple[str, ...] = ()) -> Server:
+def hello(name: str, holm: Path, folder: Path, flags: tuple[str, ...] = (), keys: str = "") -> Server:
     """Starts one of the compared servers with hello alone; its files go to `folder`.
-    Holm logs failed requests only: its peers log none either. `flags` are more for `holm serve`."""
+    Holm logs failed requests only: its peers log none either. `flags` are more for `holm serve`,
+    `keys` more for the function's table."""
     functions(folder, "hello")
     [port] = free_ports(1)
     if name == "holm":
-        return holm_server(holm, folder, port, HOLM_TOML.format(port=port, records="failed"), flags)
+        return holm_server(holm, folder, port, HOLM_TOML.format(port=port, records="failed") + keys, flags)
     if name == "workerd":
         return workerd_server(folder, {"hello": port})
     if name == "deno":
