@@ -6,7 +6,7 @@ use crate::graph::{GraphProblem, ProblemKind};
 /// A quarter of a million levels of the shortest nests.
 const BOMB_BYTES: usize = 512 << 10;
 
-fn problems(name: &str, text: &str) -> Vec<GraphProblem> {
+pub(super) fn problems(name: &str, text: &str) -> Vec<GraphProblem> {
     match Folder::with(&[(name, text)]).try_load(name) {
         Ok(_) => Vec::new(),
         Err(error) => error.problems,

@@ -1,6 +1,7 @@
 //! Behaviour of module graphs on real folders.
 
 mod frames;
+mod fuzz;
 mod hostile;
 mod languages;
 mod problems;
