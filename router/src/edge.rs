@@ -115,6 +115,7 @@ impl<D: Dispatch> Edge<D> {
     ) -> impl Future<Output = ()> + Send {
         // Counted before the future is first polled, or a burst would slip past the limit.
         let open = self.stats.connection();
+        let ids = self.ids;
         let link = Arc::new(Link::default());
         if io.is_movable() {
             link.roaming.set_movable();
@@ -122,7 +123,7 @@ impl<D: Dispatch> Edge<D> {
         let connection = self.converse(io, Arc::clone(&link), origin, Reception::Serve);
         let connection = Box::pin(connection);
         async move {
-            roam(connection, link).await;
+            roam(connection, link, ids).await;
             drop(open);
         }
     }

@@ -80,7 +80,7 @@ pub use edge::{Edge, Origin};
 pub use hostname::{Hostname, HostnameError};
 pub use pattern::{Pattern, PatternError};
 pub use refusal::Refusal;
-pub use roam::{Home, Mover};
+pub use roam::{Farewell, Home, Mover};
 pub use server::{BindError, Drained, Server};
 pub use settings::{Http2Settings, Settings};
 pub use stats::Stats;

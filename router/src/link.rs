@@ -72,6 +72,11 @@ impl Link {
         self.active.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether there is one request at most between its head and the end of its response.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.active.load(Ordering::Relaxed) <= 1
+    }
+
     /// Whether a response broke off.
     pub(crate) fn is_broken(&self) -> bool {
         self.is_broken.load(Ordering::Relaxed)

@@ -9,21 +9,27 @@
 //! The task that the connection began in stays behind and waits for it, so who counts, drains or
 //! aborts connections need not know where they are.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
+use http::Response;
 use socket2::Socket;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::body::ResponseBody;
+use crate::dispatch::{RequestId, RequestIds};
 use crate::link::Link;
 
+/// The last response of a connection whose home is lost.
+pub type Farewell = Box<dyn FnOnce(RequestId) -> Response<ResponseBody> + Send>;
+
 /// Where a connection may live.
-#[derive(Clone, Debug)]
 pub struct Home {
     /// Names it for the dispatcher; not zero.
     pub key: u64,
@@ -32,8 +38,17 @@ pub struct Home {
     /// Changes when its connections are to leave. A receiver is held for as long as one lives
     /// there.
     pub leave: watch::Receiver<()>,
-    /// Changes when the thread does not respond any more. Its connections are ended.
-    pub lost: watch::Receiver<()>,
+    /// Resolves when the thread does not respond any more. Its connections are ended, with this
+    /// response if one was due.
+    pub lost: Pin<Box<dyn Future<Output = Farewell> + Send>>,
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Home")
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One connection, as far as it can be moved. Orders are carried out after the request at hand.
@@ -92,6 +107,9 @@ pub(crate) struct Roaming {
     has_moved: AtomicBool,
     /// Another handle on the socket while it is away.
     second: Mutex<Option<Socket>>,
+    /// One more than the serial number of the request that has no response yet; zero if there is
+    /// none.
+    due: AtomicU64,
     last: AtomicU64,
     streak: AtomicU32,
 }
@@ -139,12 +157,50 @@ impl Roaming {
         *lock(&self.second) = None;
     }
 
-    fn hang_up(&self) {
+    /// A request is being answered.
+    pub(crate) fn owes(&self, serial: u64) {
+        self.due.store(serial.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Its response is there.
+    pub(crate) fn settles(&self) {
+        self.due.store(0, Ordering::Relaxed);
+    }
+
+    /// Ends the connection from afar, with a last response if one is due and nothing else can be
+    /// on its way.
+    fn hang_up(&self, farewell: Farewell, ids: RequestIds, is_alone: bool) {
         if let Some(socket) = lock(&self.second).take() {
+            let due = self.due.load(Ordering::Relaxed).checked_sub(1);
+            if let Some(serial) = due.filter(|_| is_alone) {
+                // It fits into an empty send buffer; a client that is gone needs no answer.
+                let _ = socket.send(&on_the_wire(farewell(ids.id(serial))));
+            }
             // Fails only on a socket that is gone already.
             let _ = socket.shutdown(std::net::Shutdown::Both);
         }
     }
+}
+
+/// A response as HTTP/1.1, on a connection that ends with it.
+fn on_the_wire(mut response: Response<ResponseBody>) -> Vec<u8> {
+    let body = response.body_mut().take_whole().unwrap_or_default();
+    let status = response.status();
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
+    for (name, value) in response.headers() {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    let end = format!(
+        "connection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    bytes.extend_from_slice(end.as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -154,7 +210,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 type Connection = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Drives a connection to its end, wherever it lives.
-pub(crate) async fn roam(mut connection: Connection, link: Arc<Link>) {
+pub(crate) async fn roam(mut connection: Connection, link: Arc<Link>, ids: RequestIds) {
     loop {
         let order = poll_fn(|cx| {
             if connection.as_mut().poll(cx).is_ready() {
@@ -176,7 +232,9 @@ pub(crate) async fn roam(mut connection: Connection, link: Arc<Link>) {
                 // It ended, or the runtime did and took it along.
                 Ok(None) | Err(_) => return,
             },
-            Ok(()) = lost.changed() => return link.roaming.hang_up(),
+            farewell = &mut lost => {
+                return link.roaming.hang_up(farewell, ids, link.is_alone());
+            }
         };
         link.roaming.moves_to(0);
     }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use holm_js_api::handler::FetchRequest;
 use holm_router::Dispatch;
 use holm_router::Exchange;
+use holm_router::Farewell;
 use holm_router::Home;
 use holm_router::Mover;
 use holm_router::Refusal;
@@ -22,6 +23,7 @@ use http::HeaderValue;
 use http::Response;
 use http::header::ACCEPT;
 use tokio::sync::oneshot;
+use tokio::sync::watch;
 use url::Url;
 
 use super::Function;
@@ -119,11 +121,23 @@ fn place(pool: &Pool, mover: &Mover) {
                     key: pool.id(),
                     runtime: home.runtime,
                     leave: home.leave,
-                    lost: home.lost,
+                    lost: Box::pin(lost(home.lost)),
                 });
             }
         }
     }
+}
+
+/// Resolves when the isolate is given up; to what its clients are told then.
+async fn lost(mut lost: watch::Receiver<Option<Outcome>>) -> Farewell {
+    let outcome = lost.wait_for(Option::is_some).await.ok();
+    let outcome = outcome.and_then(|outcome| *outcome);
+    let Some(outcome) = outcome else {
+        // It ended in peace.
+        return std::future::pending().await;
+    };
+    let failure = Failure::of(outcome);
+    Box::new(move |id| rescue::rescue(&failure, false, None, id, &HeaderMap::new()))
 }
 
 /// Hands a request to a function and waits for what comes of it.

@@ -78,8 +78,9 @@ impl<D: Dispatch> Session<D> {
         active: Active,
     ) -> Result<Response<ResponseBody>, Infallible> {
         let version = request.version();
+        let serial = self.edge.stats.request();
         let sender = Sender {
-            id: self.edge.ids.id(self.edge.stats.request()),
+            id: self.edge.ids.id(serial),
             version,
             is_head: *request.method() == Method::HEAD,
             active,
@@ -91,6 +92,7 @@ impl<D: Dispatch> Session<D> {
                 return Ok(sender.refuse(refusal, request.headers(), &self.edge));
             }
         };
+        self.link.roaming.owes(serial);
         let answer = self.edge.dispatch.dispatch(Exchange {
             id: sender.id,
             host,
@@ -106,6 +108,7 @@ impl<D: Dispatch> Session<D> {
             },
         });
         let mut response = answer.await;
+        self.link.roaming.settles();
         sender.fit(&mut response, &self.edge);
         turn::to_client();
         Ok(response)

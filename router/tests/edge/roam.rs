@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
-use holm_router::{Dispatch, Exchange, Home, ResponseBody, Server, Settings, Stats};
+use holm_router::{Dispatch, Exchange, Farewell, Home, ResponseBody, Server, Settings, Stats};
 use http::Response;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{oneshot, watch};
 
-use crate::support::{Client, status};
+use crate::support::{Client, header, status};
 
 /// Key of the only home.
 const KEY: u64 = 7;
@@ -34,7 +34,7 @@ impl Dispatch for Mobile {
                 key: KEY,
                 runtime: self.home.clone(),
                 leave: self.leave.subscribe(),
-                lost: self.lost.subscribe(),
+                lost: Box::pin(lost(self.lost.subscribe())),
             }),
             ("/back", Some(mover)) => mover.go_back(),
             ("/block", _) => {
@@ -50,6 +50,13 @@ impl Dispatch for Mobile {
         let home = mover.and_then(|mover| mover.home());
         Response::new(ResponseBody::from(format!("{here} {home:?}")))
     }
+}
+
+async fn lost(mut lost: watch::Receiver<()>) -> Farewell {
+    if lost.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    Box::new(|_| Response::new(ResponseBody::from("farewell")))
 }
 
 /// A server on threads called `io`, and a home on one called `home`.
@@ -189,7 +196,11 @@ fn a_home_that_is_lost_ends_its_connections_and_no_others() {
     guest.send("GET /block HTTP/1.1\r\nHost: a.test\r\n\r\n");
     village.blocking.recv().expect("it blocks");
     village.mobile.lost.send_replace(());
-    assert_eq!(guest.rest(), "");
+    let answer = guest.rest();
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(answer.ends_with("\r\n\r\nfarewell"), "{answer}");
+    assert_eq!(header(&answer, "connection"), Some("close"));
+    // Nothing was due on this one.
     assert_eq!(other.rest(), "");
     assert_eq!(ask(&mut stranger, "/"), "io None");
     village.unblock.send(()).expect("it waits");

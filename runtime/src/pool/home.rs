@@ -12,6 +12,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::outcome::Outcome;
+
 /// Average time of a request up to which its function may have connections on its threads. Those
 /// that wait there meanwhile wait no longer than a replica would take to start.
 pub const QUICK: Duration = Duration::from_millis(1);
@@ -27,8 +29,8 @@ pub struct Home {
     pub runtime: Handle,
     /// Changes when connections are to leave. Holding it keeps the thread.
     pub leave: watch::Receiver<()>,
-    /// Changes when the isolate is stuck, and its thread with it.
-    pub lost: watch::Receiver<()>,
+    /// What the isolate is stuck over, and its thread with it, once it is.
+    pub lost: watch::Receiver<Option<Outcome>>,
 }
 
 /// An isolate's thread, as the host of connections.
@@ -36,12 +38,12 @@ pub struct Home {
 pub(super) struct Host {
     runtime: Handle,
     leave: watch::Sender<()>,
-    lost: watch::Receiver<()>,
+    lost: watch::Receiver<Option<Outcome>>,
 }
 
 impl Host {
     /// For the calling thread, inside its runtime.
-    pub(super) fn new(lost: watch::Receiver<()>) -> Arc<Self> {
+    pub(super) fn new(lost: watch::Receiver<Option<Outcome>>) -> Arc<Self> {
         Arc::new(Self {
             runtime: Handle::current(),
             leave: watch::Sender::new(()),

@@ -121,8 +121,8 @@ pub struct Watch {
     /// Wakes the isolate's thread where it waits for I/O.
     pub(crate) waker: AtomicWaker,
     seat: Mutex<Option<Seat>>,
-    /// Changes when the isolate is given up.
-    lost: watch::Sender<()>,
+    /// Why the isolate is given up, once it is.
+    lost: watch::Sender<Option<Outcome>>,
     /// Subrequests of the request that is running.
     subrequests: Arc<AtomicU32>,
     epoch: Instant,
@@ -167,7 +167,7 @@ impl Watch {
             acknowledged: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             seat: Mutex::new(None),
-            lost: watch::Sender::new(()),
+            lost: watch::Sender::new(None),
             subrequests: Arc::default(),
             epoch,
         }
@@ -183,8 +183,8 @@ impl Watch {
         self.ended.load(Ordering::Acquire) == STUCK
     }
 
-    /// Changes when the isolate is given up, and its thread with it.
-    pub(crate) fn lost(&self) -> watch::Receiver<()> {
+    /// Why the isolate is given up, and its thread with it, once it is.
+    pub(crate) fn lost(&self) -> watch::Receiver<Option<Outcome>> {
         self.lost.subscribe()
     }
 
@@ -331,7 +331,7 @@ impl Watch {
                 seat.record.subrequests = self.subrequests.load(Ordering::Relaxed);
                 seat.give_up(verdict.outcome(), self.meter.read(), recorder);
             }
-            self.lost.send_replace(());
+            self.lost.send_replace(Some(verdict.outcome()));
             sys::demote(self.thread);
             self.meter.demote_helpers();
             if let Some(keeper) = self.keeper.upgrade() {
