@@ -50,6 +50,14 @@ impl App {
         self.functions.len()
     }
 
+    /// Whether no function has anything to do.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.functions.iter().all(|function| match function {
+            Function::Ready(pool) => pool.is_quiet(),
+            Function::Broken(_) => true,
+        })
+    }
+
     /// The files that its functions were made of, as far as they could be read.
     pub(crate) fn watched(&self) -> impl Iterator<Item = PathBuf> + '_ {
         self.functions.iter().flat_map(|function| match function {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Duration;
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use holm_runtime::engine::Engine;
@@ -30,6 +32,9 @@ pub(crate) struct Node {
     outbound: Arc<egress::Client>,
     io: Runtime,
 }
+
+/// Time between two looks at whether all is done, at the very end.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// What a node is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +102,21 @@ impl Node {
     /// Serves `app` from now on. Requests that are running finish on what they started with.
     pub(crate) fn install(&self, app: App) {
         self.app.store(Some(Arc::new(app)));
+    }
+
+    /// Waits until what the functions do behind their last answers is done and recorded, for
+    /// `deadline` at most. Returns whether it is.
+    pub(crate) fn finish(&self, deadline: Duration) -> bool {
+        let begin = Instant::now();
+        loop {
+            if self.app().as_ref().is_none_or(|app| app.is_quiet()) {
+                return true;
+            }
+            if begin.elapsed() >= deadline {
+                return false;
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 
     /// The configuration that is served now.

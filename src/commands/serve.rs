@@ -32,6 +32,9 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
     );
     node.install(app);
     let outcome = listen(&node, server);
+    if !node.finish(plan.server.drain.as_duration()) {
+        warn!("work behind answers that had gone out did not end in time");
+    }
     info!(requests = %telemetry.outcomes(), "ended");
     telemetry.flush();
     outcome

@@ -146,5 +146,12 @@ async fn refused(address: SocketAddr) {
 fn never_sent(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<hyper::Error>()
-        .is_some_and(|error| error.is_canceled() || error.is_closed())
+        .is_some_and(|error| error.is_canceled() || error.is_closed() || is_go_away(error))
+}
+
+/// An HTTP/2 server that goes away in order has not looked at the streams that fail with it
+/// (RFC 9113, 6.8).
+fn is_go_away(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .is_some_and(|source| source.to_string().contains("not a result of an error"))
 }

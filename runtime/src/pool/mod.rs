@@ -189,6 +189,12 @@ impl Pool {
         Ok(())
     }
 
+    /// Whether nothing waits and no isolate has work: every request has left its record.
+    pub fn is_quiet(&self) -> bool {
+        let state = self.shared.state();
+        state.queue.is_empty() && state.idle.len() >= state.isolates
+    }
+
     /// Names the pool among all of the process; never zero.
     pub fn id(&self) -> u64 {
         self.shared.id
