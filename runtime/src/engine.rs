@@ -21,9 +21,9 @@ const FLAGS: &str = "--no-turboshaft-loop-unrolling --wasm-max-mem-pages=2048 \
 pub struct Engine(());
 
 impl Engine {
-    /// Sets V8 up, and the process for it. Call it once, on the main thread, before any other thread exists: memory
-    /// protection keys are inherited from it, and a thread without them dies with SIGSEGV on some
-    /// processors.
+    /// Sets V8 up, and the process for it. Call it once, on the main thread, before any other
+    /// thread exists: memory protection keys are inherited from it, and a thread without them dies
+    /// with SIGSEGV on some processors.
     pub fn start() -> Self {
         sys::prepare_process();
         v8::V8::set_flags_from_string(FLAGS);

@@ -33,26 +33,9 @@ impl Load {
         let mut clients = JoinSet::new();
         for _ in 0..CLIENTS {
             let stop = Arc::clone(&stop);
-            clients.spawn(async move {
-                let mut connection = Connection::open(server, Version::Http1).await?;
-                let mut pace = tokio::time::interval(PERIOD);
-                let mut times = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    pace.tick().await;
-                    let begin = Instant::now();
-                    ask(&mut connection).await?;
-                    times.push(begin.elapsed());
-                }
-                Ok(times)
-            });
+            clients.spawn(client(server, move |_| !stop.load(Ordering::Relaxed)));
         }
         Ok(Self { stop, clients })
-    }
-
-    /// Ends it after a while, as [`end`](Self::end) does.
-    pub(crate) async fn end_after(self, time: Duration) -> anyhow::Result<Vec<Duration>> {
-        tokio::time::sleep(time).await;
-        self.end().await
     }
 
     /// Ends it. Fails if the neighbour saw a single error; gives its answer times otherwise.
@@ -69,6 +52,30 @@ impl Load {
         times.sort();
         Ok(times)
     }
+}
+
+/// The answer times of so many requests, one after the other at the same pace, sorted.
+pub(crate) async fn times(server: SocketAddr, requests: usize) -> anyhow::Result<Vec<Duration>> {
+    let mut times = client(server, move |asked| asked < requests).await?;
+    times.sort();
+    Ok(times)
+}
+
+/// Asks as long as `goes_on` says so of the number of requests so far.
+async fn client(
+    server: SocketAddr,
+    goes_on: impl Fn(usize) -> bool,
+) -> anyhow::Result<Vec<Duration>> {
+    let mut connection = Connection::open(server, Version::Http1).await?;
+    let mut pace = tokio::time::interval(PERIOD);
+    let mut times = Vec::new();
+    while goes_on(times.len()) {
+        pace.tick().await;
+        let begin = Instant::now();
+        ask(&mut connection).await?;
+        times.push(begin.elapsed());
+    }
+    Ok(times)
 }
 
 /// One request to the neighbour, whose answer must be right.

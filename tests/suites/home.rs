@@ -7,7 +7,7 @@ use anyhow::ensure;
 use libtest_mimic::Trial;
 
 use crate::harness::area::{function, node, table};
-use crate::harness::client::Version;
+use crate::harness::client::{Answer, Version};
 use crate::harness::{Connection, Request, Server, World};
 
 /// Requests after which a connection has moved in for sure.
@@ -68,6 +68,16 @@ async fn ask(connection: &mut Connection, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn check_exceeded_cpu(answer: &Answer) -> anyhow::Result<()> {
+    ensure!(
+        answer.status == 503 && answer.headers["holm-outcome"] == "exceededCpu",
+        "{} {:?}",
+        answer.status,
+        answer.headers
+    );
+    Ok(())
+}
+
 async fn between() -> anyhow::Result<()> {
     let server = serve().await?;
     let mut connection = Connection::open(server.address(), Version::Http1).await?;
@@ -90,12 +100,7 @@ async fn condemned() -> anyhow::Result<()> {
             ask(&mut other, "a").await?;
         }
         let looped = guest.exchange(Request::get(&host("a"), "/loop")).await?;
-        ensure!(
-            looped.status == 503 && looped.headers["holm-outcome"] == "exceededCpu",
-            "{} {:?}",
-            looped.status,
-            looped.headers
-        );
+        check_exceeded_cpu(&looped)?;
     }
     ask(&mut guest, "a").await?;
     ask(&mut other, "b").await?;
@@ -113,13 +118,7 @@ async fn stuck() -> anyhow::Result<()> {
     }
     let stuck = guest.exchange(Request::get(&host("a"), "/stuck"));
     let answer = tokio::time::timeout(PATIENCE, stuck).await?;
-    let answer = answer?;
-    ensure!(
-        answer.status == 503 && answer.headers["holm-outcome"] == "exceededCpu",
-        "{} {:?}",
-        answer.status,
-        answer.headers
-    );
+    check_exceeded_cpu(&answer?)?;
     // Neither the neighbour nor the function's next client sees anything of it.
     ask(&mut other, "b").await?;
     let mut next = Connection::open(server.address(), Version::Http1).await?;

@@ -23,8 +23,8 @@ use report::Report;
 
 mod report;
 
-/// How long the neighbour is measured by itself, where a report is wanted.
-const QUIET: Duration = Duration::from_millis(500);
+/// Requests by which the neighbour is measured by itself, where a report is wanted.
+const QUIET: usize = 100;
 
 /// Hostname of the hostile function.
 const HOST: &str = "offender.test";
@@ -67,12 +67,7 @@ async fn contained(world: &World, file: &CaseFile) -> anyhow::Result<()> {
     let server = Server::serve(&config(file, &case)?, &[]).await?;
     let report = Report::wanted();
     let quiet = match &report {
-        Some(_) => {
-            Load::begin(server.address())
-                .await?
-                .end_after(QUIET)
-                .await?
-        }
+        Some(_) => neighbour::times(server.address(), QUIET).await?,
         None => Vec::new(),
     };
     let load = Load::begin(server.address()).await?;
