@@ -4,6 +4,8 @@
 //! on an isolate's thread and do their work on the I/O threads.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
@@ -48,6 +50,27 @@ pub struct Caller {
     /// How many functions of this node are waiting on each other already; 0 for a request that
     /// came from the network. The port refuses at [`MAX_DEPTH`].
     pub depth: u8,
+    /// What the node spends on the function's behalf.
+    pub account: Account,
+}
+
+/// CPU time that the node's threads spend for one isolate, beside the isolate's own: looking up
+/// names, TLS, decompressing what it fetches. Clones share it. It counts against the request that
+/// the isolate is answering.
+#[derive(Clone, Debug, Default)]
+pub struct Account(Arc<AtomicU64>);
+
+impl Account {
+    /// Adds `cpu`, which any thread may have spent.
+    pub fn charge(&self, cpu: Duration) {
+        let nanos = u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// All that was charged so far.
+    pub fn total(&self) -> Duration {
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
+    }
 }
 
 /// Functions of one node that may wait on each other in a chain (containment.md, case 31).

@@ -1,6 +1,6 @@
-//! CPU time of one isolate, whoever spends it: its own thread, and the threads that do native
-//! work for it (WebCrypto runs on the blocking threads of the isolate's own tokio runtime, which
-//! serve no other isolate).
+//! CPU time of one isolate, whoever spends it: its own thread, the threads that do native work
+//! for it (WebCrypto runs on the blocking threads of the isolate's own tokio runtime, which serve
+//! no other isolate), and the node's threads, which charge what they spend to its [`Account`].
 //!
 //! Read from the threads' own clocks, so what is charged is what was spent.
 
@@ -9,14 +9,18 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use holm_js_api::ports::Account;
+
 use crate::sys;
 use crate::sys::ThreadClock;
+pub use crate::sys::own_cpu_time;
 
 /// The CPU time of one isolate, readable from any thread.
 #[derive(Debug)]
 pub struct Meter {
     own: ThreadClock,
     helpers: Mutex<Helpers>,
+    elsewhere: Account,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +36,7 @@ impl Meter {
         Self {
             own: ThreadClock::current(),
             helpers: Mutex::new(Helpers::default()),
+            elsewhere: Account::default(),
         }
     }
 
@@ -39,7 +44,12 @@ impl Meter {
     pub fn read(&self) -> Duration {
         let helpers = self.helpers();
         let running: Duration = helpers.running.iter().map(|(_, clock)| clock.read()).sum();
-        self.own.read() + helpers.ended + running
+        self.own.read() + helpers.ended + running + self.elsewhere.total()
+    }
+
+    /// Where the node's threads charge what they spend for the isolate.
+    pub(crate) fn account(&self) -> &Account {
+        &self.elsewhere
     }
 
     /// The calling thread works for the isolate from now on.
@@ -53,7 +63,7 @@ impl Meter {
         let id = sys::thread_id();
         let mut helpers = self.helpers();
         helpers.running.retain(|(other, _)| *other != id);
-        helpers.ended += sys::own_cpu_time();
+        helpers.ended += own_cpu_time();
     }
 
     /// Lets what the isolate has left running elsewhere run only when nobody else wants to.

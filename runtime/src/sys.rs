@@ -40,7 +40,7 @@ impl ThreadClock {
 }
 
 /// CPU time of the calling thread.
-pub(crate) fn own_cpu_time() -> Duration {
+pub fn own_cpu_time() -> Duration {
     ThreadClock(libc::CLOCK_THREAD_CPUTIME_ID).read()
 }
 

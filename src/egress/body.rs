@@ -13,6 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::runtime::Handle;
 
+use super::charge;
 use super::decode::{self, Undo};
 use super::failure::reason;
 
@@ -149,7 +150,7 @@ where
     let (sender, stream) = BodyStream::channel(length);
     let copying = copy(sender.clone());
     // Owned by the reader: it ends when `stream` is dropped.
-    io.spawn(async move {
+    io.spawn(charge::on(async move {
         let outcome = tokio::select! {
             outcome = copying => outcome,
             () = sender.closed() => Ok(()),
@@ -157,7 +158,7 @@ where
         if let Err(error) = outcome {
             sender.fail(error);
         }
-    });
+    }));
     Body::Stream(stream)
 }
 

@@ -17,6 +17,7 @@ use url::Url;
 
 use super::address::Allow;
 use super::body::{self, Outgoing};
+use super::charge;
 use super::decode::{Coding, Undo, Window, Windows};
 use super::dial::Dialer;
 use super::inside::{Inside, Internal, Served};
@@ -77,9 +78,13 @@ impl Client {
         };
         let url = request.url.clone();
         let io = self.io.clone();
+        let account = request.caller.account.clone();
         if let Some(ours) = &*self.inside.load() {
             match ours.serve(request) {
-                Ok(served) => return Ok(self.io.spawn(inside(io, served, url, decoding))),
+                Ok(served) => {
+                    let exchange = inside(io, served, url, decoding);
+                    return Ok(self.io.spawn(charge::to(account, exchange)));
+                }
                 Err(back) => request = *back,
             }
         }
@@ -89,7 +94,8 @@ impl Client {
         *outgoing.method_mut() = request.method;
         *outgoing.uri_mut() = uri;
         *outgoing.headers_mut() = request.headers;
-        Ok(self.io.spawn(outside(io, http, outgoing, url, decoding)))
+        let exchange = outside(io, http, outgoing, url, decoding);
+        Ok(self.io.spawn(charge::to(account, exchange)))
     }
 }
 
@@ -141,7 +147,7 @@ async fn outside(
     url: Url,
     decoding: Decoding,
 ) -> Result<OutboundResponse, OutboundError> {
-    let answer = http.request(request).await;
+    let answer = charge::sent(request, |request| http.request(request)).await;
     let answer = answer.map_err(|error| failure::explain(&url, &error))?;
     let (head, incoming) = answer.into_parts();
     let undo = decoding.of(&head.headers, &url)?;

@@ -167,6 +167,8 @@ async fn drain(decoded: impl AsyncRead, sender: &BodySender) -> io::Result<()> {
         if length == 0 || sender.send(buffer.split().freeze()).await.is_err() {
             return Ok(());
         }
+        // A piece may take a while, and the thread is the neighbours' too.
+        tokio::task::yield_now().await;
     }
 }
 

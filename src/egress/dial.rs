@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use super::address::Allow;
+use super::charge::{self, Billed};
 
 /// How long an attempt has before the next address is tried beside it (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -98,11 +99,11 @@ impl Dialer {
         let function = Arc::clone(&self.function).acquire_owned().await;
         let node = Arc::clone(&self.node).acquire_owned().await;
         let permits = (function, node);
+        let payer = charge::payer();
         let found = tokio::task::spawn_blocking(move || {
             let _permits = permits;
-            (host.as_str(), port)
-                .to_socket_addrs()
-                .map(|addresses| addresses.collect::<Vec<_>>())
+            let look_up = || (host.as_str(), port).to_socket_addrs();
+            charge::blocking(payer, look_up).map(|addresses| addresses.collect::<Vec<_>>())
         })
         .await
         .map_err(io::Error::other)
@@ -117,7 +118,7 @@ impl Dialer {
 }
 
 impl Service<Uri> for Dialer {
-    type Response = TokioIo<TcpStream>;
+    type Response = Billed<TokioIo<TcpStream>>;
     type Error = DialError;
     type Future = BoxFuture<'static, Result<Self::Response, DialError>>;
 
@@ -138,7 +139,10 @@ impl Service<Uri> for Dialer {
         };
         let port = uri.port_u16().unwrap_or(default);
         let dialer = self.clone();
-        Box::pin(async move { dialer.dial(host, port).await.map(TokioIo::new) })
+        Box::pin(async move {
+            let socket = dialer.dial(host, port).await?;
+            Ok(Billed::new(TokioIo::new(socket)))
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 //!
 //! - [`address`]: which addresses are public; a pure function.
 //! - [`dial`]: name → permitted addresses → socket. The only place that opens one.
+//! - [`charge`]: who pays for the CPU time of all that.
 //! - [`pool`]: keep-alive connections and TLS, one pool per function.
 //! - [`head`]: request headers on the wire, response headers that matter.
 //! - [`body`], [`decode`]: bodies both ways, with back-pressure.
@@ -26,6 +27,7 @@
 
 mod address;
 mod body;
+mod charge;
 mod client;
 mod decode;
 mod dial;

@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use tower_service::Service;
 
 use super::body::{CHUNK, Outgoing};
+use super::charge;
 use super::decode::Windows;
 use super::dial::{DialError, Dialer};
 
@@ -176,7 +177,7 @@ where
 {
     fn execute(&self, future: F) {
         // Owned by the pool: the task ends when its connection is dropped there.
-        drop(self.0.spawn(future));
+        drop(self.0.spawn(charge::on(future)));
     }
 }
 

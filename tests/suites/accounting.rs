@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
-use crate::harness::area::{function, node, table};
+use crate::harness::area::{egress_to_loopback, function, merge, node, table};
 use crate::harness::client::Version;
 use crate::harness::log::is_record;
 use crate::harness::program::thread_cpu;
@@ -42,11 +42,26 @@ export default {
 };
 ";
 
+const INFLATE: &str = "export default {
+  async fetch(request, env) {
+    let rest = Number(new URL(request.url).pathname.slice(1)) * 1024 * 1024;
+    const reader = (await fetch(`${env.ORIGIN}/bomb`)).body.getReader();
+    while (rest > 0) rest -= (await reader.read()).value.byteLength;
+    await reader.cancel();
+    return new Response('enough');
+  },
+};
+";
+
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
         world.trial("accounting::requests_add_up_to_the_thread", async |_| {
             add_up().await
         }),
+        world.trial(
+            "accounting::what_the_node_does_for_a_fetch_is_charged",
+            async |world| inflate(world.origin().url()).await,
+        ),
     ]
 }
 
@@ -81,6 +96,38 @@ async fn add_up() -> anyhow::Result<()> {
     let off = (charged.as_secs_f64() / spent.as_secs_f64() - 1.0).abs();
     ensure!(
         off <= TOLERANCE,
+        "{charged:?} were charged, {spent:?} spent"
+    );
+    server.assert_healthy().await
+}
+
+/// Inflating a body that the function merely counts: nearly all of it is done on the I/O threads.
+async fn inflate(origin: String) -> anyhow::Result<()> {
+    let mut keys = function("inflate.js", HOST);
+    keys.insert("limits".to_owned(), table([("cpu", "20s".into())]).into());
+    let vars = table([("ORIGIN", origin.into())]);
+    keys.insert("vars".to_owned(), vars.into());
+    let mut config = node(table([(FUNCTION, keys.into())]));
+    merge(&mut config, egress_to_loopback());
+    let server = Server::serve(&config, &[("inflate.js", INFLATE)]).await?;
+    let spent = || -> anyhow::Result<Duration> {
+        let isolate = thread_cpu(server.pid(), &format!("holm-{FUNCTION}"))?;
+        Ok(isolate + thread_cpu(server.pid(), "holm-io")?)
+    };
+
+    Request::get(HOST, "/1").send(server.address()).await?;
+    server.log().first("record", is_record).await?;
+    let before = spent()?;
+    let answer = Request::get(HOST, "/64").send(server.address()).await?;
+    ensure!(answer.status == 200, "{}", answer.status);
+    server.log().nth("record", 1, is_record).await?;
+    let spent = spent()?.saturating_sub(before);
+    let record = server.log().records().pop().context("a record")?;
+    let micros = record["cpuUs"].as_u64();
+    let charged = Duration::from_micros(micros.with_context(|| record.to_string())?);
+    // The rest is the request that came in.
+    ensure!(
+        charged <= spent && charged.as_secs_f64() >= 0.9 * spent.as_secs_f64(),
         "{charged:?} were charged, {spent:?} spent"
     );
     server.assert_healthy().await

@@ -172,6 +172,7 @@ impl Isolate {
             function: self.deployment.name.clone(),
             request: request.clone(),
             depth,
+            account: self.watch.account().clone(),
         };
         {
             let watch = self.watch.clone();

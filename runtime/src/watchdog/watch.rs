@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use deno_core::v8;
 use futures::task::AtomicWaker;
+use holm_js_api::ports::Account;
 use tokio::sync::watch;
 
 use super::NEVER;
@@ -207,6 +208,11 @@ impl Watch {
     /// The count of subrequests, for the request that is running to keep.
     pub(crate) fn subrequests(&self) -> &Arc<AtomicU32> {
         &self.subrequests
+    }
+
+    /// Where the node's threads charge what they spend for the isolate.
+    pub(crate) fn account(&self) -> &Account {
+        self.meter.account()
     }
 
     /// CPU time of the isolate so far.

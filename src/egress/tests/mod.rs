@@ -1,5 +1,6 @@
 //! The client against servers on loopback.
 
+mod charge;
 mod flow;
 mod inside;
 mod tls;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holm_js_api::body::{Body, BodyError, BodySender};
-use holm_js_api::ports::{Caller, OutboundRequest, OutboundResponse};
+use holm_js_api::ports::{Account, Caller, OutboundRequest, OutboundResponse};
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -129,6 +130,7 @@ fn get(url: &str) -> OutboundRequest {
             function: "tester".into(),
             request: "request-1".into(),
             depth: 0,
+            account: Account::default(),
         },
     }
 }

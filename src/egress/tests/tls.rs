@@ -23,7 +23,7 @@ const CERTIFICATE: &[u8] = include_bytes!("localhost/cert.der");
 const KEY: &[u8] = include_bytes!("localhost/key.der");
 
 /// A server's end of TLS that is `localhost` and speaks `protocols`.
-fn localhost(protocols: &[&str]) -> TlsAcceptor {
+pub(super) fn localhost(protocols: &[&str]) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -39,7 +39,7 @@ fn localhost(protocols: &[&str]) -> TlsAcceptor {
 }
 
 /// A client that trusts [`CERTIFICATE`].
-fn trusting() -> Client {
+pub(super) fn trusting() -> Client {
     Client::new(Options {
         io: Handle::current(),
         allow: loopback(),
@@ -48,7 +48,7 @@ fn trusting() -> Client {
     .expect("a good root")
 }
 
-fn url(server: &Server) -> String {
+pub(super) fn url(server: &Server) -> String {
     format!("https://localhost:{}/", server.address.port())
 }
 
