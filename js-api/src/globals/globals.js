@@ -41,7 +41,7 @@ function lazily(specifier) {
 }
 const lazyPattern = lazily("ext:deno_web/01_urlpattern.js");
 const lazyPorts = lazily("ext:deno_web/13_message_port.js");
-const lazyCompression = lazily("ext:deno_web/14_compression.js");
+const lazyCompression = lazily("ext:holm/compression.js");
 function lazyPerformance() {
   const module = core.loadExtScript("ext:deno_web/15_performance.js");
   if (!timeOriginSet) {

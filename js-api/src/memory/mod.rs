@@ -2,3 +2,5 @@
 
 pub(crate) mod blob;
 pub(crate) mod buffers;
+pub(crate) mod compression;
+mod external;
