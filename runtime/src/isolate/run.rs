@@ -153,7 +153,7 @@ impl Isolate {
             Some(seat),
         );
         if services.watchdog.enforces() {
-            services.watchdog.call();
+            services.watchdog.call(limits.cpu.as_duration());
         }
 
         self.served = self.served.wrapping_add(1).max(1);

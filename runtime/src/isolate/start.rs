@@ -150,7 +150,7 @@ impl Isolate {
             .watch
             .begin(limits.startup_cpu.as_duration(), START_WALL, None);
         if services.watchdog.enforces() {
-            services.watchdog.call();
+            services.watchdog.call(limits.startup_cpu.as_duration());
         }
         let loaded = isolate.load(&bind).await;
         isolate.watch.end();

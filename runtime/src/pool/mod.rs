@@ -48,6 +48,7 @@ use crate::outcome::Outcome;
 use crate::services::Services;
 use crate::watchdog::Keeper;
 use crate::watchdog::Patrol;
+use crate::watchdog::TICK;
 
 /// Time that a start may take before it is given up: more than the watchdog lets it have.
 const START: Duration = Duration::from_secs(15);
@@ -184,7 +185,7 @@ impl Pool {
         }
         // Who is awake will take it; if not in time, the patrol wakes or starts another.
         if !shared.scale_out(state, now) && !shared.backlog.swap(true, Ordering::SeqCst) {
-            shared.services.watchdog.call();
+            shared.services.watchdog.call(TICK);
         }
         Ok(())
     }

@@ -6,7 +6,9 @@
 //! the isolate stuck: the client gets its answer, the request its record, the pool its place, and
 //! the thread is demoted and left to itself.
 //!
-//! It looks about every [`TICK`], and only while a request is running or queued.
+//! It looks as often as what it has seen makes necessary: every [`TICK`] near a deadline or while
+//! a job waits for an isolate, every [`NAP`] while requests run that have just begun, and not at
+//! all while none does. Whoever starts something that is due before its next look calls it.
 //!
 //! - [`watch`]: what it sees of one isolate
 //! - [`seat`]: what it needs to end a request in the isolate's stead
@@ -38,10 +40,12 @@ use crate::meter::Meter;
 use crate::record::Recorder;
 use crate::thread::take_short_turns;
 
-/// Time between two looks.
-const TICK: Duration = Duration::from_millis(1);
+/// The shortest time between two looks.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
+/// The longest, while requests run.
+const NAP: Duration = watch::LONG;
 /// Quiet looks after which the thread sleeps until it is called.
-const QUIET_TICKS: u32 = 20;
+const QUIET_LOOKS: u32 = 5;
 /// No deadline.
 const NEVER: u64 = u64::MAX;
 
@@ -59,10 +63,11 @@ struct Shared {
     enforces: bool,
     /// Isolates that did not obey, since the process started.
     stuck: AtomicU64,
-    asleep: AtomicBool,
+    /// Length of the pause it makes, in ns.
+    pause: AtomicU64,
     ended: AtomicBool,
     bell: Condvar,
-    door: Mutex<()>,
+    rung: Mutex<bool>,
 }
 
 /// The watchdog. Its thread ends with the last clone.
@@ -101,10 +106,10 @@ impl Watchdog {
             recorder,
             enforces,
             stuck: AtomicU64::new(0),
-            asleep: AtomicBool::new(false),
+            pause: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             bell: Condvar::new(),
-            door: Mutex::new(()),
+            rung: Mutex::new(false),
         });
         let of_thread = shared.clone();
         thread::Builder::new()
@@ -150,9 +155,11 @@ impl Watchdog {
         self.shared.enforces
     }
 
-    /// There is work: look at it.
-    pub(crate) fn call(&self) {
-        if self.shared.asleep.load(Ordering::SeqCst) {
+    /// There is work that wants to be looked at within this time.
+    pub(crate) fn call(&self, within: Duration) {
+        let pause = self.shared.pause.load(Ordering::SeqCst);
+        // Not for less than a tick: a pause cannot be shorter.
+        if pause > nanos(within.clamp(TICK, NAP)) {
             self.shared.ring();
         }
     }
@@ -160,7 +167,7 @@ impl Watchdog {
 
 impl Shared {
     fn ring(&self) {
-        let _inside = lock(&self.door);
+        *lock(&self.rung) = true;
         self.bell.notify_one();
     }
 
@@ -168,24 +175,19 @@ impl Shared {
         take_short_turns();
         let mut quiet = 0;
         while !self.ended.load(Ordering::SeqCst) {
-            if self.round() {
-                quiet = 0;
-            } else {
-                quiet += 1;
-            }
-            if quiet > QUIET_TICKS {
-                self.sleep();
-                quiet = 0;
-            } else {
-                thread::sleep(TICK);
-            }
+            let longest = (quiet < QUIET_LOOKS).then_some(NAP);
+            // First of all: what begins during this round, unseen, is heard of if it must be.
+            self.intend(longest);
+            let next = self.round();
+            quiet = if next.is_some() { 0 } else { quiet + 1 };
+            self.pause(next.or(longest));
         }
     }
 
-    /// Looks at everything; returns whether anything is going on.
-    fn round(&self) -> bool {
+    /// Looks at everything; returns when to look again, if anything is going on.
+    fn round(&self) -> Option<Duration> {
         let now = nanos(self.epoch.elapsed());
-        let mut going_on = false;
+        let mut next = None;
         let watches = lock(&self.watches);
         let watches = watches.iter().filter(|_| self.enforces);
         for watch in watches.filter_map(Weak::upgrade) {
@@ -196,25 +198,42 @@ impl Shared {
                     "an isolate did not stop when told to; its thread is left to itself until the process is restarted"
                 );
             }
-            going_on |= watch.is_busy();
+            next = sooner(next, watch.next_look(now));
         }
         for patrol in lock(&self.patrols).iter().filter_map(Weak::upgrade) {
-            going_on |= patrol.patrol();
+            next = sooner(next, patrol.patrol().then_some(TICK));
         }
-        going_on
+        Some(next?.clamp(TICK, NAP))
     }
 
-    fn sleep(&self) {
-        let mut inside = lock(&self.door);
-        self.asleep.store(true, Ordering::SeqCst);
-        // Work that began before `asleep` could be seen did not ring.
-        while !self.ended.load(Ordering::SeqCst) && !self.round() {
-            inside = self
+    /// Waits so long, or without end, unless it is called.
+    fn pause(&self, length: Option<Duration>) {
+        self.intend(length);
+        let rung = lock(&self.rung);
+        let waits = |rung: &mut bool| !*rung && !self.ended.load(Ordering::SeqCst);
+        let mut rung = match length {
+            None => self.bell.wait_while(rung, waits),
+            Some(length) => self
                 .bell
-                .wait(inside)
-                .unwrap_or_else(PoisonError::into_inner);
+                .wait_timeout_while(rung, length, waits)
+                .map(|(rung, _)| rung)
+                .map_err(|poisoned| PoisonError::new(poisoned.into_inner().0)),
         }
-        self.asleep.store(false, Ordering::SeqCst);
+        .unwrap_or_else(PoisonError::into_inner);
+        *rung = false;
+    }
+
+    /// Says how long the next pause may be.
+    fn intend(&self, pause: Option<Duration>) {
+        let pause = pause.map_or(NEVER, nanos);
+        self.pause.store(pause, Ordering::SeqCst);
+    }
+}
+
+fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

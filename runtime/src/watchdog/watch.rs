@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use super::NEVER;
 use super::Seat;
+use super::TICK;
 use super::nanos;
 use crate::meter::Meter;
 use crate::outcome::Outcome;
@@ -34,7 +35,7 @@ const REPEAT: Duration = Duration::from_millis(5);
 /// Time after which an isolate that does not obey is given up.
 const STUCK_AFTER: Duration = Duration::from_millis(250);
 /// CPU time of a request from which on its isolate takes turns like any thread that computes.
-const LONG: Duration = Duration::from_millis(4);
+pub(super) const LONG: Duration = Duration::from_millis(4);
 /// Time between two looks at the memory of a function that computes.
 const SAMPLE: Duration = Duration::from_millis(10);
 
@@ -107,6 +108,8 @@ pub struct Watch {
     cpu_begin: AtomicU64,
     /// On the isolate's meter, in ns.
     cpu_deadline: AtomicU64,
+    /// What the meter showed at the last look, in ns.
+    seen_cpu: AtomicU64,
     /// Since [`Watchdog`](super::Watchdog)'s epoch, in ns.
     wall_deadline: AtomicU64,
     /// What the end of `wall_deadline` means.
@@ -159,6 +162,7 @@ impl Watch {
             is_quick: AtomicBool::new(false),
             cpu_begin: AtomicU64::new(0),
             cpu_deadline: AtomicU64::new(NEVER),
+            seen_cpu: AtomicU64::new(0),
             wall_deadline: AtomicU64::new(NEVER),
             wall_verdict: AtomicU8::new(Verdict::Wall as u8),
             verdict: AtomicU8::new(0),
@@ -294,6 +298,7 @@ impl Watch {
                     self.condemn(Verdict::from_u8(verdict).unwrap_or(Verdict::Wall));
                 } else {
                     let cpu = nanos(self.meter.read());
+                    self.seen_cpu.store(cpu, Ordering::Relaxed);
                     if cpu >= self.cpu_deadline.load(Ordering::Acquire) {
                         self.condemn(Verdict::Cpu);
                     } else {
@@ -305,6 +310,30 @@ impl Watch {
             }
             Some(verdict) => self.insist(now, verdict, recorder),
         }
+    }
+
+    /// When to look again, if anything is going on.
+    pub(super) fn next_look(&self, now: u64) -> Option<Duration> {
+        if !self.is_busy() {
+            return None;
+        }
+        if self.verdict().is_some() {
+            return Some(TICK);
+        }
+        let wall = self.wall_deadline.load(Ordering::Acquire);
+        let seen = self.seen_cpu.load(Ordering::Relaxed);
+        let cpu = self.cpu_deadline.load(Ordering::Acquire);
+        let long = if self.is_quick.load(Ordering::Relaxed) {
+            self.cpu_begin.load(Ordering::Relaxed) + nanos(LONG)
+        } else {
+            NEVER
+        };
+        let left = wall
+            .saturating_sub(now)
+            // Time may pass faster on the isolate's clock than here, while a helper works for it.
+            .min(cpu.saturating_sub(seen) / 2)
+            .min(long.saturating_sub(seen));
+        Some(Duration::from_nanos(left))
     }
 
     /// Has the isolate's thread give way to others once its request has computed for long.
