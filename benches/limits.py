@@ -201,7 +201,7 @@ def neighbour(name: str, count: int, options: argparse.Namespace, folder: Path) 
             for level, width in levels.items():
                 with Burners(burning[:width]) as burners:
                     time.sleep(SETTLE)
-                    result = wrk.load(server, options.seconds, VICTIM_CONNECTIONS)
+                    result = wrk.load(server, options.seconds, VICTIM_CONNECTIONS, ahead=True)
                 rounds[level].append(result)
                 stopped += burners.failed
                 print(f"  round {number}  {level:5}  p50 {result.p50_ms:7.2f} ms  p99 {result.p99_ms:7.2f} ms  "
@@ -243,7 +243,10 @@ def print_noise(name: str, rounds: dict[str, list[wrk.Round]]) -> None:
             met = statistics.median(slower) <= aim and not any(r.failed for r in noisy)
             line += f" (aim: at most {aim}, no errors; {verdict(met)})"
         print(line)
-    print("  wrk runs on the same cores: the scheduler's share of the burners' noise is in these figures")
+    if wrk.may_go_ahead():
+        print("  wrk shares the cores and goes before everything else (SCHED_FIFO), as if on a machine of its own")
+    else:
+        print("  wrk shares the cores with the burners, and its own waiting for one is in these figures: run it as root")
 
 
 def failures(count: int) -> str:

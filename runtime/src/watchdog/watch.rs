@@ -246,10 +246,11 @@ impl Watch {
         };
         self.subrequests.store(0, Ordering::Relaxed);
         *self.seat() = seat;
-        if !self.is_quick.swap(true, Ordering::Relaxed) {
+        let last = nanos(now).saturating_sub(self.cpu_begin.swap(nanos(now), Ordering::Relaxed));
+        // Whose last request was long stands back from the start: the next one mostly is, too.
+        if last < nanos(LONG) && !self.is_quick.swap(true, Ordering::Relaxed) {
             take_short_turns();
         }
-        self.cpu_begin.store(nanos(now), Ordering::Relaxed);
         self.cpu_deadline.store(nanos(now + cpu), Ordering::Release);
         self.wall_verdict
             .store(Verdict::Wall as u8, Ordering::Release);
