@@ -44,6 +44,9 @@ enum Command {
         /// For `make bench-limits`: enforce no limit and read no clock.
         #[arg(long, hide = true)]
         without_limits: bool,
+        /// For `make bench-peers`: every cold request waits for an isolate of its own.
+        #[arg(long, hide = true, conflicts_with = "without_limits")]
+        without_warm_pool: bool,
     },
     /// Check a holm.toml and its functions without serving them.
     ///
@@ -85,11 +88,12 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve {
             file,
             without_limits,
+            without_warm_pool,
         } => {
-            let mode = if without_limits {
-                Mode::WithoutLimits
-            } else {
-                Mode::Serve
+            let mode = match (without_limits, without_warm_pool) {
+                (true, _) => Mode::WithoutLimits,
+                (_, true) => Mode::WithoutWarmPool,
+                (false, false) => Mode::Serve,
             };
             commands::serve::run(&file, mode)
         }

@@ -26,11 +26,21 @@ pub trait Dispatch: Send + Sync + 'static {
     ///
     /// Nothing may be assumed about the thread that polls it.
     fn dispatch(&self, exchange: Exchange) -> impl Future<Output = Response<ResponseBody>> + Send;
+
+    /// A request for `host` may come in a moment. What it takes may be made ready meanwhile; the
+    /// hint is unauthenticated, and often wrong.
+    fn expect(&self, host: &Hostname) {
+        let _ = host;
+    }
 }
 
 impl<D: Dispatch> Dispatch for std::sync::Arc<D> {
     fn dispatch(&self, exchange: Exchange) -> impl Future<Output = Response<ResponseBody>> + Send {
         D::dispatch(self, exchange)
+    }
+
+    fn expect(&self, host: &Hostname) {
+        D::expect(self, host);
     }
 }
 

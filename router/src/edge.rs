@@ -24,6 +24,7 @@ use tracing::debug;
 use crate::body::ResponseBody;
 use crate::dispatch::{Dispatch, RequestIds};
 use crate::drain::Drain;
+use crate::hints::Hints;
 use crate::hostname::Hostname;
 use crate::link::Link;
 use crate::roam::roam;
@@ -42,6 +43,7 @@ pub struct Edge<D> {
     stats: Arc<Stats>,
     drain: Arc<Drain>,
     ids: RequestIds,
+    hints: Hints,
     http1: http1::Builder,
 }
 
@@ -86,6 +88,7 @@ impl<D: Dispatch> Edge<D> {
             stats,
             drain: Arc::default(),
             ids: RequestIds::random(),
+            hints: Hints::new(Instant::now()),
             http1,
         })
     }
@@ -104,6 +107,14 @@ impl<D: Dispatch> Edge<D> {
     /// request: HTTP/1 behind the response at hand, HTTP/2 with GOAWAY.
     pub fn drain(&self) {
         self.drain.begin();
+    }
+
+    /// The TLS handshake of a connection names `host`: its function is made ready while the
+    /// handshake runs, as far as there are not too many such hints.
+    pub fn expect(&self, host: &Hostname) {
+        if self.hints.admit(Instant::now()) {
+            self.dispatch.expect(host);
+        }
     }
 
     /// Serves one connection to its end. Dropping the future aborts it: its requests are

@@ -60,6 +60,7 @@ pub mod dispatch;
 mod drain;
 pub mod edge;
 mod framing;
+mod hints;
 pub mod hostname;
 mod link;
 pub mod path;

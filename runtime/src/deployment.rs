@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::code_cache::CodeCache;
 use crate::graph::ModuleGraph;
 use crate::limits::Limits;
 
-/// One version of one function. Immutable; a change makes another one.
+/// One version of one function. Immutable but for what V8 leaves in its code cache; a change makes
+/// another one.
 #[derive(Clone, Debug)]
 pub struct Deployment {
     /// Name in the configuration.
@@ -18,4 +20,6 @@ pub struct Deployment {
     pub vars: Arc<str>,
     /// What each of its requests may use.
     pub limits: Limits,
+    /// Its modules, compiled.
+    pub code_cache: Arc<CodeCache>,
 }

@@ -8,6 +8,7 @@
 //! - [`engine`]: V8's one-time set-up
 //! - [`graph`]: a function's modules, checked and compiled from disk. No V8
 //! - [`limits`]: what a request may use. No V8
+//! - [`code_cache`]: compiled modules, shared by isolates
 //! - [`deployment`], [`job`], [`outcome`], [`record`], [`services`]: plain data
 //! - [`isolate`]: one V8 heap on one thread
 //! - [`pool`]: queue, scale-out, scale-in
@@ -16,6 +17,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod code_cache;
 pub mod deployment;
 pub mod engine;
 pub mod graph;

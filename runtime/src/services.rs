@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering;
 use holm_js_api::ports::Outbound;
 
 use crate::pool::Admission;
+use crate::pool::NodeMemory;
+use crate::pool::WarmPool;
 use crate::record::Recorder;
 use crate::watchdog::Watchdog;
 
@@ -24,6 +26,10 @@ pub struct Services {
     pub admission: Admission,
     /// Who computes.
     pub cores: Cores,
+    /// Isolates that wait for a function.
+    pub warm: WarmPool,
+    /// What the node may hold.
+    pub memory: NodeMemory,
 }
 
 /// Counts the isolates that are computing, against the cores they could do it on.

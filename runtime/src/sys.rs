@@ -1,6 +1,8 @@
 //! Thread CPU clocks, scheduling classes and the time zone, from libc.
 #![allow(unsafe_code, reason = "the operating system's C interface")]
 
+use std::ffi::CString;
+use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -48,6 +50,29 @@ pub fn own_cpu_time() -> Duration {
 pub(crate) fn thread_id() -> libc::pid_t {
     // SAFETY: gettid has no preconditions and cannot fail.
     unsafe { libc::gettid() }
+}
+
+/// Real memory that the process holds, in bytes.
+///
+/// # Errors
+/// There is no `/proc`.
+pub(crate) fn resident_memory() -> io::Result<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|n| n.parse::<u64>().ok());
+    let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm is not as expected"))?;
+    // SAFETY: sysconf has no preconditions.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    Ok(pages * u64::try_from(page).unwrap_or(4096))
+}
+
+/// Names the calling thread, for the system's tools; they show the first 15 bytes.
+pub(crate) fn name_thread(name: &str) {
+    let Ok(name) = CString::new(name) else { return };
+    // SAFETY: the name ends in NUL; the system copies what it needs of it.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
 /// Lets thread `id` of this process run only when nobody else wants to.

@@ -11,3 +11,8 @@ use crate::sys::Turns;
 pub fn take_short_turns() {
     sys::set_turns(sys::thread_id(), Turns::Short);
 }
+
+/// What the calling thread does can wait for what others do, until it takes short turns.
+pub(crate) fn stand_back() {
+    sys::set_turns(sys::thread_id(), Turns::Long);
+}

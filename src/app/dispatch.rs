@@ -9,6 +9,7 @@ use holm_router::Dispatch;
 use holm_router::Exchange;
 use holm_router::Farewell;
 use holm_router::Home;
+use holm_router::Hostname;
 use holm_router::Mover;
 use holm_router::Refusal;
 use holm_router::ResponseBody;
@@ -43,6 +44,14 @@ impl Dispatch for Node {
         match function {
             Function::Ready(pool) => self.answer(&pool, exchange).await,
             Function::Broken(why) => rescue::broken(&why, exchange.id, exchange.request.headers()),
+        }
+    }
+
+    fn expect(&self, host: &Hostname) {
+        let app = self.app();
+        let root = app.as_ref().and_then(|app| app.find(host, "/"));
+        if let Some(Function::Ready(pool)) = root {
+            pool.expect();
         }
     }
 }

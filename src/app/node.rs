@@ -8,6 +8,8 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 use holm_runtime::engine::Engine;
 use holm_runtime::pool::Admission;
+use holm_runtime::pool::NodeMemory;
+use holm_runtime::pool::WarmPool;
 use holm_runtime::services::Cores;
 use holm_runtime::services::Services;
 use holm_runtime::thread::take_short_turns;
@@ -45,6 +47,8 @@ pub(crate) enum Mode {
     Dev,
     /// Measuring what limits cost, by going without.
     WithoutLimits,
+    /// Measuring what the warm pool saves, by going without.
+    WithoutWarmPool,
 }
 
 impl Node {
@@ -71,6 +75,16 @@ impl Node {
         let recorder = Arc::new(telemetry);
         let watchdog = Watchdog::start(recorder.clone(), mode != Mode::WithoutLimits)
             .map_err(|error| Failure::Other(format!("cannot start the watchdog: {error}")))?;
+        let warm = match mode {
+            Mode::Serve | Mode::Dev => WarmPool::start(engine),
+            Mode::WithoutLimits | Mode::WithoutWarmPool => Ok(WarmPool::empty()),
+        }
+        .map_err(|error| Failure::Other(format!("cannot start the warm pool: {error}")))?;
+        let memory = match None::<holm_runtime::limits::HeapBytes> {
+            Some(budget) => NodeMemory::start(budget.as_u64(), warm.clone()),
+            None => Ok(NodeMemory::unlimited()),
+        }
+        .map_err(|error| Failure::Other(format!("cannot keep to [node] memory: {error}")))?;
         let outbound = egress::Client::new(egress::Options {
             io: io.handle().clone(),
             allow: plan.egress.clone(),
@@ -86,6 +100,8 @@ impl Node {
                 recorder,
                 admission: Admission::new(plan.server.max_queued),
                 cores: Cores::new(cores),
+                warm,
+                memory,
             },
             dev: mode == Mode::Dev,
             app: ArcSwapOption::empty(),

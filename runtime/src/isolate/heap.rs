@@ -36,7 +36,7 @@ const ALIGNMENT: usize = 16;
 #[derive(Debug)]
 pub(super) struct Buffers {
     used: AtomicUsize,
-    limit: usize,
+    limit: AtomicUsize,
     /// An allocation was refused and nobody has asked about it yet.
     refused: AtomicBool,
     /// How often somebody has.
@@ -47,10 +47,15 @@ impl Buffers {
     pub(super) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicUsize::new(0),
-            limit,
+            limit: AtomicUsize::new(limit),
             refused: AtomicBool::new(false),
             refusals: AtomicUsize::new(0),
         })
+    }
+
+    /// Sets how many bytes there may be from now on.
+    pub(super) fn limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Bytes in use.
@@ -75,10 +80,11 @@ impl Buffers {
 
     fn take(&self, length: usize) -> Option<Layout> {
         let layout = Layout::from_size_align(length.max(1), ALIGNMENT).ok()?;
+        let limit = self.limit.load(Ordering::Relaxed);
         let taken = self
             .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                used.checked_add(length).filter(|used| *used <= self.limit)
+                used.checked_add(length).filter(|used| *used <= limit)
             });
         self.refused.store(taken.is_err(), Ordering::Relaxed);
         taken.ok()?;

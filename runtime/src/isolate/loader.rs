@@ -1,6 +1,8 @@
 //! deno_core's module loader over a checked [`ModuleGraph`]: nothing is read at run time.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use deno_core::ModuleLoadOptions;
@@ -13,22 +15,32 @@ use deno_core::ModuleSpecifier;
 use deno_core::ModuleType;
 use deno_core::RequestedModuleType;
 use deno_core::ResolutionKind;
+use deno_core::SourceCodeCacheInfo;
 use deno_core::error::ModuleLoaderError;
 use deno_error::JsErrorBox;
 
+use crate::deployment::Deployment;
 use crate::graph::ImportType;
 use crate::graph::Module;
 use crate::graph::ModuleGraph;
 use crate::graph::ModuleKind;
 
-/// Loads the modules of one function.
+/// Loads the modules of the function that an isolate is given to. Until then there are none.
+#[derive(Default)]
 pub(super) struct Loader {
-    graph: Arc<ModuleGraph>,
+    deployment: OnceCell<Arc<Deployment>>,
 }
 
 impl Loader {
-    pub(super) fn new(graph: Arc<ModuleGraph>) -> Self {
-        Self { graph }
+    /// From now on the modules are those of `deployment`.
+    pub(super) fn bind(&self, deployment: Arc<Deployment>) {
+        // An isolate is never given to a second function.
+        let _ = self.deployment.set(deployment);
+    }
+
+    fn deployment(&self) -> Result<&Arc<Deployment>, ModuleLoaderError> {
+        let unbound = || JsErrorBox::generic("the isolate has no function yet");
+        self.deployment.get().ok_or_else(unbound)
     }
 
     fn source(
@@ -47,24 +59,35 @@ impl Loader {
                 )));
             }
         };
-        if let Some(wasm) = self.wasm_bytes(specifier, ty) {
+        let deployment = self.deployment()?;
+        let graph = &*deployment.graph;
+        if let Some(wasm) = wasm_bytes(graph, specifier, ty) {
             let code = ModuleSourceCode::Bytes(wasm.into_boxed_slice().into());
             return Ok(ModuleSource::new(ModuleType::Bytes, code, specifier, None));
         }
-        let module = self.graph.get_as(specifier.as_str(), ty).ok_or_else(|| {
+        let module = graph.get_as(specifier.as_str(), ty).ok_or_else(|| {
             JsErrorBox::generic(format!("{specifier} is not a module of this function"))
         })?;
-        Ok(as_requested(module, specifier, requested))
-    }
-
-    /// The bytes behind the module that [`as_requested`] writes for a `.wasm` import.
-    fn wasm_bytes(&self, specifier: &ModuleSpecifier, ty: ImportType) -> Option<Vec<u8>> {
-        if ty != ImportType::Bytes {
-            return None;
+        let mut source = as_requested(module, specifier, requested);
+        if source.module_type == ModuleType::JavaScript {
+            let code = deployment.code_cache.get(specifier.as_str());
+            source.code_cache = Some(SourceCodeCacheInfo {
+                // The cache is this deployment's alone, and its sources never change.
+                hash: 0,
+                data: code.map(|code| Cow::Owned(code.to_vec())),
+            });
         }
-        let module = self.graph.get(specifier.as_str())?;
-        (module.kind == ModuleKind::Wasm).then(|| module.source.as_bytes().to_vec())
+        Ok(source)
     }
+}
+
+/// The bytes behind the module that [`as_requested`] writes for a `.wasm` import.
+fn wasm_bytes(graph: &ModuleGraph, specifier: &ModuleSpecifier, ty: ImportType) -> Option<Vec<u8>> {
+    if ty != ImportType::Bytes {
+        return None;
+    }
+    let module = graph.get(specifier.as_str())?;
+    (module.kind == ModuleKind::Wasm).then(|| module.source.as_bytes().to_vec())
 }
 
 /// The source of `module` in the form that V8 expects for the attribute of the import.
@@ -138,8 +161,9 @@ impl ModuleLoader for Loader {
         referrer: &str,
         kind: ResolutionKind,
     ) -> Result<ModuleSpecifier, ModuleLoaderError> {
+        let graph = &*self.deployment()?.graph;
         let found = match kind {
-            ResolutionKind::MainModule => self.graph.get(specifier),
+            ResolutionKind::MainModule => graph.get(specifier),
             ResolutionKind::Import | ResolutionKind::DynamicImport => [
                 ImportType::Default,
                 ImportType::Json,
@@ -147,13 +171,11 @@ impl ModuleLoader for Loader {
                 ImportType::Bytes,
             ]
             .into_iter()
-            .find_map(|ty| self.graph.resolve(specifier, referrer, ty)),
+            .find_map(|ty| graph.resolve(specifier, referrer, ty)),
         };
         match found {
             Some(module) => ModuleSpecifier::parse(&module.specifier).map_err(JsErrorBox::from_err),
-            None => Err(JsErrorBox::type_error(
-                self.graph.explain(specifier, referrer),
-            )),
+            None => Err(JsErrorBox::type_error(graph.explain(specifier, referrer))),
         }
     }
 
@@ -166,8 +188,20 @@ impl ModuleLoader for Loader {
         ModuleLoadResponse::Sync(self.source(specifier, &options.requested_module_type))
     }
 
+    fn code_cache_ready(
+        &self,
+        specifier: ModuleSpecifier,
+        _hash: u64,
+        code: &[u8],
+    ) -> Pin<Box<dyn Future<Output = ()>>> {
+        if let Some(deployment) = self.deployment.get() {
+            deployment.code_cache.put(specifier.as_str(), code);
+        }
+        Box::pin(std::future::ready(()))
+    }
+
     fn get_source_map(&self, specifier: &str) -> Option<Cow<'_, [u8]>> {
-        let module = self.graph.get(specifier)?;
+        let module = self.deployment.get()?.graph.get(specifier)?;
         Some(Cow::Borrowed(module.source_map.as_deref()?))
     }
 }

@@ -1,15 +1,17 @@
 //! One isolate: a V8 heap with one function in it, on one thread, answering one request at a
 //! time.
 //!
-//! Everything here runs on the isolate's own thread. [`Isolate::start`] makes it from the base
-//! snapshot and loads the function; [`Isolate::run`] answers one job and says whether the isolate
+//! Everything here runs on the isolate's own thread. [`Blank::new`] makes it from the base snapshot,
+//! [`Blank::start`] loads the function; [`Isolate::run`] answers one job and says whether the isolate
 //! may answer another. Between the two the only door for other threads is its [`Watch`].
 //!
 //! - [`heap`]: memory budget
 //! - [`loader`]: modules from the checked graph
 //! - [`start`]: from the snapshot to a handler
 //! - [`run`], [`finish`]: one request
+//! - [`compiled`]: what V8 has compiled, for the next isolate
 
+mod compiled;
 mod finish;
 mod heap;
 mod loader;
@@ -23,9 +25,13 @@ use deno_core::JsRuntime;
 use deno_core::v8;
 use holm_js_api::clock::Clock;
 
+use self::compiled::Code;
 use self::heap::Buffers;
 pub use self::run::Fitness;
+pub use self::start::Blank;
+pub use self::start::SNAPSHOT;
 pub use self::start::StartError;
+pub(crate) use self::start::memory_limit;
 use crate::deployment::Deployment;
 use crate::watchdog::Watch;
 
@@ -36,6 +42,8 @@ pub struct Isolate {
     watch: Arc<Watch>,
     buffers: Arc<Buffers>,
     entry: Entry,
+    /// What V8 has of its modules, until that is kept for the next isolates.
+    code: Vec<Code>,
     /// Requests answered so far; also numbers them.
     served: u32,
     /// CPU time up to the end of the last request, or of the start-up.
@@ -61,6 +69,13 @@ impl Isolate {
     fn advance_clock(&self) {
         let state = self.runtime.op_state();
         state.borrow_mut().borrow_mut::<Clock>().advance();
+    }
+
+    /// Collects all garbage: the isolate has nothing to do.
+    pub(crate) fn trim(&mut self) {
+        self.runtime.v8_isolate().low_memory_notification();
+        // Nobody's request.
+        self.metered = self.watch.cpu();
     }
 
     /// Bytes that its heap and buffers hold.

@@ -37,7 +37,8 @@ use crate::watchdog::Keeper;
 use crate::watchdog::Verdict;
 use crate::watchdog::Watch;
 
-static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/base.snapshot"));
+/// The base snapshot: an isolate and a context with the web APIs.
+pub static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/base.snapshot"));
 static LAZY_SOURCES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/lazy.rs"));
 
 /// Wall time that a start may take; a module that awaits for ever at its top level ends here.
@@ -76,28 +77,28 @@ pub enum StartError {
     Host(String),
 }
 
-impl Isolate {
-    /// Starts `deployment` on the calling thread, which must be inside a tokio runtime of its
-    /// own. `meter` is that thread's; `keeper` is told if the isolate gets stuck.
+/// An isolate from the base snapshot that has no function yet. Bound to the thread that made it.
+pub struct Blank {
+    runtime: JsRuntime,
+    loader: Rc<Loader>,
+    buffers: Arc<Buffers>,
+    entry: Entry,
+    bind: v8::Global<v8::Function>,
+    /// What its heap may hold, in bytes.
+    memory: usize,
+}
+
+impl Blank {
+    /// An isolate whose heap may hold `memory` bytes, on the calling thread, which must be inside
+    /// a tokio runtime of its own.
     ///
     /// # Errors
-    /// When the function does not load, or exports no handler.
-    pub(crate) async fn start(
-        _engine: Engine,
-        deployment: Arc<Deployment>,
-        services: &Services,
-        meter: Arc<Meter>,
-        keeper: Weak<dyn Keeper>,
-    ) -> Result<Self, StartError> {
-        let limits = deployment.limits;
-        let memory = if services.watchdog.enforces() {
-            limits.memory.as_usize()
-        } else {
-            UNLIMITED
-        };
+    /// V8 refuses.
+    pub fn new(_engine: Engine, memory: usize) -> Result<Self, StartError> {
         let buffers = Buffers::new(memory);
+        let loader = Rc::new(Loader::default());
         let mut runtime = JsRuntime::try_new(RuntimeOptions {
-            module_loader: Some(Rc::new(Loader::new(deployment.graph.clone()))),
+            module_loader: Some(loader.clone()),
             extensions: holm_js_api::extensions(),
             startup_snapshot: Some(SNAPSHOT),
             residual_lazy_js_sources: LAZY_SOURCES,
@@ -113,18 +114,53 @@ impl Isolate {
             ..Default::default()
         })
         .map_err(|error| StartError::Host(error.to_string()))?;
+        let (entry, bind) = take_entry(&mut runtime)?;
+        Ok(Self {
+            runtime,
+            loader,
+            buffers,
+            entry,
+            bind,
+            memory,
+        })
+    }
+
+    /// Starts `deployment` in it. `meter` is the thread's; `keeper` is told if the isolate gets
+    /// stuck. What the heap may hold by now is raised to the deployment's limit, never lowered.
+    ///
+    /// # Errors
+    /// When the function does not load, or exports no handler.
+    pub(crate) async fn start(
+        self,
+        deployment: Arc<Deployment>,
+        services: &Services,
+        meter: Arc<Meter>,
+        keeper: Weak<dyn Keeper>,
+    ) -> Result<Isolate, StartError> {
+        let Self {
+            mut runtime,
+            loader,
+            buffers,
+            entry,
+            bind,
+            memory,
+        } = self;
+        let limits = deployment.limits;
+        loader.bind(deployment.clone());
         let watch = services.watchdog.watch(
             runtime.v8_isolate().thread_safe_handle(),
             meter,
             keeper,
             sample,
         );
+        let limit = memory_limit(&deployment, services);
+        buffers.limit(limit);
         runtime.v8_isolate().set_slot(Budget {
             watch: watch.clone(),
-            limit: memory,
+            limit,
         });
         if services.watchdog.enforces() {
-            limit_heap(&mut runtime, &watch, &buffers);
+            limit_heap(&mut runtime, &watch, &buffers, limit.saturating_sub(memory));
         }
         {
             let state = runtime.op_state();
@@ -135,15 +171,15 @@ impl Isolate {
             state.put(MemoryBudget(limits.memory.as_u64()));
             state.put(Clock::default());
         }
-        let (entry, bind) = take_entry(&mut runtime)?;
-        let mut isolate = Self {
+        let mut isolate = Isolate {
             runtime,
+            metered: watch.cpu(),
             deployment,
             watch,
             buffers,
             entry,
+            code: Vec::new(),
             served: 0,
-            metered: Duration::ZERO,
             sampled_memory: 0,
         };
         isolate
@@ -163,7 +199,18 @@ impl Isolate {
             None => loaded.map(|()| isolate),
         }
     }
+}
 
+/// What an isolate of `deployment` may hold, in bytes.
+pub(crate) fn memory_limit(deployment: &Deployment, services: &Services) -> usize {
+    if services.watchdog.enforces() {
+        deployment.limits.memory.as_usize()
+    } else {
+        UNLIMITED
+    }
+}
+
+impl Isolate {
     fn over(&self, verdict: Verdict) -> StartError {
         self.watch.acknowledge();
         let limits = &self.deployment.limits;
@@ -210,6 +257,7 @@ impl Isolate {
         if self.watch.verdict().is_some() {
             return Ok(());
         }
+        self.find_code();
         let namespace = self.runtime.get_module_namespace(id).map_err(threw)?;
         self.bind(bind, &namespace)
     }
@@ -250,11 +298,16 @@ impl Isolate {
     }
 }
 
-/// Ends the isolate, with room to unwind, when its heap reaches the limit.
-fn limit_heap(runtime: &mut JsRuntime, watch: &Arc<Watch>, buffers: &Arc<Buffers>) {
+/// Ends the isolate, with room to unwind, when its heap has grown by `more` bytes beyond the limit
+/// that it was made with.
+fn limit_heap(runtime: &mut JsRuntime, watch: &Arc<Watch>, buffers: &Arc<Buffers>, more: usize) {
     let watch = watch.clone();
     let buffers = buffers.clone();
+    let mut more = more;
     runtime.add_near_heap_limit_callback(move |current, _initial| {
+        if more > 0 {
+            return current.saturating_add(std::mem::take(&mut more));
+        }
         if buffers.was_refusal() {
             // Only an ArrayBuffer did not fit; the function gets its RangeError.
             return current.saturating_add(SLACK);

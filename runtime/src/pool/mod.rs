@@ -7,9 +7,11 @@
 
 mod admission;
 mod home;
+mod memory;
 mod policy;
 mod quarantine;
 mod wake;
+mod warm;
 mod worker;
 
 use std::collections::VecDeque;
@@ -31,7 +33,7 @@ pub use self::admission::Admission;
 pub use self::home::Home;
 use self::home::Host;
 pub use self::home::QUICK;
-pub use self::policy::IDLE;
+pub use self::memory::NodeMemory;
 pub use self::policy::Load;
 pub use self::policy::PICKUP;
 pub use self::policy::PICKUP_WHEN_FULL;
@@ -39,6 +41,8 @@ pub use self::policy::WAKE;
 pub use self::policy::start_another;
 pub use self::policy::wake_another;
 use self::quarantine::Quarantine;
+pub use self::warm::WarmPool;
+use self::worker::Reason;
 use crate::deployment::Deployment;
 use crate::engine::Engine;
 use crate::isolate::StartError;
@@ -87,6 +91,10 @@ struct State {
     hosts: Vec<Arc<Host>>,
     starting: usize,
     closed: bool,
+    /// When the last job came.
+    asked: Option<Instant>,
+    /// Isolates that were told to end, and have not seen it yet.
+    leaving: usize,
     quarantine: Quarantine,
 }
 
@@ -120,6 +128,7 @@ impl Pool {
         });
         let patrol: Weak<dyn Patrol> = shared.this.clone();
         watchdog.patrol(patrol);
+        shared.services.memory.join(shared.this.clone());
         Self { shared }
     }
 
@@ -136,7 +145,7 @@ impl Pool {
     pub async fn warm(&self) -> Result<(), StartError> {
         let (ready, started) = oneshot::channel();
         self.shared.state().starting += 1;
-        worker::spawn(self.shared.clone(), Some(ready));
+        worker::spawn(self.shared.clone(), Reason::Trial(ready));
         match tokio::time::timeout(START, started).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(StartError::Host("its thread ended".into())),
@@ -172,6 +181,7 @@ impl Pool {
             });
         }
         let now = job.queued;
+        state.asked = Some(now);
         state.queue.push_back(job);
         shared.services.admission.joins(waiting);
         if let Some(own) = worker::own_bell()
@@ -188,6 +198,21 @@ impl Pool {
             shared.services.watchdog.call(TICK);
         }
         Ok(())
+    }
+
+    /// A request may come soon: starts an isolate if there is none, so that it is there by then.
+    pub fn expect(&self) {
+        let shared = &self.shared;
+        let mut state = shared.state();
+        let is_there = state.isolates + state.starting > 0;
+        let now = Instant::now();
+        if is_there || state.quarantine.left(now).is_some() || shared.services.memory.is_full() {
+            return;
+        }
+        shared.services.memory.take();
+        state.starting += 1;
+        drop(state);
+        worker::spawn(shared.clone(), Reason::Hint);
     }
 
     /// Whether nothing waits and no isolate has work: every request has left its record.
@@ -255,6 +280,7 @@ impl Shared {
                 .unwrap_or_default(),
             service: Duration::from_nanos(self.service.load(Ordering::Relaxed)),
             full: self.services.cores.are_full(),
+            short_of_memory: !state.queue.is_empty() && self.services.memory.is_full(),
             cores: self.services.cores.count(),
         }
     }
@@ -273,11 +299,43 @@ impl Shared {
         if start_another(load, max)
             && let Some(this) = self.this.upgrade()
         {
+            self.services.memory.take();
             state.starting += 1;
             drop(state);
-            worker::spawn(this, None);
+            worker::spawn(this, Reason::Request);
         }
         false
+    }
+
+    /// Whether it has no isolate, and none is coming.
+    fn is_at_zero(&self) -> bool {
+        let state = self.state();
+        state.isolates + state.starting == 0
+    }
+
+    /// When its isolates were last asked for, if any of them can be ended.
+    fn idle_since(&self) -> Option<Option<Instant>> {
+        let state = self.state();
+        (self.dispensable(&state) > 0).then_some(state.asked)
+    }
+
+    /// Ends isolates without work, up to `most`. Returns how many.
+    fn end_idle(&self, most: usize) -> usize {
+        let mut state = self.state();
+        let count = self.dispensable(&state).min(most);
+        state.leaving += count;
+        // Those that have been idle for longest stand first.
+        for idle in state.idle.drain(..count) {
+            idle.notify_one();
+        }
+        count
+    }
+
+    /// How many isolates have no work and need not be kept.
+    fn dispensable(&self, state: &State) -> usize {
+        let keep = 0;
+        let beyond = (state.isolates - state.leaving.min(state.isolates)).saturating_sub(keep);
+        state.idle.len().min(beyond)
     }
 
     /// Takes the job that has waited longest.

@@ -22,9 +22,6 @@ pub const PICKUP_WHEN_FULL: Duration = Duration::from_millis(25);
 /// more, but take the turns of other functions: the cores are shared out by threads.
 const PER_CORE: usize = 4;
 
-/// Time after which an isolate without work is ended.
-pub const IDLE: Duration = Duration::from_secs(60);
-
 /// What a pool looks like at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
@@ -46,6 +43,8 @@ pub struct Load {
     pub full: bool,
     /// Cores of the node.
     pub cores: usize,
+    /// The node holds all the memory that it may.
+    pub short_of_memory: bool,
 }
 
 impl Load {
@@ -72,6 +71,9 @@ pub fn start_another(load: Load, max_isolates: usize) -> bool {
         return false;
     }
     if load.computing >= load.cores.saturating_mul(PER_CORE) {
+        return false;
+    }
+    if load.short_of_memory {
         return false;
     }
     match (load.isolates, load.starting) {
@@ -110,6 +112,7 @@ mod tests {
             service: Duration::from_millis(5),
             full: false,
             cores: 2,
+            short_of_memory: false,
         }
     }
 
@@ -174,6 +177,16 @@ mod tests {
     fn the_limit_holds() {
         assert!(!start_another(load(2, 0, 200, 1000), 2));
         assert!(!start_another(load(1, 1, 200, 1000), 2));
+    }
+
+    #[test]
+    fn no_isolate_starts_without_memory_for_it() {
+        let short = |isolates| Load {
+            short_of_memory: true,
+            ..load(isolates, 0, 5, 1000)
+        };
+        assert!(!start_another(short(1), 64));
+        assert!(!start_another(short(0), 64));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! An isolate's thread: start the function, then take jobs until there is a reason to stop.
 
 use std::cell::RefCell;
+use std::io;
 use std::sync::Arc;
 use std::sync::Weak;
 use std::thread;
@@ -8,21 +9,25 @@ use std::time::Duration;
 use std::time::Instant;
 
 use holm_js_api::log::Thrown;
+use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::Shared;
 use super::home::Host;
-use super::policy::IDLE;
+use crate::isolate::Blank;
 use crate::isolate::Fitness;
 use crate::isolate::Isolate;
 use crate::isolate::StartError;
+use crate::isolate::memory_limit;
 use crate::job::Event;
 use crate::job::Failure;
 use crate::job::Job;
 use crate::meter::Meter;
 use crate::outcome::Outcome;
 use crate::record::Record;
+use crate::sys;
 use crate::watchdog::Keeper;
 
 /// V8 takes about 1 MiB of it for JavaScript; the rest is room for native recursion.
@@ -34,6 +39,12 @@ const HELPERS: usize = 4;
 /// Time after which such a thread ends without work.
 const HELPER_IDLE: Duration = Duration::from_secs(2);
 
+/// Time without a job after which an isolate ends.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Time without a job after which an isolate gives back memory that it can do without.
+const TRIM_AFTER: Duration = Duration::from_secs(2);
+
 thread_local! {
     /// What wakes the isolate of this thread.
     static OWN: RefCell<Option<Arc<Notify>>> = const { RefCell::new(None) };
@@ -44,65 +55,147 @@ pub(super) fn own_bell() -> Option<Arc<Notify>> {
     OWN.with_borrow(Clone::clone)
 }
 
-/// Starts an isolate's thread, which the pool has counted as starting.
-pub(super) fn spawn(shared: Arc<Shared>, ready: Option<oneshot::Sender<Result<(), StartError>>>) {
-    let name = format!("holm-{}", shared.deployment.name);
-    let of_thread = shared.clone();
-    let spawned = thread::Builder::new()
-        .name(name)
-        .stack_size(STACK)
-        .spawn(move || run(&of_thread, ready));
-    if let Err(error) = spawned {
+/// Why an isolate is started.
+#[derive(Debug)]
+pub(super) enum Reason {
+    /// A request waits for it.
+    Request,
+    /// A request may come.
+    Hint,
+    /// To see whether the function starts.
+    Trial(oneshot::Sender<Result<(), StartError>>),
+}
+
+/// A function that an isolate is to run.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    pub(super) shared: Arc<Shared>,
+    pub(super) reason: Reason,
+}
+
+/// Starts an isolate, which the pool has counted as starting.
+pub(super) fn spawn(shared: Arc<Shared>, reason: Reason) {
+    let assignment = Assignment { shared, reason };
+    let assignment = match assignment.reason {
+        // Validation is nobody's request: what is warm stays for those.
+        Reason::Trial(_) => assignment,
+        Reason::Request | Reason::Hint => {
+            let shared = assignment.shared.clone();
+            let memory = memory_limit(&shared.deployment, &shared.services);
+            match shared.services.warm.assign(assignment, memory) {
+                Ok(()) => return,
+                Err(back) => back,
+            }
+        }
+    };
+    let shared = assignment.shared.clone();
+    if let Err(error) = thread(&shared.deployment.name, move || start(assignment)) {
         failed(&shared, None, StartError::Host(error.to_string()));
     }
 }
 
-fn run(shared: &Arc<Shared>, ready: Option<oneshot::Sender<Result<(), StartError>>>) {
-    let meter = Arc::new(Meter::current());
-    let (starts, ends) = (meter.clone(), meter.clone());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(HELPERS)
-        .thread_keep_alive(HELPER_IDLE)
-        // Of blocking threads; the isolate's own is there already.
-        .on_thread_start(move || starts.helper_starts())
-        .on_thread_stop(move || ends.helper_ends())
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return failed(shared, ready, StartError::Host(error.to_string())),
+/// Starts a thread for one isolate.
+///
+/// # Errors
+/// The system gives none.
+pub(super) fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new()
+        .name(thread_name(name))
+        .stack_size(STACK)
+        .spawn(work)?;
+    Ok(())
+}
+
+/// As the system's tools show it.
+fn thread_name(function: &str) -> String {
+    format!("holm-{function}")
+}
+
+/// Starts an isolate on the calling thread, and works as long as it lives.
+fn start(assignment: Assignment) {
+    let shared = assignment.shared.clone();
+    let worker = match Worker::new() {
+        Ok(worker) => worker,
+        Err(error) => {
+            let error = StartError::Host(error.to_string());
+            return failed(&shared, Some(assignment.reason), error);
+        }
     };
-    // Everything of V8's is made, used and dropped inside this runtime.
-    runtime.block_on(async {
-        let deployment = shared.deployment.clone();
-        let keeper: Weak<dyn Keeper> = shared.this.clone();
-        let services = &shared.services;
-        match Isolate::start(shared.engine, deployment, services, meter, keeper).await {
-            Ok(isolate) => {
-                let host = Host::new(isolate.watch().lost());
-                shared.isolate_ready(&host);
-                let bell = Arc::new(Notify::new());
-                OWN.set(Some(bell.clone()));
-                let cold = ready.is_none();
-                if let Some(ready) = ready {
-                    // Whoever asked may have stopped waiting; the isolate is warm all the same.
-                    let _ = ready.send(Ok(()));
-                }
-                serve(shared, isolate, &bell, &host, cold).await;
-            }
-            Err(error) => failed(shared, ready, error),
+    worker.block_on(async |meter| {
+        let memory = memory_limit(&shared.deployment, &shared.services);
+        match Blank::new(shared.engine, memory) {
+            Ok(blank) => live(assignment, blank, meter).await,
+            Err(error) => failed(&shared, Some(assignment.reason), error),
         }
     });
-    // What a helper still does is nobody's any more; it ends by itself.
-    runtime.shutdown_background();
+}
+
+/// What an isolate's thread runs on.
+pub(super) struct Worker {
+    runtime: Runtime,
+    meter: Arc<Meter>,
+}
+
+impl Worker {
+    /// For the calling thread.
+    ///
+    /// # Errors
+    /// The system does not give what a runtime takes.
+    pub(super) fn new() -> io::Result<Self> {
+        let meter = Arc::new(Meter::current());
+        let (starts, ends) = (meter.clone(), meter.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(HELPERS)
+            .thread_keep_alive(HELPER_IDLE)
+            // Of blocking threads; the isolate's own is there already.
+            .on_thread_start(move || starts.helper_starts())
+            .on_thread_stop(move || ends.helper_ends())
+            .build()?;
+        Ok(Self { runtime, meter })
+    }
+
+    /// Does all the work of an isolate. Everything of V8's is made, used and dropped inside.
+    pub(super) fn block_on(self, work: impl AsyncFnOnce(Arc<Meter>)) {
+        self.runtime.block_on(work(self.meter));
+        // What a helper still does is nobody's any more; it ends by itself.
+        self.runtime.shutdown_background();
+    }
+}
+
+/// Starts the function in its isolate, and answers requests as long as there are any.
+pub(super) async fn live(assignment: Assignment, blank: Blank, meter: Arc<Meter>) {
+    let Assignment { shared, reason } = assignment;
+    let shared = &shared;
+    let deployment = shared.deployment.clone();
+    let keeper: Weak<dyn Keeper> = shared.this.clone();
+    match blank
+        .start(deployment, &shared.services, meter, keeper)
+        .await
+    {
+        Ok(isolate) => {
+            let host = Host::new(isolate.watch().lost());
+            shared.isolate_ready(&host);
+            let bell = Arc::new(Notify::new());
+            OWN.set(Some(bell.clone()));
+            let is_cold = matches!(reason, Reason::Request);
+            if let Reason::Trial(ready) = reason {
+                // Whoever asked may have stopped waiting; the isolate is warm all the same.
+                let _ = ready.send(Ok(()));
+            }
+            serve(shared, isolate, &bell, &host, is_cold).await;
+        }
+        Err(error) => failed(shared, Some(reason), error),
+    }
+}
+
+/// The thread of an isolate that had no function yet is that function's from now on.
+pub(super) fn take_name(function: &str) {
+    sys::name_thread(&thread_name(function));
 }
 
 /// The isolate did not start: whoever waits for it is told.
-fn failed(
-    shared: &Shared,
-    ready: Option<oneshot::Sender<Result<(), StartError>>>,
-    error: StartError,
-) {
+fn failed(shared: &Shared, reason: Option<Reason>, error: StartError) {
     // One that is stuck has been counted out by the watchdog.
     if error != StartError::Stuck {
         let mut state = shared.state();
@@ -113,7 +206,7 @@ fn failed(
             shared.fail_queue(&start_failure(&error));
         }
     }
-    if let Some(ready) = ready {
+    if let Some(Reason::Trial(ready)) = reason {
         let _ = ready.send(Err(error));
     }
 }
@@ -145,13 +238,14 @@ async fn serve(
     host: &Arc<Host>,
     mut cold: bool,
 ) {
-    while let Some(job) = next(shared, bell).await {
+    let mut fitness = Fitness::Reusable;
+    while let Some(job) = next(shared, bell, &mut isolate).await {
         let start = Instant::now();
-        let fitness = isolate.run(job, cold, &shared.services).await;
+        fitness = isolate.run(job, cold, &shared.services).await;
         shared.served(start.elapsed());
         cold = false;
         match fitness {
-            Fitness::Reusable => {}
+            Fitness::Reusable => isolate.keep_code(false),
             Fitness::Spent => break,
         }
     }
@@ -159,11 +253,16 @@ async fn serve(
     let has_left = isolate.watch().leave();
     shared.isolate_leaves(has_left, host);
     host.close().await;
+    if fitness == Fitness::Reusable {
+        isolate.keep_code(true);
+    }
     drop(isolate);
 }
 
 /// The next job, as soon as there is one.
-async fn next(shared: &Arc<Shared>, bell: &Arc<Notify>) -> Option<Job> {
+async fn next(shared: &Arc<Shared>, bell: &Arc<Notify>, isolate: &mut Isolate) -> Option<Job> {
+    let idle = IDLE;
+    let mut is_trimmed = false;
     loop {
         {
             let mut state = shared.state();
@@ -173,16 +272,35 @@ async fn next(shared: &Arc<Shared>, bell: &Arc<Notify>) -> Option<Job> {
             if state.closed {
                 return None;
             }
-            state.idle.push(bell.clone());
-        }
-        if tokio::time::timeout(IDLE, bell.notified()).await.is_err() {
-            let mut state = shared.state();
-            let before = state.idle.len();
-            state.idle.retain(|other| !Arc::ptr_eq(other, bell));
-            if state.idle.len() < before && state.queue.is_empty() {
+            if state.leaving > 0 {
+                state.leaving -= 1;
                 return None;
             }
+            state.idle.push(bell.clone());
+        }
+        let patience = match is_trimmed {
+            false => idle.min(TRIM_AFTER),
+            // One that is kept has nothing to look for.
+            true => idle.max(TRIM_AFTER),
+        };
+        if timeout(patience, bell.notified()).await.is_ok() {
+            continue;
+        }
+        let mut state = shared.state();
+        let before = state.idle.len();
+        state.idle.retain(|other| !Arc::ptr_eq(other, bell));
+        if state.idle.len() == before || !state.queue.is_empty() {
             // Rung at the same moment: the job is in the queue.
+            continue;
+        }
+        let is_spare = state.isolates > 0;
+        if patience >= idle && is_spare {
+            return None;
+        }
+        drop(state);
+        if !is_trimmed {
+            is_trimmed = true;
+            isolate.trim();
         }
     }
 }

@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""Starts and ends isolates by the ten thousands, and prints whether anything is left of them.
+
+Run it with `make bench-soak`; README.md beside this file says how to read the output.
+"""
+
+import argparse
+import http.client
+import json
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import report
+import servers
+
+CLIENTS = 2
+SAMPLES = 50  # over the whole run
+WARM_UP = 0.2  # share of the run that is left out of the slopes: the allocator's arenas fill up
+KIB_AIM = 1024.0  # growth per 100,000 isolates, from which on it counts as a leak
+
+CONFIG = """\
+version = 1
+[server]
+http = "127.0.0.1:{port}"
+[log]
+format = "json"
+requests = "all"
+
+[functions.hello]
+main = "hello/index.js"
+routes = ["hello.localhost"]
+# Ended as soon as it has answered, so that the next request starts another.
+limits = {{ idle = "0ms" }}
+"""
+
+
+def main() -> int:
+    options = arguments()
+    report.machine(["holm"], options.holm)
+    with tempfile.TemporaryDirectory(prefix="holm-soak-") as name:
+        folder = Path(name)
+        servers.functions(folder, "hello")
+        [port] = servers.free_ports(1)
+        try:
+            with servers.holm_server(options.holm, folder, port, CONFIG.format(port=port)) as server:
+                server.wait()
+                samples, failed = soak(server, options.cycles)
+        except servers.StartError as error:
+            print(error, file=sys.stderr)
+            return 1
+        cold = sum(json.loads(line).get("coldStart", False)
+                   for line in server.log.read_text().splitlines() if line.startswith('{"type":"request"'))
+    print(f"\n{options.cycles:,} requests, {cold:,} of them in an isolate started for them, {failed} failed")
+    leaks = False
+    for index, (what, unit) in enumerate([("real memory", "KiB"), ("threads", ""), ("file descriptors", ""),
+                                          ("memory maps", "")], start=1):
+        points = [(sample[0], sample[index]) for sample in samples[int(len(samples) * WARM_UP):]]
+        per_100k = slope(points) * 100_000
+        leaks |= index == 1 and per_100k > KIB_AIM
+        print(f"  {what:17} {points[0][1]:8,} → {points[-1][1]:8,} {unit:4} "
+              f"slope per 100,000 isolates: {per_100k:+10,.1f} {unit}")
+    print(f"  aim: real memory grows by at most {KIB_AIM:,.0f} KiB per 100,000; {report.verdict(not leaks)}")
+    return 1 if failed or leaks else 0
+
+
+def soak(server: servers.Server, cycles: int) -> tuple[list[tuple[int, int, int, int, int]], int]:
+    """Asks for hello `cycles` times; returns samples (requests so far, KiB, threads, descriptors,
+    maps) and how many requests failed."""
+    done = [0] * CLIENTS
+    failed = [0] * CLIENTS
+
+    def ask(client: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        for _ in range(cycles // CLIENTS):
+            connection.request("GET", "/", headers={"Host": servers.HOST})
+            response = connection.getresponse()
+            response.read()
+            failed[client] += response.status != 200
+            done[client] += 1
+        connection.close()
+
+    threads = [threading.Thread(target=ask, args=(client,)) for client in range(CLIENTS)]
+    for thread in threads:
+        thread.start()
+    samples = []
+    while any(thread.is_alive() for thread in threads):
+        if sum(done) >= cycles * len(samples) // SAMPLES:
+            samples.append((sum(done), *usage(server.process.pid)))
+            if len(samples) % 10 == 1:
+                print(f"  {samples[-1][0]:9,} requests  {samples[-1][1] / 1024:7.1f} MiB  {samples[-1][2]} threads  "
+                      f"{samples[-1][3]} descriptors  {samples[-1][4]} maps", flush=True)
+        time.sleep(0.02)
+    return samples, sum(failed)
+
+
+def usage(pid: int) -> tuple[int, int, int, int]:
+    """Real memory in KiB, threads, file descriptors, memory maps."""
+    process = Path(f"/proc/{pid}")
+    fields = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
+    descriptors = sum(1 for _ in (process / "fd").iterdir())
+    maps = (process / "maps").read_text().count("\n")
+    return int(fields["VmRSS"].split()[0]), int(fields["Threads"]), descriptors, maps
+
+
+def slope(points: list[tuple[int, int]]) -> float:
+    """Of the line with the least squares."""
+    count = len(points)
+    mean_x = sum(x for x, _ in points) / count
+    mean_y = sum(y for _, y in points) / count
+    return (sum((x - mean_x) * (y - mean_y) for x, y in points)
+            / max(sum((x - mean_x) ** 2 for x, _ in points), 1))
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cycles", type=int, default=100_000, help="isolates to start and end (default: 100000)")
+    report.holm_option(parser)
+    options = parser.parse_args()
+    report.require_holm(parser, options.holm)
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

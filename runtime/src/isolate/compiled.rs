@@ -1,0 +1,75 @@
+//! What V8 has compiled of a function by now, kept for its next isolates.
+
+use deno_core::v8;
+
+use super::Isolate;
+use crate::graph::Module;
+use crate::graph::ModuleKind;
+
+/// Requests after which what was compiled is kept: the functions that requests call are in it.
+const ENOUGH: u32 = 4;
+
+/// What V8 has of one module.
+pub(super) struct Code {
+    specifier: String,
+    script: v8::Global<v8::UnboundModuleScript>,
+}
+
+impl Isolate {
+    /// Finds what V8 has of its modules, if somebody still has to keep it.
+    pub(super) fn find_code(&mut self) {
+        let deployment = self.deployment.clone();
+        if deployment.code_cache.wants_refresh() {
+            let modules = deployment.graph.modules().iter();
+            let scripts = modules.filter(|module| module.kind == ModuleKind::Script);
+            self.code = scripts.filter_map(|module| self.code_of(module)).collect();
+        }
+    }
+
+    /// deno_core does not give its handles of modules away. But V8 compiles no source twice: asked
+    /// for one that it has just compiled, it answers from its compilation cache.
+    fn code_of(&mut self, module: &Module) -> Option<Code> {
+        let text = module.source.text()?;
+        let context = self.runtime.main_context();
+        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &context);
+        v8::tc_scope!(let scope, scope);
+        let name = v8::String::new(scope, &module.specifier)?.into();
+        let source = v8::String::new(scope, text)?;
+        // As deno_core has it: the compilation cache goes by name and place, too.
+        let is_module = true;
+        let origin = v8::ScriptOrigin::new(
+            scope, name, 0, 0, false, 0, None, false, false, is_module, None,
+        );
+        let mut source = v8::script_compiler::Source::new(source, Some(&origin));
+        let compiled = v8::script_compiler::compile_module(scope, &mut source)?;
+        let script = compiled.get_unbound_module_script(scope);
+        Some(Code {
+            specifier: module.specifier.clone(),
+            script: v8::Global::new(scope, script),
+        })
+    }
+
+    /// Keeps the code of its modules, once for its deployment: after some requests, or if there
+    /// will be no more. Takes as long as V8 needs to write the code out, a few ms for a megabyte.
+    pub(crate) fn keep_code(&mut self, is_last: bool) {
+        let is_time = self.served >= ENOUGH || (is_last && self.served > 0);
+        if self.code.is_empty() || !is_time {
+            return;
+        }
+        let code = std::mem::take(&mut self.code);
+        let cache = &self.deployment.code_cache;
+        if !cache.claim_refresh() {
+            return;
+        }
+        let context = self.runtime.main_context();
+        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &context);
+        for Code { specifier, script } in code {
+            let script = v8::Local::new(scope, script);
+            if let Some(code) = script.create_code_cache() {
+                cache.put(&specifier, &code);
+            }
+        }
+        // Nobody's request.
+        self.metered = self.watch.cpu();
+    }
+}

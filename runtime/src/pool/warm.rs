@@ -1,0 +1,220 @@
+//! Isolates that wait for a function, so that a cold request need not wait for V8.
+//!
+//! They come from the base snapshot and have run no function's code. A function that needs an
+//! isolate is given one of them; it is that function's for life. A thread of its own fills up what
+//! was taken, one at a time, and the threads that it starts stand back until they have a function.
+
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::worker;
+use super::worker::Assignment;
+use super::worker::Worker;
+use crate::engine::Engine;
+use crate::isolate::Blank;
+use crate::limits::Limits;
+use crate::thread::stand_back;
+
+/// Isolates that wait while nobody asks for one.
+const RESTING: usize = 2;
+
+/// Isolates that wait at most: about 2 MiB each.
+const MOST: usize = 32;
+
+/// How long an isolate that was taken counts towards how many should wait.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// How many should wait after `taken` were in the last [`WINDOW`]: enough for a burst of a quarter
+/// of that. A second of more than [`MOST`] fills up no faster than the machine makes them.
+pub(super) fn wanted(taken: usize) -> usize {
+    (RESTING + taken / 4).min(MOST)
+}
+
+/// The node's isolates that wait for a function. Clones share them; they end with the last one.
+#[derive(Clone, Debug)]
+pub struct WarmPool {
+    shelf: Arc<Shelf>,
+}
+
+#[derive(Debug)]
+struct Shelf {
+    /// What the heap of each may hold, in bytes.
+    memory: usize,
+    state: Mutex<State>,
+    bell: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Vec<oneshot::Sender<Assignment>>,
+    /// When isolates were taken, or not found, in the last [`WINDOW`].
+    taken: Vec<Instant>,
+    /// None are to wait, for want of memory.
+    is_closed: bool,
+}
+
+impl WarmPool {
+    /// None, ever.
+    pub fn empty() -> Self {
+        Self::of(0)
+    }
+
+    /// Starts filling the pool.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(engine: Engine) -> std::io::Result<Self> {
+        let pool = Self::of(Limits::DEFAULT.memory.as_usize());
+        let shelf = Arc::downgrade(&pool.shelf);
+        thread::Builder::new()
+            .name("holm-warmer".into())
+            .spawn(move || fill(engine, &shelf))?;
+        Ok(pool)
+    }
+
+    fn of(memory: usize) -> Self {
+        Self {
+            shelf: Arc::new(Shelf {
+                memory,
+                state: Mutex::default(),
+                bell: Condvar::new(),
+            }),
+        }
+    }
+
+    /// Gives a function, whose isolates may hold `memory` bytes, one of the isolates.
+    ///
+    /// # Errors
+    /// The assignment, if there is none for it.
+    #[allow(clippy::result_large_err, reason = "it moves back to its owner")]
+    pub(super) fn assign(&self, assignment: Assignment, memory: usize) -> Result<(), Assignment> {
+        if self.shelf.memory == 0 || memory < self.shelf.memory {
+            return Err(assignment);
+        }
+        let mut state = self.shelf.state();
+        state.taken.push(Instant::now());
+        let mut assignment = assignment;
+        let outcome = loop {
+            let Some(waiting) = state.waiting.pop() else {
+                break Err(assignment);
+            };
+            // One that died while it waited gives the assignment back.
+            match waiting.send(assignment) {
+                Ok(()) => break Ok(()),
+                Err(back) => assignment = back,
+            }
+        };
+        drop(state);
+        self.shelf.bell.notify_one();
+        outcome
+    }
+
+    /// Lets the isolates that wait go, and makes no more until it is told otherwise: memory is
+    /// short.
+    pub fn close(&self, is_closed: bool) {
+        let mut state = self.shelf.state();
+        state.is_closed = is_closed;
+        if is_closed {
+            state.waiting.clear();
+        } else {
+            self.shelf.bell.notify_one();
+        }
+    }
+
+    /// Isolates that wait.
+    pub fn waiting(&self) -> usize {
+        self.shelf.state().waiting.len()
+    }
+}
+
+impl Drop for WarmPool {
+    fn drop(&mut self) {
+        // So that the thread that fills it sees that it is the last.
+        self.shelf.bell.notify_one();
+    }
+}
+
+impl Shelf {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps as many isolates as are wanted, as long as somebody holds the pool.
+fn fill(engine: Engine, shelf: &Weak<Shelf>) {
+    while let Some(held) = shelf.upgrade() {
+        let memory = held.memory;
+        let lacks = {
+            let mut state = held.state();
+            state.taken.retain(|taken| taken.elapsed() < WINDOW);
+            let wanted = if state.is_closed {
+                0
+            } else {
+                wanted(state.taken.len())
+            };
+            state.waiting.truncate(wanted);
+            let lacks = state.waiting.len() < wanted;
+            if !lacks {
+                // Also to see, now and then, whether there are too many.
+                let _ = held.bell.wait_timeout(state, WINDOW);
+            }
+            lacks
+        };
+        drop(held);
+        if lacks {
+            let (done, made) = mpsc::channel();
+            let shelf = shelf.clone();
+            let started = worker::thread("warm", move || wait(engine, memory, &shelf, done));
+            // It ends when there is one more, or cannot be.
+            let is_made = started.is_ok() && made.recv().is_ok();
+            if !is_made {
+                thread::sleep(WINDOW);
+            }
+        }
+    }
+}
+
+/// Makes an isolate on the calling thread and waits for its function.
+fn wait(engine: Engine, memory: usize, shelf: &Weak<Shelf>, done: mpsc::Sender<()>) {
+    stand_back();
+    let Ok(worker) = Worker::new() else { return };
+    worker.block_on(async |meter| {
+        let Ok(blank) = Blank::new(engine, memory) else {
+            return;
+        };
+        let (sender, assigned) = oneshot::channel();
+        match shelf.upgrade() {
+            Some(shelf) => shelf.state().waiting.push(sender),
+            None => return,
+        }
+        // Nobody may wait any more for one that was asked for.
+        let _ = done.send(());
+        drop(done);
+        if let Ok(assignment) = assigned.await {
+            worker::take_name(&assignment.shared.deployment.name);
+            worker::live(assignment, blank, meter).await;
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_wait_the_more_are_taken() {
+        assert_eq!(wanted(0), RESTING);
+        assert_eq!(wanted(40), RESTING + 10);
+        assert_eq!(wanted(100_000), MOST);
+    }
+}
