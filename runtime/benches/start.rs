@@ -24,8 +24,8 @@ const ROUNDS: usize = 200;
 const KEPT: usize = 100;
 /// How long isolates are made on each number of threads.
 const RATE: Duration = Duration::from_secs(3);
-/// Offsets of V8's snapshot header (`src/snapshot/snapshot.cc`): counts, checksums and 64 bytes of
-/// version come before these four-byte places of the parts.
+/// Where V8's snapshot (`src/snapshot/snapshot.cc`) says where its parts begin, four bytes each:
+/// behind counts, checksums and 64 bytes of version. Read-only data comes first.
 const PARTS: usize = 80;
 
 fn main() {
@@ -39,31 +39,29 @@ fn main() {
 }
 
 fn parts() {
-    let at = |place: usize| {
+    let word = |place: usize| {
         let bytes = SNAPSHOT.get(place..place + 4)?;
         Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize)
     };
-    let (Some(contexts), Some(read_only), Some(shared)) = (at(0), at(PARTS), at(PARTS + 4)) else {
-        return println!("the snapshot's header is not as expected");
-    };
-    let starts: Vec<_> = (0..contexts)
-        .filter_map(|context| at(PARTS + 8 + 4 * context))
-        .chain([SNAPSHOT.len()])
+    let contexts = word(0).unwrap_or(0);
+    // deno_core puts the length of V8's data last.
+    let end = word(SNAPSHOT.len() - 8).unwrap_or(0);
+    let starts: Vec<_> = (0..contexts + 2)
+        .filter_map(|part| word(PARTS + 4 * part))
+        .chain([end])
         .collect();
-    println!("\nbase snapshot: {} KiB", SNAPSHOT.len() >> 10);
-    println!("  isolate                {:5} KiB", read_only >> 10);
-    println!(
-        "  read-only, per process {:5} KiB",
-        (shared - read_only) >> 10
-    );
-    println!(
-        "  shared strings         {:5} KiB",
-        (starts[0] - shared) >> 10
-    );
-    for (context, part) in starts.windows(2).enumerate() {
+    println!("\nbase snapshot: {} KiB of V8's", end >> 10);
+    println!("  read-only, once per process {:5} KiB", starts[0] >> 10);
+    let names = [
+        "isolate",
+        "shared strings",
+        "V8's context",
+        "functions' context",
+    ];
+    for (part, name) in starts.windows(2).zip(names) {
         println!(
-            "  context {context}              {:5} KiB",
-            (part[1] - part[0]) >> 10
+            "  {name:27} {:5} KiB",
+            part[1].saturating_sub(part[0]) >> 10
         );
     }
 }

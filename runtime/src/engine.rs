@@ -13,8 +13,11 @@ use crate::sys;
 /// - `--wasm-max-module-size`: 16 MiB.
 /// - `--single-threaded-gc`: collection runs on the thread, and so on the clock, of the function
 ///   that made the garbage.
+/// - `--no-memory-pool-share-memory-on-teardown`: what an isolate held goes back to the system when
+///   it ends, instead of into a pool that no idle node would ever empty.
 const FLAGS: &str = "--no-turboshaft-loop-unrolling --wasm-max-mem-pages=2048 \
-                     --wasm-max-module-size=16777216 --single-threaded-gc";
+                     --wasm-max-module-size=16777216 --single-threaded-gc \
+                     --no-memory-pool-share-memory-on-teardown";
 
 /// Proof that V8 has been set up in this process.
 #[derive(Clone, Copy, Debug)]

@@ -52,20 +52,28 @@ pub(crate) fn thread_id() -> libc::pid_t {
     unsafe { libc::gettid() }
 }
 
-/// Real memory that the process holds, in bytes.
+/// Real memory that the process holds for itself, in bytes: not what it shares with its file.
 ///
 /// # Errors
 /// There is no `/proc`.
-pub(crate) fn resident_memory() -> io::Result<u64> {
+pub(crate) fn private_memory() -> io::Result<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let pages = statm
-        .split_whitespace()
-        .nth(1)
-        .and_then(|n| n.parse::<u64>().ok());
-    let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm is not as expected"))?;
+    let pages = |field: usize| statm.split_whitespace().nth(field)?.parse::<u64>().ok();
+    let (Some(resident), Some(shared)) = (pages(1), pages(2)) else {
+        return Err(io::Error::other("/proc/self/statm is not as expected"));
+    };
     // SAFETY: sysconf has no preconditions.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    Ok(pages * u64::try_from(page).unwrap_or(4096))
+    Ok(resident.saturating_sub(shared) * u64::try_from(page).unwrap_or(4096))
+}
+
+/// Gives what is free in the allocator's arenas back to the system.
+pub(crate) fn trim_allocator() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: glibc locks each arena while it looks at it.
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }
 
 /// Names the calling thread, for the system's tools; they show the first 15 bytes.

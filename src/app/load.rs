@@ -158,6 +158,10 @@ impl Node {
                 .map(|frame| frame.render(false));
             problem(Why::Start { error, frame })
         })?;
+        // What starts once may fail the next time; such an isolate starts when it is needed.
+        for _ in 1..plan.limits.min_isolates.as_u32() {
+            let _ = pool.warm().await;
+        }
         Ok(Arc::new(pool))
     }
 }

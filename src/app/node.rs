@@ -80,7 +80,7 @@ impl Node {
             Mode::WithoutLimits | Mode::WithoutWarmPool => Ok(WarmPool::empty()),
         }
         .map_err(|error| Failure::Other(format!("cannot start the warm pool: {error}")))?;
-        let memory = match None::<holm_runtime::limits::HeapBytes> {
+        let memory = match plan.memory {
             Some(budget) => NodeMemory::start(budget.as_u64(), warm.clone()),
             None => Ok(NodeMemory::unlimited()),
         }

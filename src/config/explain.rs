@@ -124,6 +124,8 @@ fn winning(
         wait_until,
         queue,
         max_isolates,
+        min_isolates,
+        idle,
     } = function.limits;
     let kind = kind(winner.pattern);
     let pattern = winner.pattern;
@@ -138,7 +140,8 @@ fn winning(
          \x20 from     {origin}\n\
          \x20 limits   cpu {cpu}, wall {wall}, memory {memory}, startup_cpu {startup_cpu},\n\
          \x20          subrequests {subrequests}, request_body {request_body}, log {log},\n\
-         \x20          wait_until {wait_until}, queue {queue}, max_isolates {max_isolates}\n"
+         \x20          wait_until {wait_until}, queue {queue}, max_isolates {max_isolates},\n\
+         \x20          min_isolates {min_isolates}, idle {idle}\n"
     )
     .expect("a String takes every write");
 }

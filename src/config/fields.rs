@@ -212,7 +212,7 @@ pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
 fn hint(key: &str) -> Option<&'static str> {
     Some(match key {
         "cpu" | "wall" | "memory" | "startup_cpu" | "subrequests" | "request_body"
-        | "wait_until" | "queue" | "max_isolates" | "cpu_ms" => {
+        | "wait_until" | "queue" | "max_isolates" | "min_isolates" | "idle" | "cpu_ms" => {
             "limits stand in [limits], or in a function's `limits = { … }`"
         }
         "max" => "the most that a function may ask for stands in [limits.max]",

@@ -6,9 +6,10 @@
 //! Holm's own that lies over the operator's ceiling is lowered to it.
 
 use std::fmt::Display;
+use std::ops::Range;
 
-use holm_runtime::limits::Limits;
 use holm_runtime::limits::table::{self, Limit};
+use holm_runtime::limits::{Isolates, Limits};
 
 use super::at::At;
 use super::problem::{Findings, Problem};
@@ -17,6 +18,7 @@ use super::raw::{RawLimits, RawNodeLimits};
 /// What is true for every function of a node.
 pub(super) struct NodeLimits<'r> {
     defaults: Limits,
+    typed_defaults: Option<&'r RawLimits>,
     ceiling: Limits,
     typed_ceiling: Option<&'r RawLimits>,
 }
@@ -24,6 +26,7 @@ pub(super) struct NodeLimits<'r> {
 impl<'r> NodeLimits<'r> {
     /// Settles `[limits]` and `[limits.max]`.
     pub(super) fn settle(raw: Option<&'r RawNodeLimits>, findings: &mut Findings) -> Self {
+        let typed_defaults = raw.map(|raw| &raw.defaults);
         let typed_ceiling = raw.and_then(|raw| raw.max.as_ref());
         let ceiling = Layer {
             name: "limits.max",
@@ -35,13 +38,14 @@ impl<'r> NodeLimits<'r> {
         let ceiling = ceiling.settle(findings);
         let defaults = Layer {
             name: "limits",
-            typed: raw.map(|raw| &raw.defaults),
+            typed: typed_defaults,
             otherwise: &Limits::DEFAULT,
             ceiling: &ceiling,
             typed_ceiling,
         };
         Self {
             defaults: defaults.settle(findings),
+            typed_defaults,
             ceiling,
             typed_ceiling,
         }
@@ -61,7 +65,59 @@ impl<'r> NodeLimits<'r> {
             ceiling: &self.ceiling,
             typed_ceiling: self.typed_ceiling,
         };
-        layer.settle(findings)
+        let limits = layer.settle(findings);
+        self.check_isolates(name, typed, &limits, findings);
+        limits
+    }
+
+    /// Reports a function that keeps more isolates than it may have.
+    fn check_isolates(
+        &self,
+        name: &str,
+        own: Option<&RawLimits>,
+        limits: &Limits,
+        findings: &mut Findings,
+    ) {
+        let (kept, most) = (limits.min_isolates, limits.max_isolates);
+        if kept <= most {
+            return;
+        }
+        let min = self.place(own, kept, |typed| typed.min_isolates.as_ref());
+        let max = self.place(own, most, |typed| typed.max_isolates.as_ref());
+        let mut places = [
+            (min, format!("{kept} are kept")),
+            (max, format!("at most {most}")),
+        ];
+        // A line of the function's own comes first: it is the one to change.
+        if own.is_some_and(|own| own.min_isolates.is_none() && own.max_isolates.is_some()) {
+            places.reverse();
+        }
+        let mut problem = Problem::new(format!(
+            "function `{name}` keeps more isolates than it may have"
+        ));
+        for (place, label) in places {
+            if let Some(span) = place {
+                problem = problem.at(span, label);
+            }
+        }
+        findings.report(problem.help(format!(
+            "`min_isolates` is {kept}, `max_isolates` {most}: lower the one, or raise the other"
+        )));
+    }
+
+    /// Where the value in force is written; nowhere, if it is a default of Holm's own.
+    fn place(
+        &self,
+        own: Option<&RawLimits>,
+        value: Isolates,
+        key: fn(&RawLimits) -> Option<&At<Isolates>>,
+    ) -> Option<Range<usize>> {
+        [own, self.typed_defaults, self.typed_ceiling]
+            .into_iter()
+            .flatten()
+            .filter_map(key)
+            .find(|at| at.value == value)
+            .map(|at| at.span.clone())
     }
 }
 
@@ -101,6 +157,8 @@ impl Layer<'_> {
             wait_until: WAIT_UNTIL,
             queue: QUEUE,
             max_isolates: MAX_ISOLATES,
+            min_isolates: MIN_ISOLATES,
+            idle: IDLE,
         }
     }
 

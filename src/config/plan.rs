@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
-use holm_runtime::limits::{Limits, WallTime};
+use holm_runtime::limits::{Limits, NodeBytes, WallTime};
 use serde_json::{Map, Value};
 
 pub(crate) use super::raw::{LogFormat, LogRequests};
@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub(crate) origin: PathBuf,
     /// Where the node listens.
     pub(crate) server: ServerPlan,
+    /// What the process may hold before idle isolates are ended; no bound if `None`.
+    pub(crate) memory: Option<NodeBytes>,
     /// How the log is written.
     pub(crate) log: LogFormat,
     /// Which requests it tells of.

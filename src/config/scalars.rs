@@ -6,7 +6,8 @@
 use std::str::FromStr;
 
 use holm_runtime::limits::{
-    BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, QueueSlots, Subrequests, UnitError, WallTime,
+    BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, NodeBytes, QueueSlots, Subrequests,
+    UnitError, WallTime,
 };
 use toml::Spanned;
 use toml::de::DeValue;
@@ -153,6 +154,7 @@ with_unit! {
     CpuTime: "a duration in quotes", "50ms";
     WallTime: "a duration in quotes", "30s";
     HeapBytes: "a size in quotes", "128MiB";
+    NodeBytes: "a size in quotes", "4GiB";
     BodyBytes: "a size in quotes", "100MiB";
     LogBytes: "a size in quotes", "64KiB";
 }

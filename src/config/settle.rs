@@ -6,17 +6,21 @@ use std::path::{Path, PathBuf};
 
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
+use holm_runtime::limits::NodeBytes;
 
 use super::at::At;
 use super::limits::NodeLimits;
 use super::main_file::{self, MainFile};
 use super::plan::{FunctionPlan, Plan, ServerPlan};
 use super::problem::{Findings, Problem};
-use super::raw::{RawConfig, RawFunction, RawServer};
+use super::raw::{RawConfig, RawFunction, RawNode, RawServer};
 use crate::egress::Allow;
 
 /// The only version of the format so far.
 const VERSION: u32 = 1;
+
+/// The least that a node may hold: Holm itself, with V8's snapshot, and a few isolates.
+const LEAST_MEMORY: NodeBytes = NodeBytes::from_mib(64);
 
 /// Longest name of a function, in bytes: that of a DNS label (RFC 1035).
 const MAX_NAME: usize = 63;
@@ -54,6 +58,7 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
     Plan {
         origin,
         server: server(raw.server.unwrap_or_default(), findings),
+        memory: node_memory(raw.node.unwrap_or_default(), findings),
         log: log.format.unwrap_or_default(),
         log_requests: log.requests.unwrap_or_default(),
         egress: raw
@@ -63,6 +68,18 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
         functions,
         routes: routes.table(),
     }
+}
+
+fn node_memory(raw: RawNode, findings: &mut Findings) -> Option<NodeBytes> {
+    let At { value, span } = raw.memory?;
+    if value < LEAST_MEMORY {
+        findings.report(
+            Problem::new("`node.memory` is less than makes sense")
+                .at(span, format!("at least {LEAST_MEMORY}"))
+                .help("Holm itself and a few isolates take about that much; leave it out for no bound"),
+        );
+    }
+    Some(value)
 }
 
 fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {

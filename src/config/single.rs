@@ -63,6 +63,7 @@ fn plan(path: &Path) -> Result<Plan, Problem> {
     Ok(Plan {
         origin,
         server: ServerPlan::DEFAULT,
+        memory: None,
         log: LogFormat::Auto,
         log_requests: LogRequests::All,
         egress: Allow::PUBLIC,

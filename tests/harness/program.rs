@@ -77,14 +77,34 @@ pub(crate) async fn terminate(pid: u32) -> anyhow::Result<()> {
 
 /// Resident memory of a process, in bytes.
 pub(crate) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
+    memory(pid, "VmRSS")
+}
+
+/// What of it is the process's own, and in no file, in bytes.
+pub(crate) fn private_bytes(pid: u32) -> anyhow::Result<u64> {
+    memory(pid, "RssAnon")
+}
+
+fn memory(pid: u32, field: &str) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/status");
     let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let kib = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
         .and_then(|rest| rest.trim().strip_suffix(" kB"))
-        .with_context(|| format!("{path} has no VmRSS"))?;
+        .with_context(|| format!("{path} has no {field}"))?;
     Ok(kib.trim().parse::<u64>()? * 1024)
+}
+
+/// Threads of this name.
+pub(crate) fn threads(pid: u32, name: &str) -> anyhow::Result<usize> {
+    let mut count = 0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        // Other threads may end while they are looked at.
+        let other = std::fs::read_to_string(thread?.path().join("comm"));
+        count += usize::from(other.is_ok_and(|other| other.trim_end() == name));
+    }
+    Ok(count)
 }
 
 /// CPU time that the threads of this name have had, to the nanosecond. Threads that have ended are

@@ -13,6 +13,7 @@ mod hostile;
 mod keep_alive;
 mod listen;
 mod overload;
+mod scaling;
 mod wire;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(cancel::trials(world));
     trials.extend(drain::trials(world));
     trials.extend(overload::trials(world));
+    trials.extend(scaling::trials(world));
     trials.extend(wire::trials(world));
     trials.extend(listen::trials(world));
     trials.extend(dev::trials(world));

@@ -23,7 +23,7 @@ pub mod unit;
 mod quantity;
 
 pub use quantity::{
-    BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, QueueSlots, Subrequests, WallTime,
+    BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, NodeBytes, QueueSlots, Subrequests, WallTime,
 };
 pub use unit::UnitError;
 
@@ -54,6 +54,10 @@ pub struct Limits {
     pub queue: QueueSlots,
     /// Isolates that the function may have at the same time.
     pub max_isolates: Isolates,
+    /// Isolates that are started with the configuration, and kept however long they are idle.
+    pub min_isolates: Isolates,
+    /// Time without a request after which an isolate beyond those ends.
+    pub idle: WallTime,
 }
 
 impl Limits {
@@ -69,6 +73,8 @@ impl Limits {
         wait_until: table::WAIT_UNTIL.default,
         queue: table::QUEUE.default,
         max_isolates: table::MAX_ISOLATES.default,
+        min_isolates: table::MIN_ISOLATES.default,
+        idle: table::IDLE.default,
     };
 
     /// What an operator may allow at most, and does allow unless `[limits.max]` says less.
@@ -83,6 +89,8 @@ impl Limits {
         wait_until: table::WAIT_UNTIL.ceiling,
         queue: table::QUEUE.ceiling,
         max_isolates: table::MAX_ISOLATES.ceiling,
+        min_isolates: table::MIN_ISOLATES.ceiling,
+        idle: table::IDLE.ceiling,
     };
 }
 
@@ -103,6 +111,8 @@ mod tests {
             wait_until,
             queue,
             max_isolates,
+            min_isolates,
+            idle,
         } = Limits::DEFAULT;
         let shown = [
             cpu.to_string(),
@@ -115,11 +125,14 @@ mod tests {
             wait_until.to_string(),
             queue.to_string(),
             max_isolates.to_string(),
+            min_isolates.to_string(),
+            idle.to_string(),
         ];
         assert_eq!(
             shown,
             [
-                "50ms", "30s", "128MiB", "400ms", "50", "100MiB", "64KiB", "30s", "256", "64"
+                "50ms", "30s", "128MiB", "400ms", "50", "100MiB", "64KiB", "30s", "256", "64", "0",
+                "1min"
             ]
         );
     }

@@ -149,6 +149,11 @@ size! {
 }
 
 size! {
+    /// Memory of a whole node, in bytes.
+    NodeBytes, usually in "GiB"
+}
+
+size! {
     /// Length of a body, in bytes.
     BodyBytes, usually in "MiB"
 }

@@ -124,6 +124,27 @@ pub const MAX_ISOLATES: Limit<Isolates> = Limit {
     ceiling_reason: "each takes a thread and some 18 memory maps, and Linux gives a process 65,530 of these",
 };
 
+/// Isolates of one function that are kept however long they are idle.
+pub const MIN_ISOLATES: Limit<Isolates> = Limit {
+    key: "min_isolates",
+    default: Isolates::new(0),
+    floor: Isolates::new(0),
+    floor_reason: "a count cannot be negative",
+    ceiling: Isolates::new(1_024),
+    ceiling_reason: MAX_ISOLATES.ceiling_reason,
+};
+
+/// Time without a request after which an isolate ends. Zero is a sound wish: every request starts
+/// from nothing.
+pub const IDLE: Limit<WallTime> = Limit {
+    key: "idle",
+    default: WallTime::from_secs(60),
+    floor: WallTime::from_millis(0),
+    floor_reason: "a time cannot be negative",
+    ceiling: WallTime::from_secs(24 * 60 * 60),
+    ceiling_reason: "what is to stay for good stands in `min_isolates`",
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +166,8 @@ mod tests {
         ordered(WAIT_UNTIL);
         ordered(QUEUE);
         ordered(MAX_ISOLATES);
+        ordered(MIN_ISOLATES);
+        ordered(IDLE);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use super::Shared;
 use super::WarmPool;
@@ -21,8 +22,18 @@ use crate::sys;
 /// Time between two readings.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// Time after which the allocator is asked again for what it holds of what ended isolates freed.
+/// It stops those who allocate meanwhile.
+const TRIM_AGAIN: Duration = Duration::from_secs(2);
+
 /// What an isolate takes about, with its thread, before its function holds anything.
 const ISOLATE: u64 = 3 << 20;
+
+/// How long an isolate may take to end, its memory with it.
+const ENDING: Duration = Duration::from_millis(50);
+
+/// The shortest time between two readings.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Isolates for which there should be room at any time.
 const HEADROOM: u64 = 8;
@@ -60,7 +71,7 @@ impl NodeMemory {
         memory
             .ledger
             .held
-            .store(sys::resident_memory()?, Ordering::Relaxed);
+            .store(sys::private_memory()?, Ordering::Relaxed);
         let ledger = Arc::downgrade(&memory.ledger);
         thread::Builder::new()
             .name("holm-memory".into())
@@ -111,30 +122,48 @@ impl NodeMemory {
 
 /// Makes room whenever there is none, as long as somebody holds the budget.
 fn keep(ledger: &Weak<Ledger>, warm: &WarmPool) {
+    let mut trimmed: Option<Instant> = None;
+    // When isolates were told to end, and how many.
+    let mut told: Option<(Instant, u64)> = None;
     while let Some(ledger) = ledger.upgrade() {
         // The system said it once; if it no longer does, the last figure stands.
-        let held = sys::resident_memory().unwrap_or_else(|_| ledger.held.load(Ordering::Relaxed));
+        let held = sys::private_memory().unwrap_or_else(|_| ledger.held.load(Ordering::Relaxed));
         ledger.held.store(held, Ordering::Relaxed);
-        let over = (held + HEADROOM * ISOLATE).saturating_sub(ledger.budget);
-        let is_short = over > 0 && !ledger.make_room(over.div_ceil(ISOLATE));
+        let ending = match told {
+            Some((at, count)) if at.elapsed() < ENDING => count,
+            Some(_) | None => 0,
+        };
+        let wanted = held + HEADROOM * ISOLATE;
+        let over = wanted.saturating_sub(ledger.budget + ending * ISOLATE);
+        let mut is_short = false;
+        if over > 0 {
+            let ended = ledger.make_room(over.div_ceil(ISOLATE));
+            told = Some((Instant::now(), ending + ended));
+            is_short = ending + ended == 0;
+            if trimmed.is_none_or(|trimmed| trimmed.elapsed() >= TRIM_AGAIN) {
+                sys::trim_allocator();
+                trimmed = Some(Instant::now());
+            }
+        }
         // The next function needs a warm isolate more than one that nobody has asked for lately.
         warm.close(is_short);
-        let rung = lock(&ledger.is_rung);
-        let waited = ledger
-            .bell
-            .wait_timeout_while(rung, LOOK, |is_rung| !*is_rung);
-        let mut rung = waited.unwrap_or_else(PoisonError::into_inner).0;
-        *rung = false;
-        drop(rung);
-        // What was told to leave needs a moment.
-        thread::sleep(Duration::from_millis(2));
+        ledger.wait();
     }
 }
 
 impl Ledger {
+    /// Until it is time to look again.
+    fn wait(&self) {
+        let rung = lock(&self.is_rung);
+        let waited = self.bell.wait_timeout_while(rung, LOOK, |rung| !*rung);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
+        // Whoever rings does so for every request that waits.
+        thread::sleep(PAUSE);
+    }
+
     /// Ends isolates without work, up to `count`, those first whose function was asked for longest
-    /// ago. Returns whether there was one.
-    fn make_room(&self, count: u64) -> bool {
+    /// ago. Returns how many.
+    fn make_room(&self, count: u64) -> u64 {
         let pools: Vec<_> = lock(&self.pools).iter().filter_map(Weak::upgrade).collect();
         if pools.iter().all(|pool| pool.is_at_zero()) {
             // Whatever holds the memory, it is no isolate: the next one may try.
@@ -145,15 +174,14 @@ impl Ledger {
             .filter_map(|pool| Some((pool.idle_since()?, pool)))
             .collect();
         idle.sort_by_key(|(since, _)| *since);
-        let most = usize::try_from(count).unwrap_or(usize::MAX);
-        let mut left = most;
+        let mut left = count;
         for (_, pool) in idle {
             if left == 0 {
                 break;
             }
             left -= pool.end_idle(left);
         }
-        left < most
+        count - left
     }
 }
 

@@ -320,20 +320,21 @@ impl Shared {
     }
 
     /// Ends isolates without work, up to `most`. Returns how many.
-    fn end_idle(&self, most: usize) -> usize {
+    fn end_idle(&self, most: u64) -> u64 {
         let mut state = self.state();
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
         let count = self.dispensable(&state).min(most);
         state.leaving += count;
         // Those that have been idle for longest stand first.
         for idle in state.idle.drain(..count) {
             idle.notify_one();
         }
-        count
+        count as u64
     }
 
     /// How many isolates have no work and need not be kept.
     fn dispensable(&self, state: &State) -> usize {
-        let keep = 0;
+        let keep = self.deployment.limits.min_isolates.as_usize();
         let beyond = (state.isolates - state.leaving.min(state.isolates)).saturating_sub(keep);
         state.idle.len().min(beyond)
     }
@@ -362,13 +363,29 @@ impl Shared {
         state.isolates += 1;
     }
 
-    /// An isolate takes no more jobs. `is_counted`: it is not stuck, so nobody has counted it out.
+    /// An isolate takes no more jobs. `is_counted`: nobody has counted it out yet.
     fn isolate_leaves(&self, is_counted: bool, host: &Arc<Host>) {
         let mut state = self.state();
         state.hosts.retain(|other| !Arc::ptr_eq(other, host));
         if is_counted {
             state.isolates -= 1;
-            self.scale_out(state, Instant::now());
+        }
+        self.scale_out(state, Instant::now());
+        self.keep_minimum();
+    }
+
+    /// Starts one isolate if there are fewer than are kept at any time.
+    fn keep_minimum(&self) {
+        let mut state = self.state();
+        let kept = self.deployment.limits.min_isolates.as_usize();
+        let is_wanted = state.isolates + state.starting < kept
+            && !state.closed
+            && state.quarantine.left(Instant::now()).is_none();
+        if is_wanted && let Some(this) = self.this.upgrade() {
+            self.services.memory.take();
+            state.starting += 1;
+            drop(state);
+            worker::spawn(this, Reason::Hint);
         }
     }
 

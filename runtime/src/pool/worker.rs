@@ -39,9 +39,6 @@ const HELPERS: usize = 4;
 /// Time after which such a thread ends without work.
 const HELPER_IDLE: Duration = Duration::from_secs(2);
 
-/// Time without a job after which an isolate ends.
-const IDLE: Duration = Duration::from_secs(60);
-
 /// Time without a job after which an isolate gives back memory that it can do without.
 const TRIM_AFTER: Duration = Duration::from_secs(2);
 
@@ -239,7 +236,8 @@ async fn serve(
     mut cold: bool,
 ) {
     let mut fitness = Fitness::Reusable;
-    while let Some(job) = next(shared, bell, &mut isolate).await {
+    let mut is_counted = true;
+    while let Some(job) = next(shared, bell, &mut isolate, &mut is_counted).await {
         let start = Instant::now();
         fitness = isolate.run(job, cold, &shared.services).await;
         shared.served(start.elapsed());
@@ -251,7 +249,7 @@ async fn serve(
     }
     // Gone for the pool before its heap is torn down, which takes milliseconds.
     let has_left = isolate.watch().leave();
-    shared.isolate_leaves(has_left, host);
+    shared.isolate_leaves(has_left && is_counted, host);
     host.close().await;
     if fitness == Fitness::Reusable {
         isolate.keep_code(true);
@@ -259,12 +257,20 @@ async fn serve(
     drop(isolate);
 }
 
-/// The next job, as soon as there is one.
-async fn next(shared: &Arc<Shared>, bell: &Arc<Notify>, isolate: &mut Isolate) -> Option<Job> {
-    let idle = IDLE;
+/// The next job, as soon as there is one. An isolate that is spare ends instead, and is not counted
+/// from that moment on.
+async fn next(
+    shared: &Arc<Shared>,
+    bell: &Arc<Notify>,
+    isolate: &mut Isolate,
+    is_counted: &mut bool,
+) -> Option<Job> {
+    let limits = &shared.deployment.limits;
+    let kept = limits.min_isolates.as_usize();
+    let idle = limits.idle.as_duration();
     let mut is_trimmed = false;
     loop {
-        {
+        let is_spare = {
             let mut state = shared.state();
             if let Some(job) = shared.take(&mut state) {
                 return Some(job);
@@ -274,14 +280,19 @@ async fn next(shared: &Arc<Shared>, bell: &Arc<Notify>, isolate: &mut Isolate) -
             }
             if state.leaving > 0 {
                 state.leaving -= 1;
+                state.isolates -= 1;
+                *is_counted = false;
                 return None;
             }
             state.idle.push(bell.clone());
-        }
-        let patience = match is_trimmed {
-            false => idle.min(TRIM_AFTER),
-            // One that is kept has nothing to look for.
-            true => idle.max(TRIM_AFTER),
+            state.isolates > kept
+        };
+        let patience = match (is_spare, is_trimmed) {
+            (true, false) => idle.min(TRIM_AFTER),
+            (false, false) => TRIM_AFTER,
+            (true, true) => idle.saturating_sub(TRIM_AFTER),
+            // It may become spare when others have come.
+            (false, true) => idle.max(TRIM_AFTER),
         };
         if timeout(patience, bell.notified()).await.is_ok() {
             continue;
@@ -293,8 +304,9 @@ async fn next(shared: &Arc<Shared>, bell: &Arc<Notify>, isolate: &mut Isolate) -
             // Rung at the same moment: the job is in the queue.
             continue;
         }
-        let is_spare = state.isolates > 0;
-        if patience >= idle && is_spare {
+        if (is_trimmed || idle <= TRIM_AFTER) && state.isolates > kept {
+            state.isolates -= 1;
+            *is_counted = false;
             return None;
         }
         drop(state);

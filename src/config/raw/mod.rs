@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 use holm_router::pattern::Pattern;
 use holm_runtime::limits::{
-    BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, QueueSlots, Subrequests, WallTime,
+    BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, NodeBytes, QueueSlots, Subrequests, WallTime,
 };
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
@@ -34,6 +34,8 @@ pub(in crate::config) struct RawConfig {
     pub(in crate::config) server: Option<RawServer>,
     /// The node's log.
     pub(in crate::config) log: Option<RawLog>,
+    /// What the node as a whole may use.
+    pub(in crate::config) node: Option<RawNode>,
     /// What functions may reach with `fetch()`.
     pub(in crate::config) egress: Option<RawEgress>,
     /// What every function may use, unless its own table says otherwise.
@@ -127,6 +129,16 @@ impl LogRequests {
     }
 }
 
+/// `[node]`
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "Node", deny_unknown_fields)]
+pub(in crate::config) struct RawNode {
+    /// Memory that the process may hold before isolates without work are ended, those first whose
+    /// function was asked for longest ago. At least "64MiB". Default: no bound.
+    #[schemars(with = "Option<schema::Size>")]
+    pub(in crate::config) memory: Option<At<NodeBytes>>,
+}
+
 /// `[egress]`
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(rename = "Egress", deny_unknown_fields)]
@@ -187,6 +199,14 @@ pub(in crate::config) struct RawLimits {
     /// Isolates that the function may have at the same time. Default: 64, at most 1024.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1_024))]
     pub(in crate::config) max_isolates: Option<At<Isolates>>,
+    /// Isolates of the function that are started with the configuration, and kept however long
+    /// they are idle; not more than `max_isolates`. Default: 0, at most 1024.
+    #[schemars(with = "Option<u32>", range(max = 1_024))]
+    pub(in crate::config) min_isolates: Option<At<Isolates>>,
+    /// Time without a request after which an isolate ends; "0ms" ends it as soon as it has
+    /// answered. Default: "1min", at most "24h".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) idle: Option<At<WallTime>>,
 }
 
 /// `[functions.NAME]`

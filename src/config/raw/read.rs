@@ -6,7 +6,9 @@ use holm_runtime::limits::table;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{RawConfig, RawEgress, RawFunction, RawLimits, RawLog, RawNodeLimits, RawServer};
+use super::{
+    RawConfig, RawEgress, RawFunction, RawLimits, RawLog, RawNode, RawNodeLimits, RawServer,
+};
 use crate::config::at::At;
 use crate::config::fields::{Fields, FromToml};
 use crate::config::problem::{Findings, Problem};
@@ -22,6 +24,7 @@ impl RawConfig {
             version: fields.required("version", "begin the file with `version = 1`"),
             server: fields.optional("server"),
             log: fields.optional("log"),
+            node: fields.optional("node"),
             egress: fields.optional("egress"),
             limits: fields.optional("limits"),
             functions: fields
@@ -29,7 +32,6 @@ impl RawConfig {
                 .map(|table| table.0),
         };
         fields.not_yet("tls", "certificates are not read yet");
-        fields.not_yet("node", "the node's own budgets are not read yet");
         let asked_for_functions = document.get_ref().contains_key("functions");
         // `[function.hello]` is a misspelling, not a lack of functions.
         if !fields.finish() && !asked_for_functions {
@@ -62,6 +64,21 @@ fn no_functions(span: Range<usize>) -> Problem {
     Problem::new("there is no function to serve")
         .at(span, "no [functions.NAME] here")
         .help("`holm new hello` makes one, with the lines to put here")
+}
+
+impl FromToml for RawNode {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut fields = Fields::of_value(value, name, findings)?;
+        let node = Self {
+            memory: fields.optional("memory"),
+        };
+        fields.finish();
+        Some(node)
+    }
 }
 
 impl FromToml for RawServer {
@@ -128,6 +145,8 @@ impl RawLimits {
             wait_until: fields.optional(table::WAIT_UNTIL.key),
             queue: fields.optional(table::QUEUE.key),
             max_isolates: fields.optional(table::MAX_ISOLATES.key),
+            min_isolates: fields.optional(table::MIN_ISOLATES.key),
+            idle: fields.optional(table::IDLE.key),
         }
     }
 }
@@ -178,9 +197,7 @@ impl FromToml for RawFunction {
             vars: fields.optional("vars"),
             limits: fields.optional("limits"),
         };
-        for key in ["concurrency", "min_isolates", "idle"] {
-            fields.not_yet(key, "scaling follows the node's own policy for now");
-        }
+        fields.not_yet("concurrency", "an isolate answers one request at a time");
         fields.finish();
         Some(function)
     }

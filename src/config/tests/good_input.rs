@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use holm_router::hostname::Hostname;
-use holm_runtime::limits::{CpuTime, Limits, WallTime};
+use holm_runtime::limits::{CpuTime, Isolates, Limits, NodeBytes, WallTime};
 use serde_json::{Value, json};
 
 use super::beside_the_site;
@@ -23,6 +23,8 @@ max_queued = 50
 drain = "5s"
 [log]
 format = "json"
+[node]
+memory = "2GiB"
 [egress]
 allow = ["127.0.0.1/32", "fd00::/8"]
 [limits]
@@ -34,7 +36,7 @@ wall = "10s"
 main = "site/hello/index.js"
 routes = ["Hello.Localhost", "*.example.com/hello/*"]
 vars = { GREETING = "hi", n = 0x10, half = 0.5, on = true, list = [1, "a"], table = { x = 1 } }
-limits = { cpu = "2s" }
+limits = { cpu = "2s", max_isolates = 2, min_isolates = 2, idle = "0ms" }
 [functions.other]
 main = "site/folder/index.ts"
 routes = ["*"]
@@ -56,6 +58,7 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
             drain: WallTime::from_secs(5),
         }
     );
+    assert_eq!(plan.memory, Some(NodeBytes::from_mib(2048)));
     assert_eq!(plan.log, LogFormat::Json);
     let and = vec!["127.0.0.1".parse()?, "fd00::/8".parse()?];
     assert_eq!(plan.egress, Allow::Public { and });
@@ -99,6 +102,9 @@ fn limits_are_settled_in_three_layers() -> Result<(), Box<dyn Error>> {
         plan.functions[0].limits,
         Limits {
             cpu: CpuTime::from_secs(2),
+            max_isolates: Isolates::new(2),
+            min_isolates: Isolates::new(2),
+            idle: WallTime::from_secs(0),
             ..lowered
         }
     );
@@ -117,6 +123,7 @@ fn what_is_left_out_has_its_default() -> Result<(), Box<dyn Error>> {
     let plan = plan("version = 1\nfunctions.a = { main = 'site/hello/index.js', routes = ['*'] }")?;
     assert_eq!(plan.server, ServerPlan::DEFAULT);
     assert!(plan.server.http.ip().is_loopback());
+    assert_eq!(plan.memory, None);
     assert_eq!(plan.log, LogFormat::Auto);
     assert_eq!(plan.egress, Allow::PUBLIC);
     assert_eq!(plan.functions[0].limits, Limits::DEFAULT);
@@ -167,6 +174,7 @@ fn the_schema_has_the_keys_that_are_read() -> Result<(), Box<dyn Error>> {
         ("", &schema),
         ("server", &schema["$defs"]["Server"]),
         ("log", &schema["$defs"]["Log"]),
+        ("node", &schema["$defs"]["Node"]),
         ("egress", &schema["$defs"]["Egress"]),
         ("limits", &schema["$defs"]["NodeLimits"]),
         ("limits.max", &schema["$defs"]["Limits"]),
@@ -207,6 +215,8 @@ fn the_schema_tells_the_defaults_that_hold() -> Result<(), Box<dyn Error>> {
         wait_until,
         queue,
         max_isolates,
+        min_isolates,
+        idle,
     } = Limits::DEFAULT;
     let max = Limits::MAX;
     for (key, default, most) in [
@@ -240,6 +250,12 @@ fn the_schema_tells_the_defaults_that_hold() -> Result<(), Box<dyn Error>> {
             max_isolates.to_string(),
             max.max_isolates.to_string(),
         ),
+        (
+            "min_isolates",
+            min_isolates.to_string(),
+            max.min_isolates.to_string(),
+        ),
+        ("idle", idle.to_string(), max.idle.to_string()),
     ] {
         let property = &schema["$defs"]["Limits"]["properties"][key];
         let words = property["description"].as_str().ok_or(key)?;

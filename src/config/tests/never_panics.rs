@@ -18,6 +18,8 @@ const PIECES: &[&str] = &[
     "cpu = 0x1F\n",
     "memory = '''\n1MiB'''\n",
     "queue = 99999999999999999999\n",
+    "min_isolates = 65\n",
+    "[node]\n",
     "[functions.a]\n",
     "[functions.\"ä\\u0000\"]\n",
     "main = \"a.js\"\n",

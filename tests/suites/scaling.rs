@@ -1,0 +1,200 @@
+//! Isolates come when they are needed, and go when they are not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use toml::{Table, Value};
+
+use crate::harness::area::{function, node, table};
+use crate::harness::log::is_record;
+use crate::harness::program::{private_bytes, threads};
+use crate::harness::{Request, Server, World};
+
+const FUNCTION: &str = "scaled";
+
+/// Time between two looks at the server's threads and memory.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Looks after which what is waited for will not happen.
+const LOOKS: usize = 4_000;
+
+/// Functions that share the node's memory, more than fit.
+const MANY: usize = 60;
+
+/// What the node may hold, in MiB.
+const MEMORY_MIB: u64 = 128;
+
+/// Memory in the heap, kept beyond a request or not.
+const WORKER: &str = "const kept = [];
+export default {
+  fetch(request) {
+    const mib = Number(new URL(request.url).pathname.slice(1));
+    for (let i = 0; i < mib; i++) kept.push(new Array(131072).fill(i));
+    return new Response(`holds ${kept.length} MiB`);
+  },
+};
+";
+
+pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
+    vec![
+        world.trial("scaling::to_zero_and_back", async |_| to_zero().await),
+        world.trial("scaling::what_is_kept_stays_warm", async |_| kept().await),
+        world.trial("scaling::a_lost_isolate_is_replaced", async |_| {
+            replaced().await
+        }),
+        world.trial(
+            "scaling::a_warm_isolate_takes_its_functions_limits",
+            async |_| limits_of_its_own().await,
+        ),
+        world.trial("scaling::the_node_stays_within_its_memory", async |_| {
+            within_memory().await
+        }),
+    ]
+}
+
+fn host(name: &str) -> String {
+    format!("{name}.scaling.test")
+}
+
+async fn serve(limits: Table) -> anyhow::Result<Server> {
+    let mut keys = function("worker.js", &host(FUNCTION));
+    keys.insert("limits".to_owned(), limits.into());
+    let config = node(table([(FUNCTION, keys.into())]));
+    Server::serve(&config, &[("worker.js", WORKER)]).await
+}
+
+/// Waits until the function has so many isolates.
+async fn isolates(server: &Server, count: usize) -> anyhow::Result<()> {
+    let name = format!("holm-{FUNCTION}");
+    for _ in 0..LOOKS {
+        if threads(server.pid(), &name)? == count {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    anyhow::bail!(
+        "not {count} isolates, but {}",
+        threads(server.pid(), &name)?
+    )
+}
+
+/// Asks for a path; returns the outcome, and whether an isolate was started for it.
+async fn ask(
+    server: &Server,
+    name: &str,
+    path: &str,
+    nth: usize,
+) -> anyhow::Result<(String, bool)> {
+    Request::get(&host(name), path)
+        .send(server.address())
+        .await?;
+    let record = server.log().nth("record", nth, is_record).await?;
+    let outcome = record["outcome"].as_str().context("no outcome")?;
+    let cold = record["coldStart"].as_bool().context("no coldStart")?;
+    Ok((outcome.to_owned(), cold))
+}
+
+async fn to_zero() -> anyhow::Result<()> {
+    let server = serve(table([("idle", "0ms".into())])).await?;
+    for nth in 0..4 {
+        isolates(&server, 0).await?;
+        let (outcome, cold) = ask(&server, FUNCTION, "/0", nth).await?;
+        ensure!(outcome == "ok" && cold, "{nth}: {outcome}, cold {cold}");
+    }
+    server.assert_healthy().await
+}
+
+async fn kept() -> anyhow::Result<()> {
+    let limits = table([("idle", "0ms".into()), ("min_isolates", 2.into())]);
+    let server = serve(limits).await?;
+    isolates(&server, 2).await?;
+    for nth in 0..4 {
+        let (outcome, cold) = ask(&server, FUNCTION, "/0", nth).await?;
+        ensure!(outcome == "ok" && !cold, "{nth}: {outcome}, cold {cold}");
+    }
+    isolates(&server, 2).await?;
+    server.assert_healthy().await
+}
+
+async fn replaced() -> anyhow::Result<()> {
+    let limits = table([
+        ("min_isolates", 1.into()),
+        ("memory", "64MiB".into()),
+        ("cpu", "5s".into()),
+    ]);
+    let server = serve(limits).await?;
+    let (outcome, _) = ask(&server, FUNCTION, "/100", 0).await?;
+    ensure!(outcome == "exceededMemory", "{outcome}");
+    // Nobody asks; there is one again all the same.
+    isolates(&server, 1).await?;
+    let (outcome, cold) = ask(&server, FUNCTION, "/0", 1).await?;
+    ensure!(outcome == "ok" && !cold, "{outcome}, cold {cold}");
+    server.assert_healthy().await
+}
+
+/// Isolates that wait for a function are made with the default limit of 128 MiB.
+async fn limits_of_its_own() -> anyhow::Result<()> {
+    for (memory, holds, too_much) in [("256MiB", "/180", "/400"), ("64MiB", "/30", "/100")] {
+        let limits = table([
+            ("idle", "0ms".into()),
+            ("memory", memory.into()),
+            ("cpu", "10s".into()),
+        ]);
+        let server = serve(limits).await?;
+        isolates(&server, 0).await?;
+        let held = ask(&server, FUNCTION, holds, 0).await?;
+        ensure!(
+            held == ("ok".to_owned(), true),
+            "{memory} {holds}: {held:?}"
+        );
+        isolates(&server, 0).await?;
+        let over = ask(&server, FUNCTION, too_much, 1).await?;
+        ensure!(
+            over == ("exceededMemory".to_owned(), true),
+            "{memory} {too_much}: {over:?}"
+        );
+        server.assert_healthy().await?;
+    }
+    Ok(())
+}
+
+async fn within_memory() -> anyhow::Result<()> {
+    let name = |index: usize| format!("f{index}");
+    let mut functions = Table::new();
+    for index in 0..MANY {
+        functions.insert(
+            name(index),
+            function("worker.js", &host(&name(index))).into(),
+        );
+    }
+    let mut config = node(functions);
+    let memory = table([("memory", format!("{MEMORY_MIB}MiB").into())]);
+    config.insert("node".to_owned(), Value::Table(memory));
+    let server = Server::serve(&config, &[("worker.js", WORKER)]).await?;
+
+    let mut asked = 0;
+    for _ in 0..2 {
+        for index in 0..MANY {
+            let (outcome, _) = ask(&server, &name(index), "/1", asked).await?;
+            ensure!(outcome == "ok", "{index}: {outcome}");
+            asked += 1;
+        }
+    }
+    let mut resident = u64::MAX;
+    for _ in 0..LOOKS {
+        resident = private_bytes(server.pid())? >> 20;
+        if resident <= MEMORY_MIB {
+            break;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    ensure!(resident <= MEMORY_MIB, "{resident} MiB are held");
+    // Who was asked last is still there, who was first is not.
+    let (_, cold) = ask(&server, &name(MANY - 1), "/0", asked).await?;
+    ensure!(!cold, "the last one was ended");
+    let (outcome, cold) = ask(&server, &name(0), "/0", asked + 1).await?;
+    ensure!(outcome == "ok" && cold, "the first one was kept: {outcome}");
+    server.assert_healthy().await
+}
