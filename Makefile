@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-bench setup-deny serve test check fmt lint doc deny bench bench-limits hostile
+.PHONY: help setup setup-bench setup-deny serve test check fmt lint doc deny bench bench-limits bench-peers hostile
 
 help: ## List the targets
 	@echo "Holm: targets of make"
@@ -28,6 +28,10 @@ bench: setup-bench ## Measure hello against workerd and Deno, and start-up time
 bench-limits: setup-bench ## Measure what limits cost, how exact they are, and what neighbours feel
 	$(CARGO) build --release
 	python3 benches/limits.py
+
+bench-peers: setup-bench ## Measure warm and cold requests and memory beside workerd, Deno, Bun, Node and bare hyper
+	$(CARGO) build --release -p holm -p bare-hyper
+	python3 benches/peers.py
 
 hostile: setup ## Run the hostile functions three times over, debug and release, and print a table
 	@tools/hostile

@@ -21,7 +21,7 @@ import report
 import servers
 import wrk
 from burners import Burners
-from report import spread, verdict
+from report import percentile, spread, verdict
 
 WARM_UP = 2  # seconds of load before the first round
 
@@ -179,11 +179,6 @@ def histogram(values_ms: list[float]) -> None:
         else:
             name = f"{low:g}–{high:g}"
         print(f"  {name:>7} ms {count:5} {'#' * math.ceil(count * BAR / len(values_ms))}".rstrip())
-
-
-def percentile(values: list[float], percent: int) -> float:
-    """The smallest value that is not exceeded by `percent` of 100."""
-    return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
 
 
 def neighbour(name: str, count: int, options: argparse.Namespace, folder: Path) -> bool:

@@ -1,6 +1,7 @@
 """How the benches print: the machine, a median with its spread, whether an aim was met."""
 
 import argparse
+import math
 import os
 import platform
 import re
@@ -31,6 +32,11 @@ def cores() -> int:
 def spread(values: list[float], form: str) -> str:
     """Median (smallest–largest)."""
     return f"{statistics.median(values):{form}} ({min(values):{form}}–{max(values):{form}})"
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """The smallest value that is not exceeded by `percent` of 100."""
+    return sorted(values)[math.ceil(len(values) * percent / 100) - 1]
 
 
 def verdict(met: bool) -> str:

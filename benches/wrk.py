@@ -34,14 +34,14 @@ def may_go_ahead() -> bool:
     return subprocess.run([*AHEAD, "true"], capture_output=True).returncode == 0
 
 
-def load(server: servers.Server, seconds: int, connections: int, ahead: bool = False) -> Round:
+def load(server: servers.Server, seconds: int, connections: int, ahead: bool = False, path: str = "/") -> Round:
     """Asks for hello as fast as it answers, from one thread. The server's CPU time is read
     before and after. `ahead`: wrk goes before everything else, if it may."""
     before = server.cpu()
     run = subprocess.run(
         [*(AHEAD if ahead and may_go_ahead() else []),
          "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
-         "-H", f"Host: {servers.HOST}", f"http://127.0.0.1:{server.port}/"],
+         "-H", f"Host: {servers.HOST}", f"http://127.0.0.1:{server.port}{path}"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds + 30,
     )
     cpu = server.cpu() - before

@@ -1,4 +1,4 @@
-// What all three servers run, unchanged: the smallest answer, so that what is
+// What every server of functions runs, unchanged: the smallest answer, so that what is
 // measured is the way to the function and back.
 export default {
   fetch() {
