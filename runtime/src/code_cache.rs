@@ -1,23 +1,34 @@
 //! V8's compiled form of a deployment's modules, shared by all its isolates.
 //!
-//! The first isolate leaves it when it has compiled a module, and again when it has answered some
-//! requests, because only then are the functions in it that V8 compiles when they are first
-//! called. It lives in memory and no longer than its deployment, so the source and this V8 are the
-//! ones it was made with; V8 checks that, too, and its flags.
+//! The first isolate leaves it when the modules have run, and one of them again when it has answered
+//! some requests: each time the functions are in it that were called so far, because V8 compiles a
+//! function when it is first called. It lives in memory and no longer than its deployment, so the
+//! source and this V8 are the ones it was made with; V8 checks that, too, and its flags.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering;
+
+/// How much of a function has run when its code is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    /// The top level of its modules.
+    Started = 1,
+    /// Requests, too.
+    Served = 2,
+}
 
 /// What V8 compiled of one deployment.
 #[derive(Debug, Default)]
 pub struct CodeCache {
     modules: Mutex<HashMap<String, Arc<[u8]>>>,
-    is_refreshed: AtomicBool,
+    /// The [`Stage`] of the code, or 0 if there is none.
+    stage: AtomicU8,
 }
 
 impl CodeCache {
@@ -35,14 +46,14 @@ impl CodeCache {
         }
     }
 
-    /// Whether nobody has refreshed it yet.
-    pub(crate) fn wants_refresh(&self) -> bool {
-        !self.is_refreshed.load(Ordering::Relaxed)
+    /// Whether there is nothing yet of this stage, or a later one.
+    pub(crate) fn lacks(&self, stage: Stage) -> bool {
+        self.stage.load(Ordering::Relaxed) < stage as u8
     }
 
-    /// Whether the caller is to refresh it; says so once.
-    pub(crate) fn claim_refresh(&self) -> bool {
-        !self.is_refreshed.swap(true, Ordering::Relaxed)
+    /// Whether the caller is to keep what there is at this stage; says so once for each.
+    pub(crate) fn claim(&self, stage: Stage) -> bool {
+        self.stage.fetch_max(stage as u8, Ordering::Relaxed) < stage as u8
     }
 
     /// Bytes of all modules.
@@ -57,7 +68,7 @@ impl CodeCache {
 
 #[cfg(test)]
 mod tests {
-    use super::CodeCache;
+    use super::*;
 
     #[test]
     fn only_more_code_replaces_code() {
@@ -73,9 +84,13 @@ mod tests {
     }
 
     #[test]
-    fn one_isolate_refreshes() {
+    fn one_isolate_keeps_each_stage() {
         let cache = CodeCache::default();
-        assert!(cache.claim_refresh());
-        assert!(!cache.claim_refresh());
+        assert!(cache.lacks(Stage::Started));
+        assert!(cache.claim(Stage::Started));
+        assert!(!cache.claim(Stage::Started));
+        assert!(cache.lacks(Stage::Served));
+        assert!(cache.claim(Stage::Served));
+        assert!(!cache.claim(Stage::Started));
     }
 }

@@ -3,6 +3,7 @@
 use deno_core::v8;
 
 use super::Isolate;
+use crate::code_cache::Stage;
 use crate::graph::Module;
 use crate::graph::ModuleKind;
 
@@ -19,7 +20,7 @@ impl Isolate {
     /// Finds what V8 has of its modules, if somebody still has to keep it.
     pub(super) fn find_code(&mut self) {
         let deployment = self.deployment.clone();
-        if deployment.code_cache.wants_refresh() {
+        if deployment.code_cache.lacks(Stage::Served) {
             let modules = deployment.graph.modules().iter();
             let scripts = modules.filter(|module| module.kind == ModuleKind::Script);
             self.code = scripts.filter_map(|module| self.code_of(module)).collect();
@@ -49,25 +50,29 @@ impl Isolate {
         })
     }
 
-    /// Keeps the code of its modules, once for its deployment: after some requests, or if there
-    /// will be no more. Takes as long as V8 needs to write the code out, a few ms for a megabyte.
+    /// Keeps the code of its modules, once for its deployment and each stage: when they have run,
+    /// and after some requests, or if there will be no more. Takes as long as V8 needs to write the
+    /// code out, a few ms for a megabyte.
     pub(crate) fn keep_code(&mut self, is_last: bool) {
-        let is_time = self.served >= ENOUGH || (is_last && self.served > 0);
-        if self.code.is_empty() || !is_time {
+        let stage = match self.served {
+            0 => Stage::Started,
+            served if served >= ENOUGH || is_last => Stage::Served,
+            _ => return,
+        };
+        if self.code.is_empty() || !self.deployment.code_cache.claim(stage) {
             return;
         }
-        let code = std::mem::take(&mut self.code);
         let cache = &self.deployment.code_cache;
-        if !cache.claim_refresh() {
-            return;
-        }
         let context = self.runtime.main_context();
         v8::scope_with_context!(scope, self.runtime.v8_isolate(), &context);
-        for Code { specifier, script } in code {
+        for Code { specifier, script } in &self.code {
             let script = v8::Local::new(scope, script);
             if let Some(code) = script.create_code_cache() {
-                cache.put(&specifier, &code);
+                cache.put(specifier, &code);
             }
+        }
+        if stage == Stage::Served {
+            self.code.clear();
         }
         // Nobody's request.
         self.metered = self.watch.cpu();

@@ -70,14 +70,19 @@ impl Loader {
         })?;
         let mut source = as_requested(module, specifier, requested);
         if source.module_type == ModuleType::JavaScript {
-            let code = deployment.code_cache.get(specifier.as_str());
-            source.code_cache = Some(SourceCodeCacheInfo {
-                // The cache is this deployment's alone, and its sources never change.
-                hash: 0,
-                data: code.map(|code| Cow::Owned(code.to_vec())),
-            });
+            source.code_cache = Some(code_of(deployment, specifier));
         }
         Ok(source)
+    }
+}
+
+/// What V8 compiled of a script before.
+fn code_of(deployment: &Deployment, specifier: &ModuleSpecifier) -> SourceCodeCacheInfo {
+    let code = deployment.code_cache.get(specifier.as_str());
+    SourceCodeCacheInfo {
+        // The cache is this deployment's alone, and its sources never change.
+        hash: 0,
+        data: code.map(|code| Cow::Owned(code.to_vec())),
     }
 }
 
@@ -186,6 +191,15 @@ impl ModuleLoader for Loader {
         options: ModuleLoadOptions,
     ) -> ModuleLoadResponse {
         ModuleLoadResponse::Sync(self.source(specifier, &options.requested_module_type))
+    }
+
+    /// For the scripts of web APIs that are loaded when a function first names one.
+    fn get_code_cache(
+        &self,
+        specifier: &ModuleSpecifier,
+        _source: &str,
+    ) -> Option<SourceCodeCacheInfo> {
+        Some(code_of(self.deployment.get()?, specifier))
     }
 
     fn code_cache_ready(

@@ -196,7 +196,10 @@ impl Blank {
         }
         match isolate.watch.verdict() {
             Some(verdict) => Err(isolate.over(verdict)),
-            None => loaded.map(|()| isolate),
+            None => loaded.map(|()| {
+                isolate.keep_code(false);
+                isolate
+            }),
         }
     }
 }
