@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-bench setup-deny serve test check fmt lint doc deny bench bench-limits bench-peers hostile
+.PHONY: help setup setup-bench setup-deny serve test check fmt lint doc deny bench bench-limits bench-peers bench-soak bench-start hostile
 
 help: ## List the targets
 	@echo "Holm: targets of make"
@@ -32,6 +32,13 @@ bench-limits: setup-bench ## Measure what limits cost, how exact they are, and w
 bench-peers: setup-bench ## Measure warm and cold requests and memory beside workerd, Deno, Bun, Node and bare hyper
 	$(CARGO) build --release -p holm -p bare-hyper
 	python3 benches/peers.py
+
+bench-start: setup ## Measure what an isolate costs: time, memory, parts of the base snapshot
+	$(CARGO) bench -p holm -p holm-runtime --bench start
+
+bench-soak: setup ## Start and end 100,000 isolates, and see what is left of them
+	$(CARGO) build --release
+	python3 benches/soak.py
 
 hostile: setup ## Run the hostile functions three times over, debug and release, and print a table
 	@tools/hostile

@@ -150,6 +150,8 @@ impl Watch {
         sampler: Sampler,
         epoch: Instant,
     ) -> Self {
+        // What came before, such as making the isolate, was no request.
+        let cpu_begin = AtomicU64::new(nanos(meter.read()));
         Self {
             isolate,
             meter,
@@ -160,7 +162,7 @@ impl Watch {
             computes: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             is_quick: AtomicBool::new(false),
-            cpu_begin: AtomicU64::new(0),
+            cpu_begin,
             cpu_deadline: AtomicU64::new(NEVER),
             seen_cpu: AtomicU64::new(0),
             wall_deadline: AtomicU64::new(NEVER),
