@@ -17,6 +17,8 @@ import report
 import servers
 
 CLIENTS = 2
+# They are asked in turn: one isolate has ended by the time its function is asked again.
+FUNCTIONS = 64
 SAMPLES = 50  # over the whole run
 WARM_UP = 0.2  # share of the run that is left out of the slopes: the allocator's arenas fill up
 KIB_AIM = 1024.0  # growth per 100,000 isolates, from which on it counts as a leak
@@ -28,12 +30,18 @@ http = "127.0.0.1:{port}"
 [log]
 format = "json"
 requests = "all"
+[limits]
+# Ended as soon as it has answered, so that the next request starts another.
+idle = "0ms"
 
 [functions.hello]
 main = "hello/index.js"
 routes = ["hello.localhost"]
-# Ended as soon as it has answered, so that the next request starts another.
-limits = {{ idle = "0ms" }}
+"""
+FUNCTION = """
+[functions.hello-{number}]
+main = "hello/index.js"
+routes = ["hello-{number}.localhost"]
 """
 
 
@@ -44,8 +52,9 @@ def main() -> int:
         folder = Path(name)
         servers.functions(folder, "hello")
         [port] = servers.free_ports(1)
+        config = CONFIG.format(port=port) + "".join(FUNCTION.format(number=number) for number in range(FUNCTIONS))
         try:
-            with servers.holm_server(options.holm, folder, port, CONFIG.format(port=port)) as server:
+            with servers.holm_server(options.holm, folder, port, config) as server:
                 server.wait()
                 samples, failed = soak(server, options.cycles)
         except servers.StartError as error:
@@ -67,15 +76,15 @@ def main() -> int:
 
 
 def soak(server: servers.Server, cycles: int) -> tuple[list[tuple[int, int, int, int, int]], int]:
-    """Asks for hello `cycles` times; returns samples (requests so far, KiB, threads, descriptors,
+    """Asks `cycles` times, for one function after the other; returns samples (requests so far, KiB, threads, descriptors,
     maps) and how many requests failed."""
     done = [0] * CLIENTS
     failed = [0] * CLIENTS
 
     def ask(client: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-        for _ in range(cycles // CLIENTS):
-            connection.request("GET", "/", headers={"Host": servers.HOST})
+        for number in range(client, cycles, CLIENTS):
+            connection.request("GET", "/", headers={"Host": f"hello-{number % FUNCTIONS}.localhost"})
             response = connection.getresponse()
             response.read()
             failed[client] += response.status != 200

@@ -62,8 +62,8 @@ def measure(options: argparse.Namespace, folder: Path, function_mib: float) -> b
         before = fleet.private_mib(server)
         load = send(server, numbers)
         after = fleet.private_mib(server)
-    # The server has ended, so the log is complete. The first record is of the request at its start.
-    cold = [was_cold for _, was_cold in fleet.cold_starts(server)[1:]]
+    # The server has ended, so the log is complete. The first records are of requests at its start.
+    cold = [was_cold for _, was_cold in fleet.cold_starts(server)[-options.requests:]]
     if cold:
         half = cold[len(cold) // 2:]
         print(f"  cold: {sum(cold) / len(cold):.1%} of {len(cold)} requests, {sum(half) / len(half):.1%} of their "

@@ -16,3 +16,19 @@ pub fn take_short_turns() {
 pub(crate) fn stand_back() {
     sys::set_turns(sys::thread_id(), Turns::Long);
 }
+
+/// A thread, as the scheduler knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadId(libc::pid_t);
+
+impl ThreadId {
+    /// The calling one.
+    pub(crate) fn current() -> Self {
+        Self(sys::thread_id())
+    }
+
+    /// The thread is waited for from now on, as after [`take_short_turns`].
+    pub(crate) fn hurry(self) {
+        sys::set_turns(self.0, Turns::Short);
+    }
+}

@@ -340,6 +340,11 @@ function bind(namespace, vars) {
   core.setWasmStreamingCallback((source, rid) =>
     core.loadExtScript("ext:deno_fetch/26_fetch.js").handleWasmStreaming(source, rid)
   );
+  return take(namespace, vars);
+}
+
+/** As `bind`, of which the snapshot can keep all. */
+function take(namespace, vars) {
   exported = namespace.default;
   env = ObjectFreeze(JSONParse(vars));
   if (exported === undefined) {
@@ -397,9 +402,7 @@ function rehearse() {
   let id = 0;
   for (const handler of new SafeArrayIterator([plain, json, thrower])) {
     id++;
-    exported = { fetch: handler };
-    env = ObjectFreeze(JSONParse("{}"));
-    fetchHandler = handler;
+    take({ default: { fetch: handler } }, "{}");
     handleFetch(id, "GET", "http://localhost/", -1);
     end(id);
   }

@@ -17,17 +17,22 @@ use std::time::Instant;
 
 use super::Shared;
 use super::WarmPool;
+use super::warm::RESTING;
 use crate::sys;
 
 /// Time between two readings.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Time after which the allocator is asked again for what it holds of what ended isolates freed.
-/// It stops those who allocate meanwhile.
-const TRIM_AGAIN: Duration = Duration::from_secs(2);
+/// How long there has to be nothing to end before the allocator is asked for what it holds of what
+/// ended isolates freed: it stops those who allocate for up to a third of a second (measured at
+/// 1 GiB), and the next isolates would use that memory anyway.
+const TRIM_AFTER: Duration = Duration::from_secs(2);
 
 /// What an isolate takes about, with its thread, before its function holds anything.
 const ISOLATE: u64 = 3 << 20;
+
+/// What the system gets back at once when one ends: its heap. The rest waits for the next isolate.
+const ENDED: u64 = 3 << 19;
 
 /// How long an isolate may take to end, its memory with it.
 const ENDING: Duration = Duration::from_millis(50);
@@ -98,7 +103,7 @@ impl NodeMemory {
         pools.push(pool);
     }
 
-    /// Whether there is no room for one more isolate; if so, some is being made.
+    /// Whether there is no room for one more isolate.
     pub(super) fn is_full(&self) -> bool {
         let ledger = &self.ledger;
         if ledger.budget == u64::MAX {
@@ -106,23 +111,27 @@ impl NodeMemory {
         }
         let is_full = ledger.held.load(Ordering::Relaxed) + ISOLATE > ledger.budget;
         if is_full {
-            *lock(&ledger.is_rung) = true;
-            ledger.bell.notify_one();
+            ledger.ring();
         }
         is_full
     }
 
-    /// An isolate starts.
+    /// An isolate starts. Room for the next ones is made while there still is some.
     pub(super) fn take(&self) {
-        if self.ledger.budget != u64::MAX {
-            self.ledger.held.fetch_add(ISOLATE, Ordering::Relaxed);
+        let ledger = &self.ledger;
+        if ledger.budget == u64::MAX {
+            return;
+        }
+        let before = ledger.held.fetch_add(ISOLATE, Ordering::Relaxed);
+        if before + HEADROOM * ISOLATE > ledger.budget {
+            ledger.ring();
         }
     }
 }
 
 /// Makes room whenever there is none, as long as somebody holds the budget.
 fn keep(ledger: &Weak<Ledger>, warm: &WarmPool) {
-    let mut trimmed: Option<Instant> = None;
+    let mut short_since: Option<Instant> = None;
     // When isolates were told to end, and how many.
     let mut told: Option<(Instant, u64)> = None;
     while let Some(ledger) = ledger.upgrade() {
@@ -134,24 +143,36 @@ fn keep(ledger: &Weak<Ledger>, warm: &WarmPool) {
             Some(_) | None => 0,
         };
         let wanted = held + HEADROOM * ISOLATE;
-        let over = wanted.saturating_sub(ledger.budget + ending * ISOLATE);
+        let over = wanted.saturating_sub(ledger.budget + ending * ENDED);
         let mut is_short = false;
         if over > 0 {
-            let ended = ledger.make_room(over.div_ceil(ISOLATE));
+            let ended = ledger.make_room(over.div_ceil(ENDED));
             told = Some((Instant::now(), ending + ended));
             is_short = ending + ended == 0;
-            if trimmed.is_none_or(|trimmed| trimmed.elapsed() >= TRIM_AGAIN) {
-                sys::trim_allocator();
-                trimmed = Some(Instant::now());
-            }
         }
-        // The next function needs a warm isolate more than one that nobody has asked for lately.
-        warm.close(is_short);
+        if !is_short {
+            short_since = None;
+        } else if short_since.get_or_insert_with(Instant::now).elapsed() >= TRIM_AFTER {
+            sys::trim_allocator();
+            short_since = None;
+        }
+        // The next function needs a warm isolate more than one that nobody has asked for lately, but
+        // not many of them.
+        warm.allow(match over {
+            0 => None,
+            _ if is_short => Some(0),
+            _ => Some(RESTING),
+        });
         ledger.wait();
     }
 }
 
 impl Ledger {
+    fn ring(&self) {
+        *lock(&self.is_rung) = true;
+        self.bell.notify_one();
+    }
+
     /// Until it is time to look again.
     fn wait(&self) {
         let rung = lock(&self.is_rung);

@@ -267,17 +267,18 @@ impl Shared {
     }
 
     fn load(&self, state: &State, now: Instant) -> Load {
+        let oldest = state
+            .queue
+            .front()
+            .map(|job| now.saturating_duration_since(job.queued))
+            .unwrap_or_default();
         Load {
             isolates: state.isolates,
             idle: state.idle.len(),
             computing: self.services.cores.computing(),
             starting: state.starting,
             waiting: state.queue.len(),
-            oldest: state
-                .queue
-                .front()
-                .map(|job| now.saturating_duration_since(job.queued))
-                .unwrap_or_default(),
+            oldest,
             service: Duration::from_nanos(self.service.load(Ordering::Relaxed)),
             full: self.services.cores.are_full(),
             short_of_memory: !state.queue.is_empty() && self.services.memory.is_full(),
@@ -370,6 +371,8 @@ impl Shared {
         if is_counted {
             state.isolates -= 1;
         }
+        // One that ended otherwise need not be told any more.
+        state.leaving = state.leaving.min(state.isolates);
         self.scale_out(state, Instant::now());
         self.keep_minimum();
     }

@@ -23,10 +23,11 @@ use super::worker::Worker;
 use crate::engine::Engine;
 use crate::isolate::Blank;
 use crate::limits::Limits;
+use crate::thread::ThreadId;
 use crate::thread::stand_back;
 
 /// Isolates that wait while nobody asks for one.
-const RESTING: usize = 2;
+pub(super) const RESTING: usize = 2;
 
 /// Isolates that wait at most: about 2 MiB each.
 const MOST: usize = 32;
@@ -56,11 +57,18 @@ struct Shelf {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: Vec<oneshot::Sender<Assignment>>,
+    waiting: Vec<Waiting>,
     /// When isolates were taken, or not found, in the last [`WINDOW`].
     taken: Vec<Instant>,
-    /// None are to wait, for want of memory.
-    is_closed: bool,
+    /// How many may wait, for want of memory.
+    most: Option<usize>,
+}
+
+/// An isolate that waits.
+#[derive(Debug)]
+struct Waiting {
+    thread: ThreadId,
+    assign: oneshot::Sender<Assignment>,
 }
 
 impl WarmPool {
@@ -108,8 +116,10 @@ impl WarmPool {
             let Some(waiting) = state.waiting.pop() else {
                 break Err(assignment);
             };
+            // It stood back while it was made, and would go on to until it had a turn.
+            waiting.thread.hurry();
             // One that died while it waited gives the assignment back.
-            match waiting.send(assignment) {
+            match waiting.assign.send(assignment) {
                 Ok(()) => break Ok(()),
                 Err(back) => assignment = back,
             }
@@ -119,15 +129,12 @@ impl WarmPool {
         outcome
     }
 
-    /// Lets the isolates that wait go, and makes no more until it is told otherwise: memory is
-    /// short.
-    pub fn close(&self, is_closed: bool) {
+    /// How many may wait from now on, as far as memory goes; `None`: as many as are wanted.
+    pub(super) fn allow(&self, most: Option<usize>) {
         let mut state = self.shelf.state();
-        state.is_closed = is_closed;
-        if is_closed {
-            state.waiting.clear();
-        } else {
-            self.shelf.bell.notify_one();
+        state.most = most;
+        if let Some(most) = most {
+            state.waiting.truncate(most);
         }
     }
 
@@ -157,11 +164,7 @@ fn fill(engine: Engine, shelf: &Weak<Shelf>) {
         let lacks = {
             let mut state = held.state();
             state.taken.retain(|taken| taken.elapsed() < WINDOW);
-            let wanted = if state.is_closed {
-                0
-            } else {
-                wanted(state.taken.len())
-            };
+            let wanted = wanted(state.taken.len()).min(state.most.unwrap_or(MOST));
             state.waiting.truncate(wanted);
             let lacks = state.waiting.len() < wanted;
             if !lacks {
@@ -170,36 +173,31 @@ fn fill(engine: Engine, shelf: &Weak<Shelf>) {
             }
             lacks
         };
-        drop(held);
         if lacks {
             let (done, made) = mpsc::channel();
-            let shelf = shelf.clone();
-            let started = worker::thread("warm", move || wait(engine, memory, &shelf, done));
-            // It ends when there is one more, or cannot be.
-            let is_made = started.is_ok() && made.recv().is_ok();
-            if !is_made {
-                thread::sleep(WINDOW);
+            let started = worker::thread("warm", move || wait(engine, memory, &done));
+            match started.map(|()| made.recv()) {
+                // Taken from the thread that made it, which stands back: it must not hold the lock
+                // that requests need.
+                Ok(Ok(waiting)) => held.state().waiting.push(waiting),
+                Ok(Err(_)) | Err(_) => thread::sleep(WINDOW),
             }
         }
     }
 }
 
 /// Makes an isolate on the calling thread and waits for its function.
-fn wait(engine: Engine, memory: usize, shelf: &Weak<Shelf>, done: mpsc::Sender<()>) {
+fn wait(engine: Engine, memory: usize, done: &mpsc::Sender<Waiting>) {
     stand_back();
     let Ok(worker) = Worker::new() else { return };
     worker.block_on(async |meter| {
         let Ok(blank) = Blank::new(engine, memory) else {
             return;
         };
-        let (sender, assigned) = oneshot::channel();
-        match shelf.upgrade() {
-            Some(shelf) => shelf.state().waiting.push(sender),
-            None => return,
-        }
-        // Nobody may wait any more for one that was asked for.
-        let _ = done.send(());
-        drop(done);
+        let (assign, assigned) = oneshot::channel();
+        let thread = ThreadId::current();
+        // If nobody takes it, nobody assigns anything either.
+        let _ = done.send(Waiting { thread, assign });
         if let Ok(assignment) = assigned.await {
             worker::take_name(&assignment.shared.deployment.name);
             worker::live(assignment, blank, meter).await;
