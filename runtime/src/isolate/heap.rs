@@ -119,14 +119,22 @@ pub(super) unsafe extern "C" fn sample(isolate: v8::UnsafeRawIsolatePtr, _data: 
     let Some(budget) = isolate.get_slot::<Budget>().cloned() else {
         return;
     };
+    if holds_more(&mut isolate, budget.limit) {
+        // V8 may be behind with its garbage, on a busy machine most of all.
+        isolate.low_memory_notification();
+        if holds_more(&mut isolate, budget.limit) {
+            budget.watch.condemn(Verdict::Memory);
+        }
+    }
+}
+
+fn holds_more(isolate: &mut v8::Isolate, limit: usize) -> bool {
     let heap = isolate.get_heap_statistics();
     // The statistics have buffers alone; this has all that V8 was told of.
     let external = isolate.adjust_amount_of_external_allocated_memory(0);
     let external = usize::try_from(external).unwrap_or(0);
     let all = heap.used_heap_size().saturating_add(external);
-    if external > budget.limit || all > budget.limit + budget.limit / 4 {
-        budget.watch.condemn(Verdict::Memory);
-    }
+    external > limit || all > limit + limit / 4
 }
 
 /// What [`sample`] needs to know, in a slot of the isolate.
