@@ -137,11 +137,6 @@ impl WarmPool {
             state.waiting.truncate(most);
         }
     }
-
-    /// Isolates that wait.
-    pub fn waiting(&self) -> usize {
-        self.shelf.state().waiting.len()
-    }
 }
 
 impl Drop for WarmPool {
