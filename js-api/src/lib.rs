@@ -65,6 +65,8 @@ deno_core::extension!(
         "ext:holm/globals.js" = "globals/globals.js",
         "ext:holm/handler.js" = "handler/handler.js",
     ],
+    // The base snapshot rehearses requests that no host gave.
+    state = |state| state.put(handler::Invocations::default()),
 );
 
 /// Everything a function sees, in the order in which it must be set up.

@@ -1,5 +1,6 @@
 //! A function, ready to run: its modules, its variables and its limits.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use crate::code_cache::CodeCache;
@@ -20,6 +21,42 @@ pub struct Deployment {
     pub vars: Arc<str>,
     /// What each of its requests may use.
     pub limits: Limits,
+    /// How many requests one of its isolates answers at the same time, at most.
+    pub concurrency: Concurrency,
     /// Its modules, compiled.
     pub code_cache: Arc<CodeCache>,
+}
+
+/// Requests that one isolate answers at the same time. More than one share its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Concurrency(NonZeroU16);
+
+impl Concurrency {
+    /// The default: a limit is a fact about one request, and ending an isolate hurts no other.
+    pub const EXCLUSIVE: Self = Self(NonZeroU16::MIN);
+
+    /// The most: each look at the isolate goes through all of its requests.
+    pub const MAX: u16 = 1_024;
+
+    /// `count` requests; nothing unless that is from 1 to [`Concurrency::MAX`].
+    pub fn new(count: u16) -> Option<Self> {
+        let count = NonZeroU16::new(count)?;
+        (count.get() <= Self::MAX).then_some(Self(count))
+    }
+
+    /// How many requests.
+    pub fn get(self) -> usize {
+        self.0.get().into()
+    }
+
+    /// Whether there may be more than one.
+    pub fn is_shared(self) -> bool {
+        self != Self::EXCLUSIVE
+    }
+}
+
+impl std::fmt::Display for Concurrency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
 }

@@ -147,6 +147,7 @@ impl Node {
             graph: Arc::new(graph),
             vars: vars.into(),
             limits: plan.limits,
+            concurrency: plan.concurrency,
             code_cache: Arc::default(),
         });
         let pool = Pool::new(self.engine, deployment.clone(), self.services.clone());

@@ -130,6 +130,7 @@ fn winning(
     let kind = kind(winner.pattern);
     let pattern = winner.pattern;
     let name = &function.name;
+    let concurrency = function.concurrency;
     let main = function.main.display();
     let origin = plan.origin.display();
     write!(
@@ -141,7 +142,7 @@ fn winning(
          \x20 limits   cpu {cpu}, wall {wall}, memory {memory}, startup_cpu {startup_cpu},\n\
          \x20          subrequests {subrequests}, request_body {request_body}, log {log},\n\
          \x20          wait_until {wait_until}, queue {queue}, max_isolates {max_isolates},\n\
-         \x20          min_isolates {min_isolates}, idle {idle}\n"
+         \x20          min_isolates {min_isolates}, idle {idle}, concurrency {concurrency}\n"
     )
     .expect("a String takes every write");
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
+use holm_runtime::deployment::Concurrency;
 use holm_runtime::limits::{Limits, NodeBytes, WallTime};
 use serde_json::{Map, Value};
 
@@ -74,4 +75,6 @@ pub(crate) struct FunctionPlan {
     pub(crate) vars: Map<String, Value>,
     /// What it may use.
     pub(crate) limits: Limits,
+    /// How many requests one of its isolates answers at the same time, at most.
+    pub(crate) concurrency: Concurrency,
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
+use holm_runtime::deployment::Concurrency;
 use holm_runtime::limits::NodeBytes;
 
 use super::at::At;
@@ -139,6 +140,7 @@ fn function(
     let limits = limits.of_function(&name.value, raw.limits.as_ref(), findings);
     // Without a file the plan is thrown away; the other checks have run all the same.
     let MainFile { main, root } = main.unwrap_or_default();
+    let concurrency = concurrency(&name.value, raw.concurrency, findings);
     let plan = FunctionPlan {
         name: name.value,
         main,
@@ -146,8 +148,40 @@ fn function(
         routes: routes.iter().map(|at| at.value.clone()).collect(),
         vars: raw.vars.map(|vars| vars.0).unwrap_or_default(),
         limits,
+        concurrency,
     };
     (plan, routes)
+}
+
+fn concurrency(name: &str, typed: Option<At<u32>>, findings: &mut Findings) -> Concurrency {
+    let Some(At { value, span }) = typed else {
+        return Concurrency::EXCLUSIVE;
+    };
+    let known = u16::try_from(value).ok().and_then(Concurrency::new);
+    known.unwrap_or_else(|| {
+        let (problem, label, help) = if value == 0 {
+            (
+                "less than makes sense",
+                "at least 1".to_owned(),
+                "an isolate answers one request at a time by default: leave it out".to_owned(),
+            )
+        } else {
+            (
+                "over what Holm allows",
+                format!("at most {}", Concurrency::MAX),
+                format!(
+                    "beyond {} more isolates do better: see `max_isolates`",
+                    Concurrency::MAX
+                ),
+            )
+        };
+        findings.report(
+            Problem::new(format!("`functions.{name}.concurrency` is {problem}"))
+                .at(span, label)
+                .help(help),
+        );
+        Concurrency::EXCLUSIVE
+    })
 }
 
 fn check_name(name: &At<String>, findings: &mut Findings) {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
+use holm_runtime::deployment::Concurrency;
 use holm_runtime::limits::Limits;
 use serde_json::{Map, Value};
 
@@ -93,6 +94,7 @@ fn function(found: &Found) -> Result<FunctionPlan, Problem> {
         routes: vec![route],
         vars: Map::new(),
         limits: Limits::DEFAULT,
+        concurrency: Concurrency::EXCLUSIVE,
     })
 }
 

@@ -14,6 +14,7 @@ mod keep_alive;
 mod listen;
 mod overload;
 mod scaling;
+mod sharing;
 mod wire;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(drain::trials(world));
     trials.extend(overload::trials(world));
     trials.extend(scaling::trials(world));
+    trials.extend(sharing::trials(world));
     trials.extend(wire::trials(world));
     trials.extend(listen::trials(world));
     trials.extend(dev::trials(world));

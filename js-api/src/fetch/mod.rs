@@ -19,6 +19,7 @@ use deno_core::ResourceId;
 use deno_core::convert::ByteString;
 use deno_core::convert::Uint8Array;
 use deno_core::op2;
+use deno_core::v8;
 use deno_error::JsErrorBox;
 use deno_fetch::FetchResponse;
 use deno_fetch::FetchReturn;
@@ -54,6 +55,8 @@ type Exchange = LocalBoxFuture<'static, Result<OutboundResponse, OutboundError>>
 
 /// A request on its way; `op_fetch_send` waits for its answer.
 struct Pending {
+    /// Number of the request on whose behalf it goes out; none at the top level of a module.
+    request: Option<u32>,
     exchange: RefCell<Option<Exchange>>,
     cancel: Rc<CancelHandle>,
     url: Url,
@@ -82,8 +85,9 @@ impl Resource for Cancel {
     clippy::too_many_arguments,
     reason = "the shape that deno_fetch's JavaScript calls"
 )]
-pub(crate) fn op_fetch(
+pub(crate) fn op_fetch<'s, 'i>(
     state: &mut OpState,
+    scope: &mut v8::PinScope<'s, 'i>,
     #[scoped] method: ByteString,
     #[string] url: String,
     #[scoped] headers: Vec<(ByteString, ByteString)>,
@@ -96,6 +100,7 @@ pub(crate) fn op_fetch(
         Method::from_bytes(&method).map_err(|error| JsErrorBox::type_error(error.to_string()))?;
     let url = Url::parse(&url).map_err(|error| JsErrorBox::type_error(error.to_string()))?;
     let cancel = Rc::new(CancelHandle::new());
+    let request = Invocation::calling(state, scope).map(|invocation| invocation.id);
     let exchange = match url.scheme() {
         "http" | "https" => {
             let body = match (has_body, data, resource) {
@@ -104,7 +109,7 @@ pub(crate) fn op_fetch(
                 (true, None, Some(rid)) => body_of(state, rid)?,
                 (true, None, None) => Body::Empty,
             };
-            start(state, method, url.clone(), headers, body)?
+            start(state, scope, method, url.clone(), headers, body)?
         }
         "data" => data_url(&url)?,
         "blob" => return Err(JsErrorBox::type_error("Blob for the given URL not found.")),
@@ -115,28 +120,31 @@ pub(crate) fn op_fetch(
         }
     };
     let request_rid = state.resource_table.add(Pending {
+        request,
         exchange: RefCell::new(Some(exchange)),
         cancel: cancel.clone(),
         url,
     });
-    let cancel_handle_rid = Some(state.resource_table.add(Cancel(cancel)));
+    let cancel_rid = state.resource_table.add(Cancel(cancel));
+    own(state, request, [request_rid, cancel_rid]);
     Ok(FetchReturn {
         request_rid,
-        cancel_handle_rid,
+        cancel_handle_rid: Some(cancel_rid),
     })
 }
 
 /// Asks the request's budget, then hands the exchange to the port.
 fn start(
     state: &mut OpState,
+    scope: &mut v8::PinScope<'_, '_>,
     method: Method,
     mut url: Url,
     fields: Vec<(ByteString, ByteString)>,
     body: Body,
 ) -> Result<Exchange, JsErrorBox> {
-    let Some(invocation) = state.try_borrow_mut::<Invocation>() else {
+    let Some(invocation) = Invocation::calling(state, scope) else {
         return Err(JsErrorBox::type_error(
-            "fetch() can only be called while a request is being answered, not at the top level of a module",
+            "fetch() can only be called while its request is being answered, not at the top level of a module",
         ));
     };
     // One thread counts; others only read.
@@ -242,6 +250,14 @@ fn data_url(url: &Url) -> Result<Exchange, JsErrorBox> {
     Ok(Box::pin(std::future::ready(Ok(response))))
 }
 
+/// The resources belong to the request with that number, and end with it.
+fn own<const N: usize>(state: &mut OpState, request: Option<u32>, resources: [ResourceId; N]) {
+    let invocation = request.and_then(|id| Invocation::of(state, id));
+    if let Some(invocation) = invocation {
+        invocation.resources.extend(resources);
+    }
+}
+
 #[op2]
 pub(crate) async fn op_fetch_send(
     state: Rc<RefCell<OpState>>,
@@ -275,7 +291,9 @@ pub(crate) async fn op_fetch_send(
         let mut state = state.borrow_mut();
         let budget = *state.borrow::<MemoryBudget>();
         let source = BodySource::new(response.body, budget);
-        state.resource_table.add(source)
+        let rid = state.resource_table.add(source);
+        own(&mut state, pending.request, [rid]);
+        rid
     };
     Ok(FetchResponse {
         status: response.status.as_u16(),

@@ -1,7 +1,8 @@
 // Calls a function's handler and carries what it returns to the host.
 //
 // The host (holm-runtime) takes `globalThis.__holm` away before any user code runs:
-//   bind(module, vars)            keeps the default export; says what is wrong with it
+//   bind(module, vars, shared)    keeps the default export; says what is wrong with it;
+//                                 `shared`: several requests run at the same time
 //   fetch(id, method, url, body)  one request; `body` is a resource id, or -1
 //   abort(id)                     the client went away
 //   end(id)                       the request is over: drop what it left floating
@@ -24,17 +25,22 @@ const {
   ArrayPrototypePush,
   Error,
   JSONParse,
+  MapPrototypeDelete,
+  MapPrototypeGet,
+  MapPrototypeSet,
   ObjectFreeze,
   ObjectPrototypeIsPrototypeOf,
   PromisePrototypeThen,
   PromiseResolve,
   ReflectApply,
   SafeArrayIterator,
+  SafeMap,
   TypeError,
   TypedArrayPrototypeGetByteLength,
   TypedArrayPrototypeGetSymbolToStringTag,
 } = primordials;
 
+const { setAsyncContext } = core;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
@@ -57,8 +63,11 @@ let exported;
 let fetchHandler;
 let env;
 
-/** The request that this isolate is answering. */
-let current = null;
+/** Whether several requests run at the same time. */
+let isShared = false;
+
+/** The requests that this isolate is answering, by their numbers. */
+const calls = new SafeMap();
 
 /** What `Request` wants below it; everything beyond the method is made when it is asked for. */
 class IncomingRequest {
@@ -135,7 +144,7 @@ class ExecutionContext {
         settle(call);
       },
       (error) => {
-        op_holm_log_exception(call.id, error, "waitUntil: ");
+        op_holm_log_exception(error, "waitUntil: ");
         call.promised--;
         settle(call);
       },
@@ -263,6 +272,15 @@ async function pump(call, reader, writer) {
   settle(call);
 }
 
+/** What follows is the request's: the host looks it up when it logs or fetches. */
+function enter(call) {
+  if (isShared) setAsyncContext(call.context);
+}
+
+function leave() {
+  if (isShared) setAsyncContext(undefined);
+}
+
 function handleFetch(id, method, url, bodyRid) {
   const call = {
     id,
@@ -274,8 +292,10 @@ function handleFetch(id, method, url, bodyRid) {
     reader: null,
     inner: null,
     request: null,
+    context: isShared ? { __proto__: null, holmRequest: id } : undefined,
   };
-  current = call;
+  MapPrototypeSet(calls, id, call);
+  enter(call);
   try {
     const body = bodyRid === -1 ? null : new InnerBody(readableStreamForRid(bodyRid));
     const inner = new IncomingRequest(id, method, url, body);
@@ -299,6 +319,7 @@ function handleFetch(id, method, url, bodyRid) {
   } catch (error) {
     fail(call, error);
   }
+  leave();
 }
 
 /**
@@ -306,10 +327,11 @@ function handleFetch(id, method, url, bodyRid) {
  * Returns how many promises given to waitUntil are open.
  */
 function abort(id) {
-  const call = current;
-  if (call === null || call.id !== id) return 0;
+  const call = MapPrototypeGet(calls, id);
+  if (call === undefined) return 0;
   if (!call.aborted) {
     call.aborted = true;
+    enter(call);
     const cancelled = call.inner.cancelled;
     if (cancelled !== null) {
       cancelled();
@@ -323,19 +345,21 @@ function abort(id) {
         () => {},
       );
     }
+    leave();
   }
   return call.promised;
 }
 
 function end(id) {
-  const call = current;
-  if (call === null || call.id !== id) return;
+  const call = MapPrototypeGet(calls, id);
+  if (call === undefined) return;
   call.over = true;
-  current = null;
-  internals.holmClearTimers();
+  MapPrototypeDelete(calls, id);
+  internals.holmClearTimers(isShared ? id : undefined);
 }
 
-function bind(namespace, vars) {
+function bind(namespace, vars, shared) {
+  isShared = shared;
   // What a snapshot cannot keep.
   core.setWasmStreamingCallback((source, rid) =>
     core.loadExtScript("ext:deno_fetch/26_fetch.js").handleWasmStreaming(source, rid)
@@ -373,7 +397,7 @@ core.setUnhandledPromiseRejectionHandler((promise, reason) => {
   });
   globalThis.dispatchEvent(rejection);
   if (!rejection.defaultPrevented) {
-    op_holm_log_exception(current === null ? 0 : current.id, reason, "Uncaught (in promise) ");
+    op_holm_log_exception(reason, "Uncaught (in promise) ");
   }
   return true;
 });

@@ -18,6 +18,7 @@ use http::StatusCode;
 use super::BodySource;
 use super::BodyWriter;
 use super::Invocation;
+use super::calling;
 use crate::body::Body;
 use crate::body::BodyError;
 use crate::body::ReaderGone;
@@ -137,6 +138,7 @@ pub(crate) fn op_holm_respond_stream<'s, 'i>(
         && let Some(invocation) = Invocation::of(state, id)
     {
         invocation.writer = Some(writer);
+        invocation.resources.push(rid);
     }
     Ok(rid)
 }
@@ -313,13 +315,14 @@ pub(crate) fn op_holm_exception<'s, 'i>(
 pub(crate) fn op_holm_log_exception<'s, 'i>(
     state: Rc<RefCell<OpState>>,
     scope: &mut v8::PinScope<'s, 'i>,
-    #[smi] _id: u32,
     thrown: v8::Local<'s, v8::Value>,
     #[string] context: &str,
 ) {
     let thrown = describe(scope, thrown);
     let text = format!("{context}{}", thrown.stack);
-    write(&mut state.borrow_mut(), Level::Error, text);
+    let mut state = state.borrow_mut();
+    let id = calling(&state, scope);
+    write(&mut state, id, Level::Error, text);
 }
 
 #[op2(fast)]

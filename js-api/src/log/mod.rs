@@ -9,6 +9,9 @@ use deno_core::op2;
 use deno_core::v8;
 use serde::Serialize;
 
+use crate::handler::Invocations;
+use crate::handler::calling;
+
 /// Causes of an error that are told.
 const MAX_CAUSES: usize = 8;
 
@@ -35,7 +38,7 @@ pub struct LogLine {
     pub message: String,
 }
 
-/// Lines written since the log was last taken.
+/// The lines of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Log {
     /// The lines that fit the budget, in order.
@@ -67,10 +70,12 @@ impl Log {
     }
 }
 
-/// Adds a line to the log of the request that this isolate answers.
-pub fn write(state: &mut OpState, level: Level, message: String) {
+/// Adds a line to the log of the request with that number; an isolate that answers one at a time
+/// needs none.
+pub fn write(state: &mut OpState, id: Option<u32>, level: Level, message: String) {
     let budget = *state.borrow::<LogBudget>();
-    state.borrow_mut::<Log>().push(level, message, budget);
+    let log = state.borrow_mut::<Invocations>().log(id);
+    log.push(level, message, budget);
 }
 
 /// The text of something thrown. deno_core has put the author's positions into the stack already,
@@ -133,7 +138,12 @@ pub(crate) fn op_holm_user_agent() -> String {
 }
 
 #[op2(fast)]
-pub(crate) fn op_holm_log(state: &mut OpState, #[string] message: String, #[smi] level: i32) {
+pub(crate) fn op_holm_log<'s, 'i>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[string] message: String,
+    #[smi] level: i32,
+) {
     let level = match level {
         0 | 4 => Level::Debug,
         2 => Level::Warn,
@@ -144,5 +154,6 @@ pub(crate) fn op_holm_log(state: &mut OpState, #[string] message: String, #[smi]
     if message.ends_with('\n') {
         message.pop();
     }
-    write(state, level, message);
+    let id = calling(state, scope);
+    write(state, id, level, message);
 }

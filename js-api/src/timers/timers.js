@@ -7,7 +7,6 @@ const { core, internals, primordials } = __bootstrap;
 const { cancelTimer, createTimer, getAsyncContext, setAsyncContext } = core;
 const {
   EvalError,
-  MapPrototypeClear,
   MapPrototypeDelete,
   MapPrototypeForEach,
   MapPrototypeGet,
@@ -26,6 +25,7 @@ const MAX_TIMERS = 10_000;
 /** Nesting from which the HTML standard makes every timer wait at least 4 ms. */
 const NESTING_CLAMP = 5;
 
+/** Running timers by their ids, each with the async context that it was started in. */
 const active = new SafeMap();
 let nesting = 0;
 
@@ -61,15 +61,15 @@ function start(callback, delay, args, repeat, name) {
     true,
   );
   id = timer._timerId;
-  MapPrototypeSet(active, id, timer);
+  MapPrototypeSet(active, id, { timer, context });
   return id;
 }
 
 function stop(id) {
   id = webidl.converters.long(id);
-  const timer = MapPrototypeGet(active, id);
-  if (timer !== undefined) {
-    cancelTimer(timer);
+  const entry = MapPrototypeGet(active, id);
+  if (entry !== undefined) {
+    cancelTimer(entry.timer);
     MapPrototypeDelete(active, id);
   }
 }
@@ -100,11 +100,15 @@ function clearInterval(id = 0) {
   stop(id);
 }
 
-/** Ends every timer: the request that started them is over. */
-internals.holmClearTimers = () => {
+/** A request is over: ends the timers that it started; without its number, all there are. */
+internals.holmClearTimers = (request) => {
   if (MapPrototypeGetSize(active) === 0) return;
-  MapPrototypeForEach(active, cancelTimer);
-  MapPrototypeClear(active);
+  MapPrototypeForEach(active, ({ timer, context }, id) => {
+    if (request === undefined || context?.holmRequest === request) {
+      cancelTimer(timer);
+      MapPrototypeDelete(active, id);
+    }
+  });
 };
 
 return { clearInterval, clearTimeout, setInterval, setTimeout };

@@ -6,18 +6,19 @@ use std::task::Poll;
 use std::task::Waker;
 
 use deno_core::PollEventLoopOptions;
+use deno_core::ResourceId;
 use deno_core::error::CoreErrorKind;
 use deno_core::v8;
 use holm_js_api::body::BodyError;
 use holm_js_api::handler::Invocation;
+use holm_js_api::handler::Invocations;
 use holm_js_api::log::Level;
-use holm_js_api::log::Log;
 use holm_js_api::log::write;
 
 use super::Isolate;
-use super::run::End;
 use super::run::Fitness;
-use super::run::Run;
+use super::turn::End;
+use super::turn::Run;
 use crate::job::Failure;
 use crate::outcome::Outcome;
 
@@ -34,6 +35,7 @@ impl Isolate {
                 (Some(failure), _) => failure.outcome,
                 (None, true) if run.hangup.is_some() => {
                     self.log(
+                        run.id,
                         Level::Error,
                         "the response body never ended: nothing is pending that could end it",
                     );
@@ -41,11 +43,11 @@ impl Isolate {
                 }
                 (None, true) if run.gone => Outcome::Canceled,
                 (None, true) => {
-                    self.log(Level::Warn, "a promise given to waitUntil never settled: nothing is pending that could settle it");
+                    self.log(run.id, Level::Warn, "a promise given to waitUntil never settled: nothing is pending that could settle it");
                     Outcome::Ok
                 }
                 (None, false) => {
-                    self.log(Level::Error, "the handler's promise never settled: nothing is pending that could settle it");
+                    self.log(run.id, Level::Error, "the handler's promise never settled: nothing is pending that could settle it");
                     Outcome::NoResponse
                 }
             },
@@ -55,16 +57,17 @@ impl Isolate {
                     .watch
                     .verdict()
                     .map_or(Outcome::Reset, |verdict| verdict.outcome());
-                if outcome == Outcome::Ok {
-                    self.log(
-                        Level::Warn,
-                        "work given to waitUntil was ended: it ran over its time",
-                    );
-                }
+                self.log_lateness(run.id, outcome);
+                outcome
+            }
+            End::Late(verdict) => {
+                let outcome = verdict.outcome();
+                self.call_abort(run.id);
+                self.log_lateness(run.id, outcome);
                 outcome
             }
             End::Broken(error) => {
-                self.log(Level::Error, &error.to_string());
+                self.log(run.id, Level::Error, &error.to_string());
                 match error.as_kind() {
                     // The function's own, from where nothing could catch it.
                     CoreErrorKind::Js(_) => Outcome::Exception,
@@ -84,22 +87,42 @@ impl Isolate {
         outcome
     }
 
-    /// Takes what the request has logged.
-    pub(super) fn take_log(&self) -> Log {
+    fn log(&self, id: u32, level: Level, message: &str) {
         let state = self.runtime.op_state();
-        std::mem::take(state.borrow_mut().borrow_mut::<Log>())
+        write(&mut state.borrow_mut(), Some(id), level, message.to_owned());
     }
 
-    fn log(&self, level: Level, message: &str) {
-        let state = self.runtime.op_state();
-        write(&mut state.borrow_mut(), level, message.to_owned());
+    fn log_lateness(&self, id: u32, outcome: Outcome) {
+        if outcome == Outcome::Ok {
+            self.log(
+                id,
+                Level::Warn,
+                "work given to waitUntil was ended: it ran over its time",
+            );
+        }
+    }
+
+    /// Ends a request beside others: its timers, its body, its subrequests. What else it leaves
+    /// floating stays until they are over too.
+    pub(super) fn part(&mut self, run: &Run, end: &End) -> Fitness {
+        match end {
+            End::Condemned | End::Broken(_) => Fitness::Spent,
+            End::Settled | End::Stalled | End::Gone | End::Late(_) => {
+                self.call_end(run.id);
+                let state = self.runtime.op_state();
+                let resources = Invocation::of(&mut state.borrow_mut(), run.id)
+                    .map(|invocation| std::mem::take(&mut invocation.resources));
+                self.close(resources.unwrap_or_default());
+                Fitness::Reusable
+            }
+        }
     }
 
     /// Rids the isolate of what the request left floating: timers, streams, requests.
     pub(super) fn clean_up(&mut self, run: &Run, end: &End) -> Fitness {
         match end {
             End::Condemned | End::Broken(_) => return Fitness::Spent,
-            End::Settled | End::Stalled | End::Gone => {}
+            End::Settled | End::Stalled | End::Gone | End::Late(_) => {}
         }
         self.call_end(run.id);
         let idle = self.flush();
@@ -146,7 +169,13 @@ impl Isolate {
             let state = state.borrow();
             state.resource_table.names().map(|(rid, _)| rid).collect()
         };
-        for rid in open {
+        self.close(open);
+    }
+
+    /// Closes those of the resources that are open.
+    fn close(&self, resources: Vec<ResourceId>) {
+        let state = self.runtime.op_state();
+        for rid in resources {
             let resource = state.borrow_mut().resource_table.take_any(rid);
             if let Ok(resource) = resource {
                 resource.close();
@@ -155,8 +184,9 @@ impl Isolate {
     }
 
     /// Takes the invocation out: what is left floating finds nothing.
-    pub(super) fn leave(&mut self) {
+    pub(super) fn leave(&mut self, id: u32) -> Option<Invocation> {
         let state = self.runtime.op_state();
-        drop(state.borrow_mut().try_take::<Invocation>());
+        let mut state = state.borrow_mut();
+        state.borrow_mut::<Invocations>().end(id)
     }
 }

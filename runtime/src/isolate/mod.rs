@@ -1,14 +1,15 @@
 //! One isolate: a V8 heap with one function in it, on one thread, answering one request at a
-//! time.
+//! time, or as many as the function's `concurrency` says.
 //!
 //! Everything here runs on the isolate's own thread. [`Blank::new`] makes it from the base snapshot,
-//! [`Blank::start`] loads the function; [`Isolate::run`] answers one job and says whether the isolate
-//! may answer another. Between the two the only door for other threads is its [`Watch`].
+//! [`Blank::start`] loads the function; [`Isolate::run`] answers jobs and says whether the isolate
+//! may answer others. Between the two the only door for other threads is its [`Watch`].
 //!
 //! - [`heap`]: memory budget
 //! - [`loader`]: modules from the checked graph
 //! - [`start`]: from the snapshot to a handler
-//! - [`run`], [`finish`]: one request
+//! - [`run`]: its requests
+//! - [`turn`], [`finish`]: one of them, while it runs and at its end
 //! - [`compiled`]: what V8 has compiled, for the next isolate
 
 mod compiled;
@@ -17,6 +18,7 @@ mod heap;
 mod loader;
 mod run;
 mod start;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ use holm_js_api::clock::Clock;
 use self::compiled::Code;
 use self::heap::Buffers;
 pub use self::run::Fitness;
+pub use self::run::Inbox;
 pub use self::start::Blank;
 pub use self::start::SNAPSHOT;
 pub use self::start::StartError;

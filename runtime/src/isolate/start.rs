@@ -17,8 +17,8 @@ use deno_core::error::JsError;
 use deno_core::v8;
 use holm_js_api::clock::Clock;
 use holm_js_api::fetch::OutboundPort;
+use holm_js_api::handler::Invocations;
 use holm_js_api::handler::MemoryBudget;
-use holm_js_api::log::Log;
 use holm_js_api::log::LogBudget;
 
 use super::Entry;
@@ -167,7 +167,7 @@ impl Blank {
             let mut state = state.borrow_mut();
             state.put(OutboundPort(services.outbound.clone()));
             state.put(LogBudget(limits.log.as_u64()));
-            state.put(Log::default());
+            state.put(Invocations::new(deployment.concurrency.is_shared()));
             state.put(MemoryBudget(limits.memory.as_u64()));
             state.put(Clock::default());
         }
@@ -182,14 +182,17 @@ impl Blank {
             served: 0,
             sampled_memory: 0,
         };
-        isolate
-            .watch
-            .begin(limits.startup_cpu.as_duration(), START_WALL, None);
+        isolate.watch.begin(
+            isolate.metered,
+            limits.startup_cpu.as_duration(),
+            Some(START_WALL),
+            None,
+        );
         if services.watchdog.enforces() {
             services.watchdog.call(limits.startup_cpu.as_duration());
         }
         let loaded = isolate.load(&bind).await;
-        isolate.watch.end();
+        isolate.watch.rest();
         isolate.metered = isolate.watch.cpu();
         if isolate.watch.is_stuck() {
             return Err(StartError::Stuck);
@@ -279,8 +282,9 @@ impl Isolate {
         let vars = v8::String::new(scope, &vars)
             .ok_or_else(|| StartError::Host("vars are too long".into()))?
             .into();
+        let shared = v8::Boolean::new(scope, self.deployment.concurrency.is_shared()).into();
         let bind = v8::Local::new(scope, bind);
-        match bind.call(scope, receiver, &[namespace, vars]) {
+        match bind.call(scope, receiver, &[namespace, vars, shared]) {
             Some(fault) if fault.is_null() => {}
             Some(fault) => {
                 return Err(StartError::NoHandler(fault.to_rust_string_lossy(scope)));

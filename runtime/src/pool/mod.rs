@@ -7,6 +7,7 @@
 
 mod admission;
 mod home;
+mod inbox;
 mod memory;
 mod policy;
 mod quarantine;
@@ -86,6 +87,8 @@ struct State {
     queue: VecDeque<Job>,
     /// Isolates without work, the one that had some last at the end.
     idle: Vec<Arc<Notify>>,
+    /// Isolates that wait for I/O with room for more requests.
+    roomy: Vec<Arc<Notify>>,
     isolates: usize,
     /// The threads of isolates where connections may live.
     hosts: Vec<Arc<Host>>,
@@ -185,18 +188,14 @@ impl Pool {
         state.queue.push_back(job);
         shared.services.admission.joins(waiting);
         if let Some(own) = worker::own_bell()
-            && let Some(place) = state.idle.iter().position(|idle| Arc::ptr_eq(idle, &own))
+            && state.strike_off(&own)
         {
-            // The calling thread's own isolate is idle: nobody has to be woken.
-            state.idle.remove(place);
+            // The calling thread's own isolate can take it: nobody has to be woken.
             drop(state);
             own.notify_one();
             return Ok(());
         }
-        // Who is awake will take it; if not in time, the patrol wakes or starts another.
-        if !shared.scale_out(state, now) && !shared.backlog.swap(true, Ordering::SeqCst) {
-            shared.services.watchdog.call(TICK);
-        }
+        shared.see_to_queue(state, now);
         Ok(())
     }
 
@@ -261,6 +260,20 @@ impl Drop for Pool {
     }
 }
 
+impl State {
+    /// Strikes the isolate with this bell off the lists of those to wake. Returns whether it was on
+    /// one.
+    fn strike_off(&mut self, bell: &Arc<Notify>) -> bool {
+        for list in [&mut self.idle, &mut self.roomy] {
+            if let Some(place) = list.iter().position(|other| Arc::ptr_eq(other, bell)) {
+                list.remove(place);
+                return true;
+            }
+        }
+        false
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -274,7 +287,7 @@ impl Shared {
             .unwrap_or_default();
         Load {
             isolates: state.isolates,
-            idle: state.idle.len(),
+            idle: state.idle.len() + state.roomy.len(),
             computing: self.services.cores.computing(),
             starting: state.starting,
             waiting: state.queue.len(),
@@ -286,11 +299,20 @@ impl Shared {
         }
     }
 
+    /// If jobs wait, who is awake will take them; if not in time, the patrol wakes or starts another.
+    fn see_to_queue(&self, state: MutexGuard<'_, State>, now: Instant) {
+        let is_empty = state.queue.is_empty();
+        if !is_empty && !self.scale_out(state, now) && !self.backlog.swap(true, Ordering::SeqCst) {
+            self.services.watchdog.call(TICK);
+        }
+    }
+
     /// Wakes or starts an isolate if the policy says so. Returns whether one was woken.
     fn scale_out(&self, mut state: MutexGuard<'_, State>, now: Instant) -> bool {
         let load = self.load(&state, now);
         if wake_another(load)
-            && let Some(idle) = state.idle.pop()
+            // Packed as densely as they may be: what is empty can be ended.
+            && let Some(idle) = state.roomy.pop().or_else(|| state.idle.pop())
         {
             drop(state);
             wake::wake(idle);
@@ -373,7 +395,7 @@ impl Shared {
         }
         // One that ended otherwise need not be told any more.
         state.leaving = state.leaving.min(state.isolates);
-        self.scale_out(state, Instant::now());
+        self.see_to_queue(state, Instant::now());
         self.keep_minimum();
     }
 
@@ -417,7 +439,7 @@ impl Keeper for Shared {
             }
         } else {
             state.isolates -= 1;
-            self.scale_out(state, Instant::now());
+            self.see_to_queue(state, Instant::now());
         }
     }
 }

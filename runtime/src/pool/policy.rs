@@ -27,7 +27,7 @@ const PER_CORE: usize = 4;
 pub struct Load {
     /// Isolates that run, work or not.
     pub isolates: usize,
-    /// Those of them without work.
+    /// Those of them without work, or with room for more of it while they wait for I/O.
     pub idle: usize,
     /// Those of them that compute; the rest of the busy ones wait for I/O.
     pub computing: usize,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::Weak;
 use std::thread;
 use std::time::Duration;
-use std::time::Instant;
 
 use holm_js_api::log::Thrown;
 use tokio::runtime::Runtime;
@@ -16,6 +15,7 @@ use tokio::time::timeout;
 
 use super::Shared;
 use super::home::Host;
+use super::inbox::PoolInbox;
 use crate::isolate::Blank;
 use crate::isolate::Fitness;
 use crate::isolate::Isolate;
@@ -237,10 +237,9 @@ async fn serve(
 ) {
     let mut fitness = Fitness::Reusable;
     let mut is_counted = true;
+    let mut inbox = PoolInbox::new(shared, bell);
     while let Some(job) = next(shared, bell, &mut isolate, &mut is_counted).await {
-        let start = Instant::now();
-        fitness = isolate.run(job, cold, &shared.services).await;
-        shared.served(start.elapsed());
+        fitness = isolate.run(job, cold, &shared.services, &mut inbox).await;
         cold = false;
         match fitness {
             Fitness::Reusable => isolate.keep_code(false),
@@ -284,6 +283,8 @@ async fn next(
                 *is_counted = false;
                 return None;
             }
+            // It is still there if what woke it was meant for a moment when it was not.
+            state.strike_off(bell);
             state.idle.push(bell.clone());
             state.isolates > kept
         };

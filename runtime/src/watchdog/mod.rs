@@ -32,6 +32,7 @@ use std::time::Instant;
 use deno_core::v8;
 
 pub(crate) use self::seat::Seat;
+pub(crate) use self::seat::Seats;
 pub(crate) use self::watch::Keeper;
 use self::watch::Sampler;
 pub use self::watch::Verdict;

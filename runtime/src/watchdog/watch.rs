@@ -8,7 +8,6 @@ use std::sync::PoisonError;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU8;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -21,6 +20,7 @@ use tokio::sync::watch;
 
 use super::NEVER;
 use super::Seat;
+use super::Seats;
 use super::TICK;
 use super::nanos;
 use crate::meter::Meter;
@@ -124,11 +124,9 @@ pub struct Watch {
     acknowledged: AtomicBool,
     /// Wakes the isolate's thread where it waits for I/O.
     pub(crate) waker: AtomicWaker,
-    seat: Mutex<Option<Seat>>,
+    seats: Mutex<Seats>,
     /// Why the isolate is given up, once it is.
     lost: watch::Sender<Option<Outcome>>,
-    /// Subrequests of the request that is running.
-    subrequests: Arc<AtomicU32>,
     epoch: Instant,
 }
 
@@ -173,9 +171,8 @@ impl Watch {
             ended: AtomicU8::new(RUNNING),
             acknowledged: AtomicBool::new(false),
             waker: AtomicWaker::new(),
-            seat: Mutex::new(None),
+            seats: Mutex::default(),
             lost: watch::Sender::new(None),
-            subrequests: Arc::default(),
             epoch,
         }
     }
@@ -211,11 +208,6 @@ impl Watch {
         first.is_ok()
     }
 
-    /// The count of subrequests, for the request that is running to keep.
-    pub(crate) fn subrequests(&self) -> &Arc<AtomicU32> {
-        &self.subrequests
-    }
-
     /// Where the node's threads charge what they spend for the isolate.
     pub(crate) fn account(&self) -> &Account {
         self.meter.account()
@@ -240,25 +232,44 @@ impl Watch {
         self.waker.wake();
     }
 
-    /// Starts the clocks of one request, or of the start-up if there is no `seat`.
-    pub(crate) fn begin(&self, cpu: Duration, wall: Duration, seat: Option<Seat>) {
-        let now = match &seat {
-            Some(seat) => seat.cpu_before,
-            None => self.meter.read(),
+    /// Starts the clocks of one request, or of the start-up if there is no `seat`. `now` is what
+    /// the meter shows. Beside other requests, what this one may use is added to what they may;
+    /// without `wall`, its time is the isolate's business.
+    pub(crate) fn begin(
+        &self,
+        now: Duration,
+        cpu: Duration,
+        wall: Option<Duration>,
+        seat: Option<Seat>,
+    ) {
+        let others = {
+            let mut seats = self.seats();
+            seats.settle(now);
+            let others = seats.count();
+            if let Some(seat) = seat {
+                seats.take(seat);
+            }
+            others
         };
-        self.subrequests.store(0, Ordering::Relaxed);
-        *self.seat() = seat;
-        let last = nanos(now).saturating_sub(self.cpu_begin.swap(nanos(now), Ordering::Relaxed));
+        let (now, cpu) = (nanos(now), nanos(cpu));
+        let begin = self.cpu_begin.load(Ordering::Relaxed);
+        if others > 0 {
+            let begin = begin.saturating_add(nanos(LONG)).min(now);
+            self.cpu_begin.store(begin, Ordering::Relaxed);
+            self.cpu_deadline.fetch_add(cpu, Ordering::AcqRel);
+            return;
+        }
+        self.cpu_begin.store(now, Ordering::Relaxed);
         // Whose last request was long stands back from the start: the next one mostly is, too.
-        if last < nanos(LONG) && !self.is_quick.swap(true, Ordering::Relaxed) {
+        if now.saturating_sub(begin) < nanos(LONG) && !self.is_quick.swap(true, Ordering::Relaxed) {
             take_short_turns();
         }
-        self.cpu_deadline.store(nanos(now + cpu), Ordering::Release);
+        self.cpu_deadline.store(now + cpu, Ordering::Release);
         self.wall_verdict
             .store(Verdict::Wall as u8, Ordering::Release);
         let now = self.epoch.elapsed();
-        self.wall_deadline
-            .store(nanos(now + wall), Ordering::Release);
+        let wall = wall.map_or(NEVER, |wall| nanos(now + wall));
+        self.wall_deadline.store(wall, Ordering::Release);
         self.sampled_at.store(nanos(now), Ordering::Release);
         self.busy.store(true, Ordering::SeqCst);
     }
@@ -271,12 +282,31 @@ impl Watch {
         self.wall_deadline.store(nanos(deadline), Ordering::Release);
     }
 
-    /// The request is over. Gives its seat back, unless the watchdog has taken it.
-    pub(crate) fn end(&self) -> Option<Seat> {
+    /// A request is over: gives its seat back, unless the watchdog has taken it. `now` is what the
+    /// meter shows, `cpu` what each request may use.
+    pub(crate) fn end(&self, id: u32, now: Duration, cpu: Duration) -> Option<Seat> {
+        let (seat, others) = {
+            let mut seats = self.seats();
+            seats.settle(now);
+            (seats.leave(id), seats.count())
+        };
+        match u32::try_from(others) {
+            Ok(0) => self.rest(),
+            // What it did not use is not for the others.
+            others => {
+                let left = cpu.saturating_mul(others.unwrap_or(u32::MAX));
+                self.cpu_deadline
+                    .fetch_min(nanos(now.saturating_add(left)), Ordering::AcqRel);
+            }
+        }
+        seat
+    }
+
+    /// Nothing is in progress.
+    pub(crate) fn rest(&self) {
         self.busy.store(false, Ordering::SeqCst);
         self.cpu_deadline.store(NEVER, Ordering::Release);
         self.wall_deadline.store(NEVER, Ordering::Release);
-        self.seat().take()
     }
 
     /// The isolate's thread has seen the verdict and enters it no more.
@@ -284,9 +314,9 @@ impl Watch {
         self.acknowledged.store(true, Ordering::Release);
     }
 
-    /// What it takes to end the request; taken by whoever ends it first.
-    pub(crate) fn seat(&self) -> MutexGuard<'_, Option<Seat>> {
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What it takes to end its requests; taken by whoever ends them first.
+    pub(crate) fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks at the deadlines. Returns whether the isolate has just been given up.
@@ -363,12 +393,9 @@ impl Watch {
         }
         let since = now.saturating_sub(self.condemned_at.load(Ordering::Acquire));
         if since >= nanos(STUCK_AFTER) && self.end_as(STUCK) {
-            let seat = self.seat().take();
-            let starting = seat.is_none();
-            if let Some(mut seat) = seat {
-                seat.record.subrequests = self.subrequests.load(Ordering::Relaxed);
-                seat.give_up(verdict.outcome(), self.meter.read(), recorder);
-            }
+            let now = self.meter.read();
+            let ended = self.seats().give_up(verdict.outcome(), now, recorder);
+            let starting = ended == 0;
             self.lost.send_replace(Some(verdict.outcome()));
             sys::demote(self.thread);
             self.meter.demote_helpers();

@@ -231,6 +231,10 @@ pub(in crate::config) struct RawFunction {
     pub(in crate::config) vars: Option<Vars>,
     /// Limits of this function, where they differ from the node's.
     pub(in crate::config) limits: Option<RawLimits>,
+    /// Requests that one isolate answers at the same time, sharing its limits. Default: 1, at most
+    /// 1024.
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1_024))]
+    pub(in crate::config) concurrency: Option<At<u32>>,
 }
 
 /// The value of `vars`.

@@ -196,8 +196,8 @@ impl FromToml for RawFunction {
             ),
             vars: fields.optional("vars"),
             limits: fields.optional("limits"),
+            concurrency: fields.optional("concurrency"),
         };
-        fields.not_yet("concurrency", "an isolate answers one request at a time");
         fields.finish();
         Some(function)
     }

@@ -40,6 +40,7 @@ limits = { cpu = "2s", max_isolates = 2, min_isolates = 2, idle = "0ms" }
 [functions.other]
 main = "site/folder/index.ts"
 routes = ["*"]
+concurrency = 100
 "#;
 
 fn plan(source: &str) -> Result<Plan, Problems> {
@@ -87,6 +88,15 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
     assert_eq!(found("hello.localhost", "/")?, Some(0));
     assert_eq!(found("a.example.com", "/hello/x")?, Some(0));
     assert_eq!(found("a.example.com", "/other")?, Some(1));
+    Ok(())
+}
+
+#[test]
+fn isolates_are_shared_only_where_that_is_written() -> Result<(), Box<dyn Error>> {
+    let plan = plan(FULL)?;
+    assert!(!plan.functions[0].concurrency.is_shared());
+    assert!(plan.functions[1].concurrency.is_shared());
+    assert_eq!(plan.functions[1].concurrency.get(), 100);
     Ok(())
 }
 

@@ -1,0 +1,157 @@
+//! The requests that an isolate is answering.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+use deno_core::OpState;
+use deno_core::ResourceId;
+use deno_core::v8;
+use http::HeaderMap;
+
+use super::BodyWriter;
+use super::FetchResponse;
+use crate::body::BodyProgress;
+use crate::log::Log;
+use crate::log::Thrown;
+use crate::ports::Caller;
+
+/// Where `handler.js` puts the number of a request in the async context of its code.
+const REQUEST: &[u8] = b"holmRequest";
+
+/// A request that an isolate is answering.
+#[derive(Debug)]
+pub struct Invocation {
+    /// Number of the request in this isolate; what is left floating of an earlier one carries
+    /// another number and is ignored.
+    pub id: u32,
+    /// Headers of the request, until the function asks for them.
+    pub headers: HeaderMap,
+    /// On whose behalf subrequests go out.
+    pub caller: Caller,
+    /// Subrequests made so far; whoever ends the request reads it.
+    pub subrequests: Arc<AtomicU32>,
+    /// Subrequests that may be made in all.
+    pub subrequest_limit: u32,
+    /// The answer, from when the handler gave it until the host takes it.
+    pub answer: Option<FetchResponse>,
+    /// Whether there has been an answer.
+    pub answered: bool,
+    /// The writer of a streamed answer, while it is written.
+    pub writer: Option<Rc<BodyWriter>>,
+    /// The answer's body, where it is one that came from the host and goes back there.
+    pub passing: Option<BodyProgress>,
+    /// What the handler threw, or its answer's body.
+    pub thrown: Option<Thrown>,
+    /// The handler, its answer and everything given to `waitUntil` have run their course.
+    pub settled: bool,
+    /// What it wrote with `console`.
+    pub log: Log,
+    /// Resources that were opened for it, and are closed with it; some have been closed by now.
+    pub resources: Vec<ResourceId>,
+}
+
+impl Invocation {
+    /// The start of request number `id` of an isolate.
+    pub fn new(
+        id: u32,
+        headers: HeaderMap,
+        caller: Caller,
+        subrequests: Arc<AtomicU32>,
+        subrequest_limit: u32,
+    ) -> Self {
+        Self {
+            id,
+            headers,
+            caller,
+            subrequests,
+            subrequest_limit,
+            answer: None,
+            answered: false,
+            writer: None,
+            passing: None,
+            thrown: None,
+            settled: false,
+            log: Log::default(),
+            resources: Vec::new(),
+        }
+    }
+
+    /// The invocation with that number.
+    pub fn of(state: &mut OpState, id: u32) -> Option<&mut Self> {
+        state.borrow_mut::<Invocations>().numbered(id)
+    }
+
+    /// The one on whose behalf the code that called an op runs.
+    pub(crate) fn calling<'a>(
+        state: &'a mut OpState,
+        scope: &mut v8::PinScope<'_, '_>,
+    ) -> Option<&'a mut Self> {
+        let invocations = state.borrow_mut::<Invocations>();
+        if invocations.are_shared {
+            let id = request_of_context(scope)?;
+            invocations.numbered(id)
+        } else {
+            invocations.live.first_mut()
+        }
+    }
+}
+
+/// The requests that an isolate is answering: at most one, unless it is shared.
+#[derive(Debug, Default)]
+pub struct Invocations {
+    /// In the order of their numbers.
+    live: Vec<Invocation>,
+    are_shared: bool,
+    /// What was written when no request ran, for the next one.
+    log: Log,
+}
+
+impl Invocations {
+    /// For an isolate that answers several requests at once, or not.
+    pub fn new(are_shared: bool) -> Self {
+        Self {
+            are_shared,
+            ..Self::default()
+        }
+    }
+
+    /// A request begins.
+    pub fn begin(&mut self, mut invocation: Invocation) {
+        invocation.log = std::mem::take(&mut self.log);
+        self.live.push(invocation);
+    }
+
+    /// A request is over; what is left floating of it finds nothing.
+    pub fn end(&mut self, id: u32) -> Option<Invocation> {
+        let place = self.live.iter().position(|live| live.id == id)?;
+        Some(self.live.remove(place))
+    }
+
+    /// The log of the request with that number. What cannot be told apart goes to the one that has
+    /// run for longest.
+    pub(crate) fn log(&mut self, id: Option<u32>) -> &mut Log {
+        let own = self.live.iter().position(|live| Some(live.id) == id);
+        match self.live.get_mut(own.unwrap_or(0)) {
+            Some(invocation) => &mut invocation.log,
+            None => &mut self.log,
+        }
+    }
+
+    fn numbered(&mut self, id: u32) -> Option<&mut Invocation> {
+        self.live.iter_mut().find(|live| live.id == id)
+    }
+}
+
+/// The number of the request on whose behalf the code that called an op runs, where several do.
+pub(crate) fn calling(state: &OpState, scope: &mut v8::PinScope<'_, '_>) -> Option<u32> {
+    let is_shared = state.borrow::<Invocations>().are_shared;
+    is_shared.then(|| request_of_context(scope)).flatten()
+}
+
+fn request_of_context(scope: &mut v8::PinScope<'_, '_>) -> Option<u32> {
+    let context = scope.get_continuation_preserved_embedder_data();
+    let context = v8::Local::<v8::Object>::try_from(context).ok()?;
+    let key = v8::String::new_from_one_byte(scope, REQUEST, v8::NewStringType::Internalized)?;
+    context.get(scope, key.into())?.uint32_value(scope)
+}
