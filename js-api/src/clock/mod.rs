@@ -31,15 +31,15 @@ impl Default for Clock {
             elapsed: Duration::ZERO,
             date: 0.0,
         };
-        clock.advance();
+        clock.advance(clock.started);
         clock
     }
 }
 
 impl Clock {
-    /// Sets it to the time that it is: a turn begins.
-    pub fn advance(&mut self) {
-        let elapsed = self.started.elapsed();
+    /// Sets it to `now`, the time that it is: a turn begins.
+    pub fn advance(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.started);
         let below = elapsed.subsec_nanos() % RESOLUTION.subsec_nanos();
         self.elapsed = elapsed.saturating_sub(Duration::from_nanos(below.into()));
         let date = SystemTime::now().duration_since(UNIX_EPOCH);

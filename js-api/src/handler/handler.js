@@ -5,7 +5,8 @@
 //                                 `shared`: several requests run at the same time
 //   fetch(id, method, url, body)  one request; `body` is a resource id, or -1
 //   abort(id)                     the client went away
-//   end(id)                       the request is over: drop what it left floating
+//   end(id)                       the request is over, but has not run its course, or something
+//                                 floats after it: drop that
 ((globalThis) => {
 const { core, internals, primordials } = globalThis.__bootstrap;
 const {
@@ -160,8 +161,26 @@ webidl.configureInterface(ExecutionContext);
 /** One thing less to wait for; at zero the request has run its course. */
 function settle(call) {
   if (--call.waiting === 0 && !call.over) {
+    finish(call);
     op_holm_settled(call.id);
   }
+}
+
+/** The request has run its course: what it left floating is dropped. */
+function finish(call) {
+  // The host follows a body that passes through, and may have to abort the request yet.
+  if (call.isPassing) return;
+  call.over = true;
+  MapPrototypeDelete(calls, call.id);
+  internals.holmClearTimers(isShared ? call.id : undefined);
+}
+
+/** Answers with a body that is there; if nothing else is waited for, that was all. */
+function sendFull(call, status, headers, body) {
+  const isAll = call.waiting === 1;
+  op_holm_respond(call.id, status, headers, body, isAll);
+  call.waiting--;
+  if (isAll) finish(call);
 }
 
 /** The headers of a response as a flat list: name, value, name, value... */
@@ -210,8 +229,7 @@ function send(call, inner) {
   const headers = flatHeaders(inner);
   const { body, status } = inner;
   if (body === null) {
-    op_holm_respond(call.id, status, headers, null);
-    settle(call);
+    sendFull(call, status, headers, null);
     return;
   }
   if (body.unusable()) {
@@ -220,8 +238,7 @@ function send(call, inner) {
   const source = body.streamOrStatic;
   if (!ObjectPrototypeIsPrototypeOf(ReadableStreamPrototype, source)) {
     source.consumed = true;
-    op_holm_respond(call.id, status, headers, source.body);
-    settle(call);
+    sendFull(call, status, headers, source.body);
     return;
   }
   const backing = getReadableStreamResourceBacking(source);
@@ -230,15 +247,15 @@ function send(call, inner) {
     acquireReadableStreamDefaultReader(source);
     readableStreamDisturb(source);
     if (op_holm_respond_resource(call.id, status, headers, backing.rid)) {
+      call.isPassing = true;
       settle(call);
       return;
     }
   }
   if (call.inner.method === "HEAD") {
     // The client wants the head alone.
-    op_holm_respond(call.id, status, headers, null);
     PromisePrototypeThen(source.cancel(), undefined, () => {});
-    settle(call);
+    sendFull(call, status, headers, null);
     return;
   }
   const reader = acquireReadableStreamDefaultReader(source);
@@ -289,6 +306,7 @@ function handleFetch(id, method, url, bodyRid) {
     promised: 0,
     over: false,
     aborted: false,
+    isPassing: false,
     reader: null,
     inner: null,
     request: null,
@@ -352,9 +370,10 @@ function abort(id) {
 
 function end(id) {
   const call = MapPrototypeGet(calls, id);
-  if (call === undefined) return;
-  call.over = true;
-  MapPrototypeDelete(calls, id);
+  if (call !== undefined) {
+    call.over = true;
+    MapPrototypeDelete(calls, id);
+  }
   internals.holmClearTimers(isShared ? id : undefined);
 }
 

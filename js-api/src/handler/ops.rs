@@ -76,10 +76,14 @@ pub(crate) fn op_holm_respond<'s, 'i>(
     #[smi] status: u16,
     headers: v8::Local<'s, v8::Array>,
     body: v8::Local<'s, v8::Value>,
+    is_all: bool,
 ) -> Result<(), JsErrorBox> {
     let body = full_body(scope, body)?;
     let response = head(scope, status, headers, body)?;
     answer(state, id, response);
+    if is_all && let Some(invocation) = Invocation::of(state, id) {
+        invocation.settled = true;
+    }
     Ok(())
 }
 

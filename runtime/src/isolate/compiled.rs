@@ -31,8 +31,7 @@ impl Isolate {
     /// for one that it has just compiled, it answers from its compilation cache.
     fn code_of(&mut self, module: &Module) -> Option<Code> {
         let text = module.source.text()?;
-        let context = self.runtime.main_context();
-        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &context);
+        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &self.entry.context);
         v8::tc_scope!(let scope, scope);
         let name = v8::String::new(scope, &module.specifier)?.into();
         let source = v8::String::new(scope, text)?;
@@ -63,8 +62,7 @@ impl Isolate {
             return;
         }
         let cache = &self.deployment.code_cache;
-        let context = self.runtime.main_context();
-        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &context);
+        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &self.entry.context);
         for Code { specifier, script } in &self.code {
             let script = v8::Local::new(scope, script);
             if let Some(code) = script.create_code_cache() {

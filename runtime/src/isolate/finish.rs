@@ -108,7 +108,9 @@ impl Isolate {
         match end {
             End::Condemned | End::Broken(_) => Fitness::Spent,
             End::Settled | End::Stalled | End::Gone | End::Late(_) => {
-                self.call_end(run.id);
+                if run.is_held() {
+                    self.call_end(run.id);
+                }
                 let state = self.runtime.op_state();
                 let resources = Invocation::of(&mut state.borrow_mut(), run.id)
                     .map(|invocation| std::mem::take(&mut invocation.resources));
@@ -124,9 +126,13 @@ impl Isolate {
             End::Condemned | End::Broken(_) => return Fitness::Spent,
             End::Settled | End::Stalled | End::Gone | End::Late(_) => {}
         }
-        self.call_end(run.id);
-        let idle = self.flush();
-        let fitness = if idle || {
+        if run.is_held() {
+            self.call_end(run.id);
+        }
+        // The one poll that nothing saves: nothing else tells whether anything is pending. It is 6 % of
+        // a hello's CPU time.
+        let fitness = if self.flush() || {
+            self.call_end(run.id);
             self.drop_resources();
             self.flush()
         } {
@@ -143,8 +149,7 @@ impl Isolate {
     }
 
     fn call_end(&mut self, id: u32) {
-        let context = self.runtime.main_context();
-        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &context);
+        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &self.entry.context);
         v8::tc_scope!(let scope, scope);
         let receiver = v8::undefined(scope).into();
         let id = v8::Integer::new_from_unsigned(scope, id).into();

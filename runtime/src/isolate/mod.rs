@@ -22,6 +22,7 @@ mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use deno_core::JsRuntime;
 use deno_core::v8;
@@ -57,6 +58,8 @@ pub struct Isolate {
 
 /// The functions of `handler.js` that the host calls.
 struct Entry {
+    /// Where they live. deno_core makes another handle each time that it is asked for one.
+    context: v8::Global<v8::Context>,
     fetch: v8::Global<v8::Function>,
     abort: v8::Global<v8::Function>,
     end: v8::Global<v8::Function>,
@@ -71,7 +74,10 @@ impl Isolate {
     /// A turn of the event loop begins; only now may the function see that time has passed.
     fn advance_clock(&self) {
         let state = self.runtime.op_state();
-        state.borrow_mut().borrow_mut::<Clock>().advance();
+        state
+            .borrow_mut()
+            .borrow_mut::<Clock>()
+            .advance(Instant::now());
     }
 
     /// Collects all garbage: the isolate has nothing to do.

@@ -128,6 +128,7 @@ impl Isolate {
             cpu: Duration::ZERO,
         };
         self.watch.begin(
+            started,
             // What came since the last request was for it too, and each reading is a system call.
             self.metered,
             limits.cpu.as_duration(),
@@ -137,7 +138,8 @@ impl Isolate {
         if services.watchdog.enforces() {
             services.watchdog.call(limits.cpu.as_duration());
         }
-        let run = Run::new(self.served, Count::of(&fetch.body), &limits, is_shared);
+        let bytes_in = Count::of(&fetch.body);
+        let run = Run::new(self.served, started, bytes_in, &limits, is_shared);
         let caller = Caller {
             function: self.deployment.name.clone(),
             request,
@@ -161,7 +163,7 @@ impl Isolate {
             let mut state = state.borrow_mut();
             let limit = self.deployment.limits.subrequests.as_u32();
             let budget = MemoryBudget(self.deployment.limits.memory.as_u64());
-            state.borrow_mut::<Clock>().advance();
+            state.borrow_mut::<Clock>().advance(run.started);
             let mut invocation = Invocation::new(run.id, headers, caller, made, limit);
             let body = match body {
                 Body::Empty => -1,
@@ -174,8 +176,7 @@ impl Isolate {
             state.borrow_mut::<Invocations>().begin(invocation);
             body
         };
-        let context = self.runtime.main_context();
-        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &context);
+        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &self.entry.context);
         v8::tc_scope!(let scope, scope);
         let receiver = v8::undefined(scope).into();
         let id = v8::Integer::new_from_unsigned(scope, run.id).into();
@@ -289,7 +290,8 @@ impl Isolate {
         if services.watchdog.enforces() {
             self.metered = self.watch.cpu();
         }
-        inbox.served(run.started.elapsed());
+        let now = Instant::now();
+        inbox.served(now.saturating_duration_since(run.started));
         let cpu = self.deployment.limits.cpu.as_duration();
         // No seat: the watchdog gave the isolate up, and has recorded the request.
         let Some(seat) = self.watch.end(run.id, self.metered, cpu) else {
@@ -297,7 +299,7 @@ impl Isolate {
         };
         services.recorder.record(Record {
             outcome,
-            wall: seat.queued.elapsed(),
+            wall: now.saturating_duration_since(seat.queued),
             cpu: seat.cpu,
             memory: self.sampled_memory,
             bytes_in: run.bytes_in.read(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::Weak;
 use std::task::Poll;
 use std::time::Duration;
+use std::time::Instant;
 
 use deno_core::JsRuntime;
 use deno_core::ModuleSpecifier;
@@ -183,6 +184,7 @@ impl Blank {
             sampled_memory: 0,
         };
         isolate.watch.begin(
+            Instant::now(),
             isolate.metered,
             limits.startup_cpu.as_duration(),
             Some(START_WALL),
@@ -274,8 +276,7 @@ impl Isolate {
         namespace: &v8::Global<v8::Object>,
     ) -> Result<(), StartError> {
         let vars = self.deployment.vars.clone();
-        let context = self.runtime.main_context();
-        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &context);
+        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &self.entry.context);
         v8::tc_scope!(let scope, scope);
         let receiver = v8::undefined(scope).into();
         let namespace = v8::Local::new(scope, namespace).into();
@@ -342,17 +343,22 @@ fn take_entry(runtime: &mut JsRuntime) -> Result<(Entry, v8::Global<v8::Function
         let function = v8::Local::<v8::Function>::try_from(value).ok()?;
         Some(v8::Global::new(scope, function))
     };
-    let entry = Entry {
-        fetch: function("fetch").ok_or_else(missing)?,
-        abort: function("abort").ok_or_else(missing)?,
-        end: function("end").ok_or_else(missing)?,
-    };
-    let bind = function("bind").ok_or_else(missing)?;
+    let [fetch, abort, end, bind] = ["fetch", "abort", "end", "bind"].map(function);
+    let fetch = fetch.ok_or_else(missing)?;
+    let abort = abort.ok_or_else(missing)?;
+    let end = end.ok_or_else(missing)?;
+    let bind = bind.ok_or_else(missing)?;
     // V8 adds SharedArrayBuffer to every context it makes: no memory that isolates could share.
     for name in ["__holm", "__bootstrap", "Deno", "SharedArrayBuffer"] {
         let name = v8::String::new(scope, name).ok_or_else(missing)?;
         global.delete(scope, name.into());
     }
+    let entry = Entry {
+        context,
+        fetch,
+        abort,
+        end,
+    };
     Ok((entry, bind))
 }
 

@@ -72,14 +72,20 @@ struct Alarm {
 impl Run {
     /// Number `id` of an isolate, with a body that `bytes_in` counts. `is_shared`: it runs beside
     /// others.
-    pub(super) fn new(id: u32, bytes_in: Count, limits: &Limits, is_shared: bool) -> Self {
+    pub(super) fn new(
+        id: u32,
+        started: Instant,
+        bytes_in: Count,
+        limits: &Limits,
+        is_shared: bool,
+    ) -> Self {
         let alarm = is_shared.then(|| Alarm {
             rings: Box::pin(sleep(limits.wall.as_duration())),
             verdict: Verdict::Wall,
         });
         Self {
             id,
-            started: Instant::now(),
+            started,
             replied: false,
             failure: None,
             gone: false,
@@ -91,6 +97,11 @@ impl Run {
             wait_until: limits.wait_until.as_duration(),
             alarm,
         }
+    }
+
+    /// Whether JavaScript has not yet dropped what belongs to it.
+    pub(super) fn is_held(&self) -> bool {
+        !self.settled || self.passing.is_some()
     }
 
     /// The verdict on it, once it has run over its time.
@@ -206,7 +217,8 @@ impl Isolate {
             run.bytes_out = Count::of(answer.body());
             run.hangup = writer.and_then(Hangup::of);
             run.passing = passing;
-            if run.hangup.is_none() && run.passing.is_none() {
+            // If that was all, nothing follows whose time would begin.
+            if run.hangup.is_none() && run.passing.is_none() && !run.settled {
                 run.answered(&self.watch);
             }
             self.reply(run, Ok(answer));
@@ -270,8 +282,7 @@ impl Isolate {
     /// Tells the function that its client went away; returns how many `waitUntil` promises are
     /// open.
     pub(super) fn call_abort(&mut self, id: u32) -> u32 {
-        let context = self.runtime.main_context();
-        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &context);
+        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &self.entry.context);
         v8::tc_scope!(let scope, scope);
         let receiver = v8::undefined(scope).into();
         let id = v8::Integer::new_from_unsigned(scope, id).into();

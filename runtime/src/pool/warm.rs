@@ -170,7 +170,7 @@ fn fill(engine: Engine, shelf: &Weak<Shelf>) {
         };
         if lacks {
             let (done, made) = mpsc::channel();
-            let started = worker::thread("warm", move || wait(engine, memory, &done));
+            let started = worker::thread("warm", move || wait(engine, memory, done));
             match started.map(|()| made.recv()) {
                 // Taken from the thread that made it, which stands back: it must not hold the lock
                 // that requests need.
@@ -182,10 +182,10 @@ fn fill(engine: Engine, shelf: &Weak<Shelf>) {
 }
 
 /// Makes an isolate on the calling thread and waits for its function.
-fn wait(engine: Engine, memory: usize, done: &mpsc::Sender<Waiting>) {
+fn wait(engine: Engine, memory: usize, done: mpsc::Sender<Waiting>) {
     stand_back();
     let Ok(worker) = Worker::new() else { return };
-    worker.block_on(async |meter| {
+    worker.block_on(move |meter| async move {
         let Ok(blank) = Blank::new(engine, memory) else {
             return;
         };

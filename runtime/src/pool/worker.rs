@@ -7,6 +7,7 @@ use std::sync::Weak;
 use std::thread;
 use std::time::Duration;
 
+use deno_core::unsync;
 use holm_js_api::log::Thrown;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -118,7 +119,7 @@ fn start(assignment: Assignment) {
             return failed(&shared, Some(assignment.reason), error);
         }
     };
-    worker.block_on(async |meter| {
+    worker.block_on(|meter| async move {
         let memory = memory_limit(&shared.deployment, &shared.services);
         match Blank::new(shared.engine, memory) {
             Ok(blank) => live(assignment, blank, meter).await,
@@ -153,8 +154,15 @@ impl Worker {
     }
 
     /// Does all the work of an isolate. Everything of V8's is made, used and dropped inside.
-    pub(super) fn block_on(self, work: impl AsyncFnOnce(Arc<Meter>)) {
-        self.runtime.block_on(work(self.meter));
+    pub(super) fn block_on<F>(self, work: impl FnOnce(Arc<Meter>) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        // As a task, because whoever wakes the future that a runtime blocks on does so with a system
+        // call, even from the same thread.
+        let task = work(self.meter);
+        // It panicked: the hook has said so, and the thread ends all the same.
+        let _ = self.runtime.block_on(async { unsync::spawn(task).await });
         // What a helper still does is nobody's any more; it ends by itself.
         self.runtime.shutdown_background();
     }

@@ -232,42 +232,45 @@ impl Watch {
         self.waker.wake();
     }
 
-    /// Starts the clocks of one request, or of the start-up if there is no `seat`. `now` is what
+    /// Starts the clocks of one request, or of the start-up if there is no `seat`. `metered` is what
     /// the meter shows. Beside other requests, what this one may use is added to what they may;
     /// without `wall`, its time is the isolate's business.
     pub(crate) fn begin(
         &self,
-        now: Duration,
+        now: Instant,
+        metered: Duration,
         cpu: Duration,
         wall: Option<Duration>,
         seat: Option<Seat>,
     ) {
         let others = {
             let mut seats = self.seats();
-            seats.settle(now);
+            seats.settle(metered);
             let others = seats.count();
             if let Some(seat) = seat {
                 seats.take(seat);
             }
             others
         };
-        let (now, cpu) = (nanos(now), nanos(cpu));
+        let (metered, cpu) = (nanos(metered), nanos(cpu));
         let begin = self.cpu_begin.load(Ordering::Relaxed);
         if others > 0 {
-            let begin = begin.saturating_add(nanos(LONG)).min(now);
+            let begin = begin.saturating_add(nanos(LONG)).min(metered);
             self.cpu_begin.store(begin, Ordering::Relaxed);
             self.cpu_deadline.fetch_add(cpu, Ordering::AcqRel);
             return;
         }
-        self.cpu_begin.store(now, Ordering::Relaxed);
+        self.cpu_begin.store(metered, Ordering::Relaxed);
         // Whose last request was long stands back from the start: the next one mostly is, too.
-        if now.saturating_sub(begin) < nanos(LONG) && !self.is_quick.swap(true, Ordering::Relaxed) {
+        if metered.saturating_sub(begin) < nanos(LONG)
+            && !self.is_quick.swap(true, Ordering::Relaxed)
+        {
             take_short_turns();
         }
-        self.cpu_deadline.store(now + cpu, Ordering::Release);
+        self.cpu_deadline.store(metered + cpu, Ordering::Release);
         self.wall_verdict
             .store(Verdict::Wall as u8, Ordering::Release);
-        let now = self.epoch.elapsed();
+        let now = now.saturating_duration_since(self.epoch);
         let wall = wall.map_or(NEVER, |wall| nanos(now + wall));
         self.wall_deadline.store(wall, Ordering::Release);
         self.sampled_at.store(nanos(now), Ordering::Release);
