@@ -64,6 +64,9 @@ let exported;
 let fetchHandler;
 let env;
 
+/** Whether there is no host yet. */
+let isRehearsed = false;
+
 /** Whether several requests run at the same time. */
 let isShared = false;
 
@@ -379,15 +382,8 @@ function end(id) {
 
 function bind(namespace, vars, shared) {
   isShared = shared;
-  // What a snapshot cannot keep.
-  core.setWasmStreamingCallback((source, rid) =>
-    core.loadExtScript("ext:deno_fetch/26_fetch.js").handleWasmStreaming(source, rid)
-  );
-  return take(namespace, vars);
-}
-
-/** As `bind`, of which the snapshot can keep all. */
-function take(namespace, vars) {
+  // The snapshot cannot keep that.
+  if (!isRehearsed) core.setWasmStreamingCallback(streamWasm);
   exported = namespace.default;
   env = ObjectFreeze(JSONParse(vars));
   if (exported === undefined) {
@@ -405,6 +401,10 @@ function take(namespace, vars) {
   }
   fetchHandler = handler;
   return null;
+}
+
+function streamWasm(source, rid) {
+  core.loadExtScript("ext:deno_fetch/26_fetch.js").handleWasmStreaming(source, rid);
 }
 
 // What nobody catches ends in the request's log; the request itself goes on.
@@ -433,6 +433,7 @@ core.setReportExceptionCallback(event.reportException);
  * is no host yet that takes them.
  */
 function rehearse() {
+  isRehearsed = true;
   const plain = (request) =>
     new Response(`${request.method} ${new URL(request.url).pathname}`, {
       status: 200,
@@ -445,11 +446,12 @@ function rehearse() {
   let id = 0;
   for (const handler of new SafeArrayIterator([plain, json, thrower])) {
     id++;
-    take({ default: { fetch: handler } }, "{}");
+    bind({ default: { fetch: handler } }, "{}", false);
     handleFetch(id, "GET", "http://localhost/", -1);
     end(id);
   }
   exported = env = fetchHandler = undefined;
+  isRehearsed = false;
 }
 rehearse();
 
