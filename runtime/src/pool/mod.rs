@@ -11,6 +11,8 @@ mod inbox;
 mod memory;
 mod policy;
 mod quarantine;
+#[cfg(test)]
+mod simulation;
 mod wake;
 mod warm;
 mod worker;
