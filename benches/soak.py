@@ -6,6 +6,7 @@ Run it with `make bench-soak`; README.md beside this file says how to read the o
 
 import argparse
 import http.client
+import itertools
 import json
 import sys
 import tempfile
@@ -19,7 +20,9 @@ import servers
 CLIENTS = 2
 # They are asked in turn: one isolate has ended by the time its function is asked again.
 FUNCTIONS = 64
-SAMPLES = 50  # over the whole run
+SAMPLES = 25  # over the whole run
+PATIENCE = 120  # seconds until something is wrong
+RESTING = 2  # isolates in the warm pool then
 WARM_UP = 0.2  # share of the run that is left out of the slopes: the allocator's arenas fill up
 KIB_AIM = 1024.0  # growth per 100,000 isolates, from which on it counts as a leak
 
@@ -77,32 +80,58 @@ def main() -> int:
 
 def soak(server: servers.Server, cycles: int) -> tuple[list[tuple[int, int, int, int, int]], int]:
     """Asks `cycles` times, for one function after the other; returns samples (requests so far, KiB, threads, descriptors,
-    maps) and how many requests failed."""
-    done = [0] * CLIENTS
+    maps), each taken when no isolate was left, and how many requests failed."""
     failed = [0] * CLIENTS
+    ends = [cycles * sample // SAMPLES for sample in range(SAMPLES + 1)]
+    pause = threading.Barrier(CLIENTS + 1)
 
     def ask(client: int) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
-        for number in range(client, cycles, CLIENTS):
-            connection.request("GET", "/", headers={"Host": f"hello-{number % FUNCTIONS}.localhost"})
-            response = connection.getresponse()
-            response.read()
-            failed[client] += response.status != 200
-            done[client] += 1
+        for begin, end in itertools.pairwise(ends):
+            for number in range(begin + client, end, CLIENTS):
+                connection.request("GET", "/", headers={"Host": f"hello-{number % FUNCTIONS}.localhost"})
+                response = connection.getresponse()
+                response.read()
+                failed[client] += response.status != 200
+            pause.wait()
+            pause.wait()  # until the sample is taken
         connection.close()
 
-    threads = [threading.Thread(target=ask, args=(client,)) for client in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
+    for client in range(CLIENTS):
+        threading.Thread(target=ask, args=(client,), daemon=True).start()
     samples = []
-    while any(thread.is_alive() for thread in threads):
-        if sum(done) >= cycles * len(samples) // SAMPLES:
-            samples.append((sum(done), *usage(server.process.pid)))
-            if len(samples) % 10 == 1:
-                print(f"  {samples[-1][0]:9,} requests  {samples[-1][1] / 1024:7.1f} MiB  {samples[-1][2]} threads  "
-                      f"{samples[-1][3]} descriptors  {samples[-1][4]} maps", flush=True)
-        time.sleep(0.02)
+    for end in ends[1:]:
+        pause.wait(PATIENCE)
+        rest(server.process.pid)
+        samples.append((end, *usage(server.process.pid)))
+        if len(samples) % 5 == 1:
+            print(f"  {end:9,} requests  {samples[-1][1] / 1024:7.1f} MiB  {samples[-1][2]} threads  "
+                  f"{samples[-1][3]} descriptors  {samples[-1][4]} maps", flush=True)
+        pause.wait()
     return samples, sum(failed)
+
+
+def rest(pid: int) -> None:
+    """Waits until the isolates of all functions have ended, and as many wait for one as do when nothing is asked for."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        names = threads(pid)
+        if not any(name.startswith("holm-hello") for name in names) and names.count("holm-warm") == RESTING:
+            return
+        if time.monotonic() > deadline:
+            sys.exit(f"isolates have not ended although nobody asks for them: {names}")
+        time.sleep(0.01)
+
+
+def threads(pid: int) -> list[str]:
+    """Names of the process's threads."""
+    names = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            names.append((task / "comm").read_text().strip())
+        except OSError:
+            continue  # it has ended meanwhile
+    return names
 
 
 def usage(pid: int) -> tuple[int, int, int, int]:

@@ -4,12 +4,14 @@
 //   bind(module, vars, shared)    keeps the default export; says what is wrong with it;
 //                                 `shared`: several requests run at the same time
 //   fetch(id, method, url, body)  one request; `body` is a resource id, or -1
+//   isPending()                   whether the event loop has anything left to do
 //   abort(id)                     the client went away
 //   end(id)                       the request is over, but has not run its course, or something
 //                                 floats after it: drop that
 ((globalThis) => {
 const { core, internals, primordials } = globalThis.__bootstrap;
 const {
+  op_event_loop_has_more_work,
   op_holm_body_end,
   op_holm_body_fail,
   op_holm_body_try_write,
@@ -21,6 +23,7 @@ const {
   op_holm_respond_resource,
   op_holm_respond_stream,
   op_holm_settled,
+  op_set_wasm_streaming_callback,
 } = core.ops;
 const {
   ArrayPrototypePush,
@@ -383,7 +386,7 @@ function end(id) {
 function bind(namespace, vars, shared) {
   isShared = shared;
   // The snapshot cannot keep that.
-  if (!isRehearsed) core.setWasmStreamingCallback(streamWasm);
+  if (!isRehearsed) op_set_wasm_streaming_callback(streamWasm);
   exported = namespace.default;
   env = ObjectFreeze(JSONParse(vars));
   if (exported === undefined) {
@@ -434,6 +437,8 @@ core.setReportExceptionCallback(event.reportException);
  */
 function rehearse() {
   isRehearsed = true;
+  const text = () => new Response("rehearsed");
+  const empty = () => new Response(null, { status: 204 });
   const plain = (request) =>
     new Response(`${request.method} ${new URL(request.url).pathname}`, {
       status: 200,
@@ -444,7 +449,7 @@ function rehearse() {
     throw new Error("rehearsed");
   };
   let id = 0;
-  for (const handler of new SafeArrayIterator([plain, json, thrower])) {
+  for (const handler of new SafeArrayIterator([text, empty, plain, json, thrower])) {
     id++;
     bind({ default: { fetch: handler } }, "{}", false);
     handleFetch(id, "GET", "http://localhost/", -1);
@@ -455,5 +460,11 @@ function rehearse() {
 }
 rehearse();
 
-globalThis.__holm = { abort, bind, end, fetch: handleFetch };
+globalThis.__holm = {
+  abort,
+  bind,
+  end,
+  fetch: handleFetch,
+  isPending: op_event_loop_has_more_work,
+};
 })(globalThis);

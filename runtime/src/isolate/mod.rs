@@ -61,6 +61,7 @@ struct Entry {
     /// Where they live. deno_core makes another handle each time that it is asked for one.
     context: v8::Global<v8::Context>,
     fetch: v8::Global<v8::Function>,
+    is_pending: v8::Global<v8::Function>,
     abort: v8::Global<v8::Function>,
     end: v8::Global<v8::Function>,
 }

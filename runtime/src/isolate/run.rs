@@ -139,7 +139,7 @@ impl Isolate {
             services.watchdog.call(limits.cpu.as_duration());
         }
         let bytes_in = Count::of(&fetch.body);
-        let run = Run::new(self.served, started, bytes_in, &limits, is_shared);
+        let mut run = Run::new(self.served, started, bytes_in, &limits, is_shared);
         let caller = Caller {
             function: self.deployment.name.clone(),
             request,
@@ -147,6 +147,7 @@ impl Isolate {
             account: self.watch.account().clone(),
         };
         self.enter(&run, fetch, caller, made);
+        run.is_clean = self.is_clean(&run);
         run
     }
 
@@ -197,6 +198,23 @@ impl Isolate {
                 scope.perform_microtask_checkpoint();
             }
         }
+    }
+
+    /// Whether a request that was just entered is over, with nothing left of it for the event loop.
+    fn is_clean(&mut self, run: &Run) -> bool {
+        let state = self.runtime.op_state();
+        let has_settled = Invocation::of(&mut state.borrow_mut(), run.id)
+            .is_some_and(|invocation| invocation.settled);
+        if !has_settled || self.watch.verdict().is_some() {
+            return false;
+        }
+        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &self.entry.context);
+        v8::tc_scope!(let scope, scope);
+        let receiver = v8::undefined(scope).into();
+        let is_pending = v8::Local::new(scope, &self.entry.is_pending);
+        is_pending
+            .call(scope, receiver, &[])
+            .is_some_and(|is_pending| is_pending.is_false())
     }
 
     /// Runs the event loop until all requests have run their course, one way or another.

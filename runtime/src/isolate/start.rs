@@ -343,8 +343,10 @@ fn take_entry(runtime: &mut JsRuntime) -> Result<(Entry, v8::Global<v8::Function
         let function = v8::Local::<v8::Function>::try_from(value).ok()?;
         Some(v8::Global::new(scope, function))
     };
-    let [fetch, abort, end, bind] = ["fetch", "abort", "end", "bind"].map(function);
+    let names = ["fetch", "isPending", "abort", "end", "bind"];
+    let [fetch, is_pending, abort, end, bind] = names.map(function);
     let fetch = fetch.ok_or_else(missing)?;
+    let is_pending = is_pending.ok_or_else(missing)?;
     let abort = abort.ok_or_else(missing)?;
     let end = end.ok_or_else(missing)?;
     let bind = bind.ok_or_else(missing)?;
@@ -356,6 +358,7 @@ fn take_entry(runtime: &mut JsRuntime) -> Result<(Entry, v8::Global<v8::Function
     let entry = Entry {
         context,
         fetch,
+        is_pending,
         abort,
         end,
     };

@@ -54,6 +54,8 @@ pub(super) struct Run {
     pub(super) hangup: Option<Hangup>,
     /// The handler has settled.
     pub(super) settled: bool,
+    /// It settled at once, and left the event loop nothing to do.
+    pub(super) is_clean: bool,
     /// A body that goes through the function untouched; the request lasts as long as it does.
     passing: Option<BodyProgress>,
     pub(super) bytes_in: Count,
@@ -91,6 +93,7 @@ impl Run {
             gone: false,
             hangup: None,
             settled: false,
+            is_clean: false,
             passing: None,
             bytes_in,
             bytes_out: Count::Known(0),
