@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::sync::watch;
@@ -139,6 +139,18 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.reader.abort();
     }
+}
+
+/// CPU time that these records say was charged.
+pub(crate) fn charged<'a>(
+    records: impl IntoIterator<Item = &'a Value>,
+) -> anyhow::Result<Duration> {
+    let mut charged = Duration::ZERO;
+    for record in records {
+        let micros = record["cpuUs"].as_u64();
+        charged += Duration::from_micros(micros.with_context(|| record.to_string())?);
+    }
+    Ok(charged)
 }
 
 /// Whether a line is the record of a request.

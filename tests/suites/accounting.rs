@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 
 use crate::harness::area::{egress_to_loopback, function, merge, node, table};
 use crate::harness::client::Version;
-use crate::harness::log::is_record;
+use crate::harness::log::{charged, is_record};
 use crate::harness::program::thread_cpu;
 use crate::harness::{Connection, Request, Server, World};
 
@@ -88,11 +88,7 @@ async fn add_up() -> anyhow::Result<()> {
     }
     server.log().nth("last record", REQUESTS, is_record).await?;
     let spent = thread_cpu(server.pid(), &thread)?.saturating_sub(before);
-    let mut charged = Duration::ZERO;
-    for record in server.log().records().iter().skip(1) {
-        let micros = record["cpuUs"].as_u64();
-        charged += Duration::from_micros(micros.with_context(|| record.to_string())?);
-    }
+    let charged = charged(server.log().records().iter().skip(1))?;
     let off = (charged.as_secs_f64() / spent.as_secs_f64() - 1.0).abs();
     ensure!(
         off <= TOLERANCE,
@@ -123,8 +119,7 @@ async fn inflate(origin: String) -> anyhow::Result<()> {
     server.log().nth("record", 1, is_record).await?;
     let spent = spent()?.saturating_sub(before);
     let record = server.log().records().pop().context("a record")?;
-    let micros = record["cpuUs"].as_u64();
-    let charged = Duration::from_micros(micros.with_context(|| record.to_string())?);
+    let charged = charged([&record])?;
     // The rest is the request that came in.
     ensure!(
         charged <= spent && charged.as_secs_f64() >= 0.9 * spent.as_secs_f64(),

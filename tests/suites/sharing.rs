@@ -11,7 +11,7 @@ use toml::{Table, Value};
 
 use crate::harness::area::{egress_to_loopback, function, merge, node, table};
 use crate::harness::client::{Answer, Version};
-use crate::harness::log::{is_record, record_path};
+use crate::harness::log::{charged, is_record, record_path};
 use crate::harness::program::{thread_cpu, threads};
 use crate::harness::{Connection, Request, Server, World};
 
@@ -341,23 +341,20 @@ async fn ended(path: &str, outcome: &str, status: u16) -> anyhow::Result<()> {
 /// Together they take longer than any of them may, but no longer than all of them may.
 async fn purse() -> anyhow::Result<()> {
     let mut limits = one_isolate();
-    limits.insert("cpu".to_owned(), "200ms".into());
+    let limit = Duration::from_millis(200);
+    limits.insert("cpu".to_owned(), format!("{}ms", limit.as_millis()).into());
     let server = serve(limits, "").await?;
     for answer in crowd(&server, "/spin", AT_ONCE).await? {
         ensure!(answer.status == 200, "{}", answer.status);
     }
     let all = records(&server, AT_ONCE).await?;
-    let sum: u64 = all
-        .iter()
-        .filter_map(|record| record["cpuUs"].as_u64())
-        .sum();
-    ensure!(sum > 200_000, "{sum} µs are too little to tell");
+    let sum = charged(&all)?;
+    ensure!(sum > limit, "{sum:?} are too little to tell");
     // What they may use is gone with them.
     let alone = Request::get(HOST, "/loop/alone").send(server.address());
     ensure!(alone.await?.status == 503);
     let record = server.log().nth("record", AT_ONCE, is_record).await?;
-    let micros = record["cpuUs"].as_u64().context("no cpuUs")?;
-    ensure!(micros < 400_000, "{record}");
+    ensure!(charged([&record])? < 2 * limit, "{record}");
     server.assert_healthy().await
 }
 
@@ -377,11 +374,7 @@ async fn add_up() -> anyhow::Result<()> {
     }
     let all = records(&server, 1 + ROUNDS * AT_ONCE).await?;
     let spent = thread_cpu(server.pid(), &thread)?.saturating_sub(before);
-    let mut charged = Duration::ZERO;
-    for record in all.iter().skip(1) {
-        let micros = record["cpuUs"].as_u64();
-        charged += Duration::from_micros(micros.with_context(|| record.to_string())?);
-    }
+    let charged = charged(all.iter().skip(1))?;
     let off = (charged.as_secs_f64() / spent.as_secs_f64() - 1.0).abs();
     ensure!(
         off <= TOLERANCE,
