@@ -162,8 +162,9 @@ unsafe extern "C" {
 }
 
 /// Bytes at the end of each of the allocator's arenas that it keeps. By default it gives back all
-/// over 128 KiB as soon as it is free, and a body of 64 KiB then costs 16 page faults each time.
-const KEPT: libc::c_int = 1 << 20;
+/// over 128 KiB as soon as it is free, and bodies of 64 KiB then cost 16 page faults each. Not more: what
+/// each arena keeps is never used again by a node that has gone quiet.
+const KEPT: libc::c_int = 256 << 10;
 
 /// Settings of the process that have to be made before there is a second thread: the time zone is
 /// UTC, so that functions see the same everywhere and nothing of the host.
