@@ -136,7 +136,9 @@ impl Isolate {
             Some(seat),
         );
         if services.watchdog.enforces() {
-            services.watchdog.call(limits.cpu.as_duration());
+            services
+                .watchdog
+                .call(&self.watch, limits.cpu.as_duration());
         }
         let bytes_in = Count::of(&fetch.body);
         let mut run = Run::new(self.served, started, bytes_in, &limits, is_shared);

@@ -191,7 +191,9 @@ impl Blank {
             None,
         );
         if services.watchdog.enforces() {
-            services.watchdog.call(limits.startup_cpu.as_duration());
+            services
+                .watchdog
+                .call(&isolate.watch, limits.startup_cpu.as_duration());
         }
         let loaded = isolate.load(&bind).await;
         isolate.watch.rest();

@@ -55,7 +55,6 @@ use crate::outcome::Outcome;
 use crate::services::Services;
 use crate::watchdog::Keeper;
 use crate::watchdog::Patrol;
-use crate::watchdog::TICK;
 
 /// Time that a start may take before it is given up: more than the watchdog lets it have.
 const START: Duration = Duration::from_secs(15);
@@ -115,7 +114,6 @@ pub struct Refused {
 impl Pool {
     /// A pool without isolates.
     pub fn new(engine: Engine, deployment: Arc<Deployment>, services: Services) -> Self {
-        let watchdog = services.watchdog.clone();
         let services = Services {
             cores: services.cores.for_pool(),
             ..services
@@ -131,8 +129,6 @@ impl Pool {
             id: home::next_id(),
             this: this.clone(),
         });
-        let patrol: Weak<dyn Patrol> = shared.this.clone();
-        watchdog.patrol(patrol);
         shared.services.memory.join(shared.this.clone());
         Self { shared }
     }
@@ -305,7 +301,8 @@ impl Shared {
     fn see_to_queue(&self, state: MutexGuard<'_, State>, now: Instant) {
         let is_empty = state.queue.is_empty();
         if !is_empty && !self.scale_out(state, now) && !self.backlog.swap(true, Ordering::SeqCst) {
-            self.services.watchdog.call(TICK);
+            let patrol: Weak<dyn Patrol> = self.this.clone();
+            self.services.watchdog.patrol(patrol);
         }
     }
 

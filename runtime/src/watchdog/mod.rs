@@ -8,7 +8,8 @@
 //!
 //! It looks as often as what it has seen makes necessary: every [`TICK`] near a deadline or while
 //! a job waits for an isolate, every [`NAP`] while requests run that have just begun, and not at
-//! all while none does. Whoever starts something that is due before its next look calls it.
+//! all while none does. Whoever starts something that is due before its next look calls it. It looks
+//! at nothing but what has called it, until there is nothing to see: idle isolates cost it nothing.
 //!
 //! - [`watch`]: what it sees of one isolate
 //! - [`seat`]: what it needs to end a request in the isolate's stead
@@ -52,14 +53,22 @@ const NEVER: u64 = u64::MAX;
 
 /// Something else that wants to be looked at while work is in progress.
 pub(crate) trait Patrol: Send + Sync {
-    /// Looks. Returns whether there is anything to look at again soon.
+    /// Looks. Returns whether there is anything to look at again soon; otherwise it has to ask for
+    /// the next look.
     fn patrol(&self) -> bool;
+}
+
+/// What there is to look at.
+#[derive(Default)]
+struct Round {
+    watches: Vec<Weak<Watch>>,
+    patrols: Vec<Weak<dyn Patrol>>,
 }
 
 struct Shared {
     epoch: Instant,
-    watches: Mutex<Vec<Weak<Watch>>>,
-    patrols: Mutex<Vec<Weak<dyn Patrol>>>,
+    /// What has called since the last round.
+    joining: Mutex<Round>,
     recorder: Arc<dyn Recorder>,
     enforces: bool,
     /// Isolates that did not obey, since the process started.
@@ -102,8 +111,7 @@ impl Watchdog {
     pub fn start(recorder: Arc<dyn Recorder>, enforces: bool) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             epoch: Instant::now(),
-            watches: Mutex::new(Vec::new()),
-            patrols: Mutex::new(Vec::new()),
+            joining: Mutex::default(),
             recorder,
             enforces,
             stuck: AtomicU64::new(0),
@@ -122,8 +130,8 @@ impl Watchdog {
         })
     }
 
-    /// Watches an isolate of the calling thread, as long as the answer lives. `sampler` runs on
-    /// that thread, in the middle of the function's code, to look at its memory.
+    /// A view of an isolate of the calling thread, for [`Watchdog::call`]. `sampler` runs on that
+    /// thread, in the middle of the function's code, to look at its memory.
     pub(crate) fn watch(
         &self,
         isolate: v8::IsolateHandle,
@@ -131,12 +139,8 @@ impl Watchdog {
         keeper: Weak<dyn Keeper>,
         sampler: Sampler,
     ) -> Arc<Watch> {
-        let watch = Watch::new(isolate, meter, keeper, sampler, self.shared.epoch);
-        let watch = Arc::new(watch);
-        let mut watches = lock(&self.shared.watches);
-        watches.retain(|watch| watch.strong_count() > 0);
-        watches.push(Arc::downgrade(&watch));
-        watch
+        let epoch = self.shared.epoch;
+        Arc::new(Watch::new(isolate, meter, keeper, sampler, epoch))
     }
 
     /// Isolates that did not obey, since the process started. Each holds a thread and its memory
@@ -145,19 +149,29 @@ impl Watchdog {
         self.shared.stuck.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn patrol(&self, patrol: Weak<dyn Patrol>) {
-        let mut patrols = lock(&self.shared.patrols);
-        patrols.retain(|patrol| patrol.strong_count() > 0);
-        patrols.push(patrol);
-    }
-
     /// Whether there are limits at all.
     pub(crate) fn enforces(&self) -> bool {
         self.shared.enforces
     }
 
-    /// There is work that wants to be looked at within this time.
-    pub(crate) fn call(&self, within: Duration) {
+    /// A request, or the start-up, has begun in an isolate, and wants to be looked at within this
+    /// time, until it is over.
+    pub(crate) fn call(&self, watch: &Arc<Watch>, within: Duration) {
+        if !watch.is_listed.swap(true, Ordering::SeqCst) {
+            lock(&self.shared.joining)
+                .watches
+                .push(Arc::downgrade(watch));
+        }
+        self.wake(within);
+    }
+
+    /// `patrol` wants to be asked every [`TICK`], until it has nothing to see.
+    pub(crate) fn patrol(&self, patrol: Weak<dyn Patrol>) {
+        lock(&self.shared.joining).patrols.push(patrol);
+        self.wake(TICK);
+    }
+
+    fn wake(&self, within: Duration) {
         let pause = self.shared.pause.load(Ordering::SeqCst);
         // Not for less than a tick: a pause cannot be shorter.
         if pause > nanos(within.clamp(TICK, NAP)) {
@@ -174,24 +188,32 @@ impl Shared {
 
     fn run(&self) {
         take_short_turns();
+        let mut round = Round::default();
         let mut quiet = 0;
         while !self.ended.load(Ordering::SeqCst) {
             let longest = (quiet < QUIET_LOOKS).then_some(NAP);
             // First of all: what begins during this round, unseen, is heard of if it must be.
             self.intend(longest);
-            let next = self.round();
+            let next = self.look(&mut round);
             quiet = if next.is_some() { 0 } else { quiet + 1 };
             self.pause(next.or(longest));
         }
     }
 
-    /// Looks at everything; returns when to look again, if anything is going on.
-    fn round(&self) -> Option<Duration> {
+    /// Looks at all of `round`, and what joins it; returns when to look again, if anything is going
+    /// on.
+    fn look(&self, round: &mut Round) -> Option<Duration> {
+        {
+            let mut joining = lock(&self.joining);
+            round.watches.append(&mut joining.watches);
+            round.patrols.append(&mut joining.patrols);
+        }
         let now = nanos(self.epoch.elapsed());
         let mut next = None;
-        let watches = lock(&self.watches);
-        let watches = watches.iter().filter(|_| self.enforces);
-        for watch in watches.filter_map(Weak::upgrade) {
+        round.watches.retain(|watch| {
+            let Some(watch) = watch.upgrade() else {
+                return false;
+            };
             if watch.look(now, &*self.recorder) {
                 let stuck = self.stuck.fetch_add(1, Ordering::Relaxed) + 1;
                 tracing::error!(
@@ -200,10 +222,13 @@ impl Shared {
                 );
             }
             next = sooner(next, watch.next_look(now));
-        }
-        for patrol in lock(&self.patrols).iter().filter_map(Weak::upgrade) {
-            next = sooner(next, patrol.patrol().then_some(TICK));
-        }
+            watch.stays_listed()
+        });
+        round.patrols.retain(|patrol| {
+            let goes_on = patrol.upgrade().is_some_and(|patrol| patrol.patrol());
+            next = sooner(next, goes_on.then_some(TICK));
+            goes_on
+        });
         Some(next?.clamp(TICK, NAP))
     }
 
@@ -244,4 +269,64 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(NEVER)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::record::Record;
+
+    struct NoRecords;
+
+    impl Recorder for NoRecords {
+        fn record(&self, _: Record) {}
+    }
+
+    /// Has something to see this many times, and says when it has been asked once more.
+    struct Looks {
+        left: AtomicUsize,
+        over: mpsc::Sender<()>,
+    }
+
+    impl Patrol for Looks {
+        fn patrol(&self) -> bool {
+            let left = self.left.load(Ordering::SeqCst);
+            if left == 0 {
+                self.over.send(()).expect("somebody waits for it");
+                return false;
+            }
+            self.left.store(left - 1, Ordering::SeqCst);
+            true
+        }
+    }
+
+    fn looks(left: usize) -> (Arc<Looks>, mpsc::Receiver<()>) {
+        let (over, is_over) = mpsc::channel();
+        let left = AtomicUsize::new(left);
+        (Arc::new(Looks { left, over }), is_over)
+    }
+
+    fn ask(watchdog: &Watchdog, looks: &Arc<Looks>) {
+        let patrol: Weak<dyn Patrol> = Arc::downgrade(looks) as _;
+        watchdog.patrol(patrol);
+    }
+
+    #[test]
+    fn what_has_nothing_to_see_is_left_alone_until_it_asks() {
+        let watchdog = Watchdog::start(Arc::new(NoRecords), true).expect("a thread");
+        let (short, short_over) = looks(2);
+        let (long, long_over) = looks(20);
+        ask(&watchdog, &short);
+        ask(&watchdog, &long);
+        short_over.recv().expect("it is asked");
+        long_over.recv().expect("it is asked");
+        assert!(short_over.try_recv().is_err(), "asked again, unasked");
+
+        // By now it may sleep without end.
+        ask(&watchdog, &short);
+        short_over.recv().expect("it is asked");
+    }
 }

@@ -102,6 +102,8 @@ pub struct Watch {
     pub(crate) computes: AtomicBool,
     /// A request, or the start-up, is in progress.
     busy: AtomicBool,
+    /// The watchdog looks at it, or will.
+    pub(super) is_listed: AtomicBool,
     /// Its thread takes short turns.
     is_quick: AtomicBool,
     /// The isolate's meter at the start of the request, in ns.
@@ -159,6 +161,7 @@ impl Watch {
             thread: sys::thread_id(),
             computes: AtomicBool::new(false),
             busy: AtomicBool::new(false),
+            is_listed: AtomicBool::new(false),
             is_quick: AtomicBool::new(false),
             cpu_begin,
             cpu_deadline: AtomicU64::new(NEVER),
@@ -370,6 +373,16 @@ impl Watch {
             .min(cpu.saturating_sub(seen) / 2)
             .min(long.saturating_sub(seen));
         Some(Duration::from_nanos(left))
+    }
+
+    /// Whether the watchdog goes on looking at it.
+    pub(super) fn stays_listed(&self) -> bool {
+        if self.is_busy() {
+            return true;
+        }
+        self.is_listed.store(false, Ordering::SeqCst);
+        // A request that has begun meanwhile may have found it listed still.
+        self.is_busy() && !self.is_listed.swap(true, Ordering::SeqCst)
     }
 
     /// Has the isolate's thread give way to others once its request has computed for long.
