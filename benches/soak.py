@@ -23,6 +23,7 @@ FUNCTIONS = 64
 SAMPLES = 25  # over the whole run
 PATIENCE = 120  # seconds until something is wrong
 RESTING = 2  # isolates in the warm pool then
+SETTLED = 3.0  # seconds without a change of real memory: a node at rest gives memory back after one or two
 WARM_UP = 0.2  # share of the run that is left out of the slopes: the allocator's arenas fill up
 KIB_AIM = 1024.0  # growth per 100,000 isolates, from which on it counts as a leak
 
@@ -112,15 +113,22 @@ def soak(server: servers.Server, cycles: int) -> tuple[list[tuple[int, int, int,
 
 
 def rest(pid: int) -> None:
-    """Waits until the isolates of all functions have ended, and as many wait for one as do when nothing is asked for."""
+    """Waits until the isolates of all functions have ended, as many wait for one as do when nothing is asked for, and
+    memory has been given back."""
     deadline = time.monotonic() + PATIENCE
+    memory, since = 0, time.monotonic()
     while True:
         names = threads(pid)
-        if not any(name.startswith("holm-hello") for name in names) and names.count("holm-warm") == RESTING:
+        is_at_rest = not any(name.startswith("holm-hello") for name in names) and names.count("holm-warm") == RESTING
+        now, before = time.monotonic(), memory
+        memory = usage(pid)[0]
+        if not is_at_rest or memory != before:
+            since = now
+        elif now - since >= SETTLED:
             return
-        if time.monotonic() > deadline:
-            sys.exit(f"isolates have not ended although nobody asks for them: {names}")
-        time.sleep(0.01)
+        if now > deadline:
+            sys.exit(f"the node has not come to rest although nobody asks for anything: {names}")
+        time.sleep(0.05)
 
 
 def threads(pid: int) -> list[str]:

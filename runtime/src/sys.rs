@@ -46,6 +46,11 @@ pub fn own_cpu_time() -> Duration {
     ThreadClock(libc::CLOCK_THREAD_CPUTIME_ID).read()
 }
 
+/// CPU time of the process so far, with all its threads.
+pub(crate) fn process_cpu_time() -> Duration {
+    ThreadClock(libc::CLOCK_PROCESS_CPUTIME_ID).read()
+}
+
 /// The kernel's number of the calling thread.
 pub(crate) fn thread_id() -> libc::pid_t {
     // SAFETY: gettid has no preconditions and cannot fail.

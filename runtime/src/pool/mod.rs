@@ -11,6 +11,7 @@ mod inbox;
 mod memory;
 mod policy;
 mod quarantine;
+mod rest;
 #[cfg(test)]
 mod simulation;
 mod wake;

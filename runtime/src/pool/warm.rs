@@ -10,6 +10,8 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::Weak;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -17,12 +19,14 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::rest::Rest;
 use super::worker;
 use super::worker::Assignment;
 use super::worker::Worker;
 use crate::engine::Engine;
 use crate::isolate::Blank;
 use crate::limits::Limits;
+use crate::sys;
 use crate::thread::ThreadId;
 use crate::thread::stand_back;
 
@@ -53,6 +57,8 @@ struct Shelf {
     memory: usize,
     state: Mutex<State>,
     bell: Condvar,
+    /// Whether an isolate has ended lately.
+    has_ended: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -96,6 +102,7 @@ impl WarmPool {
                 memory,
                 state: Mutex::default(),
                 bell: Condvar::new(),
+                has_ended: AtomicBool::new(false),
             }),
         }
     }
@@ -129,6 +136,11 @@ impl WarmPool {
         outcome
     }
 
+    /// An isolate of a function has ended.
+    pub(super) fn isolate_ended(&self) {
+        self.shelf.has_ended.store(true, Ordering::Relaxed);
+    }
+
     /// How many may wait from now on, as far as memory goes; `None`: as many as are wanted.
     pub(super) fn allow(&self, most: Option<usize>) {
         let mut state = self.shelf.state();
@@ -152,15 +164,20 @@ impl Shelf {
     }
 }
 
-/// Keeps as many isolates as are wanted, as long as somebody holds the pool.
+/// Keeps as many isolates as are wanted, as long as somebody holds the pool, and gives memory back
+/// when the node comes to rest.
 fn fill(engine: Engine, shelf: &Weak<Shelf>) {
+    let mut rest = Rest::new(Instant::now(), sys::process_cpu_time());
     while let Some(held) = shelf.upgrade() {
         let memory = held.memory;
         let lacks = {
             let mut state = held.state();
             state.taken.retain(|taken| taken.elapsed() < WINDOW);
             let wanted = wanted(state.taken.len()).min(state.most.unwrap_or(MOST));
-            state.waiting.truncate(wanted);
+            if state.waiting.len() > wanted {
+                state.waiting.truncate(wanted);
+                held.has_ended.store(true, Ordering::Relaxed);
+            }
             let lacks = state.waiting.len() < wanted;
             if !lacks {
                 // Also to see, now and then, whether there are too many.
@@ -177,6 +194,10 @@ fn fill(engine: Engine, shelf: &Weak<Shelf>) {
                 Ok(Ok(waiting)) => held.state().waiting.push(waiting),
                 Ok(Err(_)) | Err(_) => thread::sleep(WINDOW),
             }
+        }
+        let has_ended = held.has_ended.swap(false, Ordering::Relaxed);
+        if rest.begins(has_ended, Instant::now(), sys::process_cpu_time()) {
+            sys::trim_allocator();
         }
     }
 }

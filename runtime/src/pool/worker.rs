@@ -189,6 +189,7 @@ pub(super) async fn live(assignment: Assignment, blank: Blank, meter: Arc<Meter>
                 let _ = ready.send(Ok(()));
             }
             serve(shared, isolate, &bell, &host, is_cold).await;
+            shared.services.warm.isolate_ended();
         }
         Err(error) => failed(shared, Some(reason), error),
     }
