@@ -1,5 +1,8 @@
 //! What an isolate costs: time to make one and memory to keep it, from the base snapshot and
-//! bare, one after the other and on every core. `make bench-start` runs it.
+//! bare, one after the other and on every core; and a call of an op. `make bench-start` runs it.
+//!
+//! V8 reads the read-only part of a snapshot with the first isolate, and drops it with the last. A
+//! node always has one, so one is kept while others are made.
 //!
 //! The snapshot's parts: what V8 reads once per process is shared by all isolates; the isolate's
 //! part and its context's are what each of them is made of.
@@ -11,19 +14,25 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use deno_core::JsRuntime;
+use deno_core::RuntimeOptions;
 use deno_core::v8;
 use holm_runtime::engine::Engine;
 use holm_runtime::isolate::Blank;
+use holm_runtime::isolate::LAZY_SOURCES;
 use holm_runtime::isolate::SNAPSHOT;
 
 /// Bytes that the heap of each may hold.
 const MEMORY: usize = 128 << 20;
-/// Isolates that are made of each kind, in turn.
-const ROUNDS: usize = 200;
+/// How often each kind has its turn, and isolates that are made of it then.
+const ROUNDS: usize = 10;
+const EACH: usize = 20;
 /// Isolates that are kept at the same time, to see what each holds.
 const KEPT: usize = 100;
 /// How long isolates are made on each number of threads.
 const RATE: Duration = Duration::from_secs(3);
+/// Calls of an op that are timed.
+const CALLS: u32 = 5_000_000;
 /// Where V8's snapshot (`src/snapshot/snapshot.cc`) says where its parts begin, four bytes each:
 /// behind counts, checksums and 64 bytes of version. Read-only data comes first.
 const PARTS: usize = 80;
@@ -36,6 +45,7 @@ fn main() {
     times(engine);
     memory(engine);
     rate(engine);
+    calls();
 }
 
 fn parts() {
@@ -67,15 +77,24 @@ fn parts() {
 }
 
 fn times(engine: Engine) {
-    println!("\ntime to make one, {ROUNDS} of each in turn: median (10th–90th of a hundred), µs");
+    println!(
+        "\ntime to make one, {} of each: median (10th–90th of a hundred), µs",
+        ROUNDS * EACH
+    );
     let (mut bare, mut ours, mut drops) = (Vec::new(), Vec::new(), Vec::new());
     on_thread(|| {
         for _ in 0..ROUNDS {
-            bare.push(timed(|| drop(make_bare())));
-            let begun = Instant::now();
-            let blank = make(engine);
-            ours.push(begun.elapsed());
-            drops.push(timed(|| drop(blank)));
+            {
+                let _kept = make_bare();
+                bare.extend((0..EACH).map(|_| timed(|| drop(make_bare()))));
+            }
+            let _kept = make(engine);
+            for _ in 0..EACH {
+                let begun = Instant::now();
+                let blank = make(engine);
+                ours.push(begun.elapsed());
+                drops.push(timed(|| drop(blank)));
+            }
         }
     });
     println!("  bare isolate and context, and their end {}", spread(bare));
@@ -136,6 +155,7 @@ fn rate(engine: Engine) {
             for _ in 0..threads {
                 scope.spawn(|| {
                     on_runtime(|| {
+                        let _kept = make(engine);
                         while begun.elapsed() < RATE {
                             drop(make(engine));
                             made.fetch_add(1, Ordering::Relaxed);
@@ -153,6 +173,50 @@ fn rate(engine: Engine) {
             per_second / alone
         );
     }
+}
+
+/// A restored isolate calls ops the slow way, until deno_core first loads a lazy script and attaches
+/// fast calls.
+fn calls() {
+    println!("\na call of an op, once compiled, ns");
+    on_thread(|| {
+        let mut runtime = JsRuntime::new(RuntimeOptions {
+            extensions: holm_js_api::extensions(),
+            startup_snapshot: Some(SNAPSHOT),
+            residual_lazy_js_sources: LAZY_SOURCES,
+            skip_op_registration: true,
+            ..Default::default()
+        });
+        let mut run = |script: &str| {
+            let script = script.to_owned();
+            timed(|| {
+                runtime
+                    .execute_script("bench.js", script)
+                    .expect("it does not throw");
+            })
+        };
+        let settled = format!(
+            "{{ const f = Deno.core.ops.op_holm_settled; for (let i = 0; i < {CALLS}; i++) f(0); }}"
+        );
+        let lazy = |name| format!("__bootstrap.core.loadExtScript('ext:deno_web/{name}.js')");
+        run(&settled);
+        println!(
+            "  slow {:4.0}",
+            run(&settled).as_nanos() as f64 / f64::from(CALLS)
+        );
+        let first = run(&lazy("18_css_stylesheet"));
+        let second = run(&lazy("16_image_data"));
+        run(&settled);
+        println!(
+            "  fast {:4.0}",
+            run(&settled).as_nanos() as f64 / f64::from(CALLS)
+        );
+        println!(
+            "the first lazy script took {} µs, which attached them; a longer one then {} µs",
+            first.as_micros(),
+            second.as_micros()
+        );
+    });
 }
 
 fn make(engine: Engine) -> Blank {

@@ -33,6 +33,7 @@ use self::heap::Buffers;
 pub use self::run::Fitness;
 pub use self::run::Inbox;
 pub use self::start::Blank;
+pub use self::start::LAZY_SOURCES;
 pub use self::start::SNAPSHOT;
 pub use self::start::StartError;
 pub(crate) use self::start::memory_limit;

@@ -40,7 +40,8 @@ use crate::watchdog::Watch;
 
 /// The base snapshot: an isolate and a context with the web APIs.
 pub static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/base.snapshot"));
-static LAZY_SOURCES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/lazy.rs"));
+/// JavaScript that the base snapshot leaves out: specifier and source.
+pub static LAZY_SOURCES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/lazy.rs"));
 
 /// Wall time that a start may take; a module that awaits for ever at its top level ends here.
 const START_WALL: Duration = Duration::from_secs(10);
