@@ -96,15 +96,26 @@ fn memory(pid: u32, field: &str) -> anyhow::Result<u64> {
     Ok(kib.trim().parse::<u64>()? * 1024)
 }
 
-/// Threads of this name.
+/// How many threads of a process have this name.
 pub(crate) fn threads(pid: u32, name: &str) -> anyhow::Result<usize> {
-    let mut count = 0;
+    Ok(thread_ids(pid, name)?.len())
+}
+
+/// The threads of a process that have this name, by the system's numbers.
+pub(crate) fn thread_ids(pid: u32, name: &str) -> anyhow::Result<Vec<u32>> {
+    let mut ids = Vec::new();
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let folder = thread?.path();
         // Other threads may end while they are looked at.
-        let other = std::fs::read_to_string(thread?.path().join("comm"));
-        count += usize::from(other.is_ok_and(|other| other.trim_end() == name));
+        let other = std::fs::read_to_string(folder.join("comm"));
+        if other.is_ok_and(|other| other.trim_end() == name) {
+            let id = folder
+                .file_name()
+                .and_then(|id| id.to_str()?.parse::<u32>().ok());
+            ids.extend(id);
+        }
     }
-    Ok(count)
+    Ok(ids)
 }
 
 /// CPU time that the threads of this name have had, to the nanosecond. Threads that have ended are

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use crate::harness::area::{function, node, table};
 use crate::harness::log::is_record;
-use crate::harness::program::{private_bytes, threads};
+use crate::harness::program::{private_bytes, thread_ids, threads};
 use crate::harness::{Request, Server, World};
 
 const FUNCTION: &str = "scaled";
@@ -47,6 +47,10 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial(
             "scaling::a_warm_isolate_takes_its_functions_limits",
             async |_| limits_of_its_own().await,
+        ),
+        world.trial(
+            "scaling::a_function_with_little_memory_gets_a_warm_isolate",
+            async |_| little_memory().await,
         ),
         world.trial("scaling::the_node_stays_within_its_memory", async |_| {
             within_memory().await
@@ -125,10 +129,11 @@ async fn replaced() -> anyhow::Result<()> {
         ("cpu", "5s".into()),
     ]);
     let server = serve(limits).await?;
+    let lost = own_threads(&server)?;
     let (outcome, _) = ask(&server, FUNCTION, "/100", 0).await?;
     ensure!(outcome == "exceededMemory", "{outcome}");
     // Nobody asks; there is one again all the same.
-    isolates(&server, 1).await?;
+    replacement(&server, &lost).await?;
     let (outcome, cold) = ask(&server, FUNCTION, "/0", 1).await?;
     ensure!(outcome == "ok" && !cold, "{outcome}, cold {cold}");
     server.assert_healthy().await
@@ -158,6 +163,56 @@ async fn limits_of_its_own() -> anyhow::Result<()> {
         server.assert_healthy().await?;
     }
     Ok(())
+}
+
+/// Isolates that wait for a function are made with the default limit of 128 MiB; this one has less.
+async fn little_memory() -> anyhow::Result<()> {
+    let limits = table([
+        ("min_isolates", 1.into()),
+        ("memory", "64MiB".into()),
+        ("cpu", "5s".into()),
+    ]);
+    let server = serve(limits).await?;
+    let mut asked = 0;
+    loop {
+        let waiting = thread_ids(server.pid(), "holm-warm")?;
+        let lost = own_threads(&server)?;
+        let (outcome, _) = ask(&server, FUNCTION, "/100", asked).await?;
+        ensure!(outcome == "exceededMemory", "{outcome}");
+        asked += 1;
+        // The one that takes its place is kept.
+        let own = replacement(&server, &lost).await?;
+        if waiting.contains(&own) {
+            break;
+        }
+        // Those that wait may not have been ready yet.
+        ensure!(asked < 20, "its isolates are none of those that waited");
+    }
+    for (path, expected) in [("/30", "ok"), ("/50", "exceededMemory")] {
+        let (outcome, cold) = ask(&server, FUNCTION, path, asked).await?;
+        ensure!(
+            outcome == expected && !cold,
+            "{path}: {outcome}, cold {cold}"
+        );
+        asked += 1;
+    }
+    server.assert_healthy().await
+}
+
+/// The threads of the function's isolates.
+fn own_threads(server: &Server) -> anyhow::Result<Vec<u32>> {
+    thread_ids(server.pid(), &format!("holm-{FUNCTION}"))
+}
+
+/// Waits until the function has one isolate, and it is none of the `lost` ones; returns its thread.
+async fn replacement(server: &Server, lost: &[u32]) -> anyhow::Result<u32> {
+    for _ in 0..LOOKS {
+        match own_threads(server)?[..] {
+            [id] if !lost.contains(&id) => return Ok(id),
+            _ => tokio::time::sleep(LOOK).await,
+        }
+    }
+    anyhow::bail!("no isolate has taken the place of {lost:?}")
 }
 
 async fn within_memory() -> anyhow::Result<()> {

@@ -107,13 +107,13 @@ impl WarmPool {
         }
     }
 
-    /// Gives a function, whose isolates may hold `memory` bytes, one of the isolates.
+    /// Gives a function one of the isolates.
     ///
     /// # Errors
     /// The assignment, if there is none for it.
     #[allow(clippy::result_large_err, reason = "it moves back to its owner")]
-    pub(super) fn assign(&self, assignment: Assignment, memory: usize) -> Result<(), Assignment> {
-        if self.shelf.memory == 0 || memory < self.shelf.memory {
+    pub(super) fn assign(&self, assignment: Assignment) -> Result<(), Assignment> {
+        if self.shelf.memory == 0 {
             return Err(assignment);
         }
         let mut state = self.shelf.state();

@@ -78,9 +78,8 @@ pub(super) fn spawn(shared: Arc<Shared>, reason: Reason) {
         // Validation is nobody's request: what is warm stays for those.
         Reason::Trial(_) => assignment,
         Reason::Request | Reason::Hint => {
-            let shared = assignment.shared.clone();
-            let memory = memory_limit(&shared.deployment, &shared.services);
-            match shared.services.warm.assign(assignment, memory) {
+            let warm = assignment.shared.services.warm.clone();
+            match warm.assign(assignment) {
                 Ok(()) => return,
                 Err(back) => back,
             }
