@@ -72,13 +72,15 @@ def holm(program: Path, folder: Path, code: Path, count: int, idle: str, pooled:
     for number in range(count):
         (folder / f"f{number}").mkdir(parents=True)
         (folder / f"f{number}/index.js").write_text(f"const NUMBER = {number};\n{text}")
-        toml.append(FUNCTION_TOML.format(number=number) + idle_limit(idle))
+        toml.append(FUNCTION_TOML.format(number=number) + limits(number, idle))
     return servers.holm_server(program, folder, port, "".join(toml), () if pooled else (UNPOOLED,))
 
 
-def idle_limit(idle: str) -> str:
-    """The line of a function's table that says how long an isolate stays without work."""
-    return f'limits = {{ idle = "{idle}" }}\n'
+def limits(number: int, idle: str) -> str:
+    """The line of a function's table that says how long its isolates stay without work. Function 0 keeps one: no node that
+    serves anything is without an isolate, and workerd has that of its loader."""
+    keep = ", min_isolates = 1" if number == 0 else ""
+    return f'limits = {{ idle = "{idle}"{keep} }}\n'
 
 
 def workerd(folder: Path, code: Path) -> Server:

@@ -74,7 +74,17 @@ struct State {
 #[derive(Debug)]
 struct Waiting {
     thread: ThreadId,
-    assign: oneshot::Sender<Assignment>,
+    assign: oneshot::Sender<(Assignment, Refill)>,
+}
+
+/// An isolate was taken; the one that takes its place is made when this is dropped.
+#[derive(Debug)]
+pub(super) struct Refill(Arc<Shelf>);
+
+impl Drop for Refill {
+    fn drop(&mut self) {
+        self.0.bell.notify_one();
+    }
 }
 
 impl WarmPool {
@@ -116,24 +126,25 @@ impl WarmPool {
         if self.shelf.memory == 0 {
             return Err(assignment);
         }
+        let mut assigned = (assignment, Refill(self.shelf.clone()));
         let mut state = self.shelf.state();
         state.taken.push(Instant::now());
-        let mut assignment = assignment;
-        let outcome = loop {
-            let Some(waiting) = state.waiting.pop() else {
-                break Err(assignment);
-            };
+        while let Some(waiting) = state.waiting.pop() {
             // It stood back while it was made, and would go on to until it had a turn.
             waiting.thread.hurry();
             // One that died while it waited gives the assignment back.
-            match waiting.assign.send(assignment) {
-                Ok(()) => break Ok(()),
-                Err(back) => assignment = back,
+            match waiting.assign.send(assigned) {
+                Ok(()) => {
+                    if state.waiting.is_empty() {
+                        // The next request would find none.
+                        self.shelf.bell.notify_one();
+                    }
+                    return Ok(());
+                }
+                Err(back) => assigned = back,
             }
-        };
-        drop(state);
-        self.shelf.bell.notify_one();
-        outcome
+        }
+        Err(assigned.0)
     }
 
     /// An isolate of a function has ended.
@@ -214,9 +225,9 @@ fn wait(engine: Engine, memory: usize, done: mpsc::Sender<Waiting>) {
         let thread = ThreadId::current();
         // If nobody takes it, nobody assigns anything either.
         let _ = done.send(Waiting { thread, assign });
-        if let Ok(assignment) = assigned.await {
+        if let Ok((assignment, refill)) = assigned.await {
             worker::take_name(&assignment.shared.deployment.name);
-            worker::live(assignment, blank, meter).await;
+            worker::live(assignment, blank, meter, Some(refill)).await;
         }
     });
 }

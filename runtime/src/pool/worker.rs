@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::Shared;
 use super::home::Host;
 use super::inbox::PoolInbox;
+use super::warm::Refill;
 use crate::isolate::Blank;
 use crate::isolate::Fitness;
 use crate::isolate::Isolate;
@@ -78,8 +79,8 @@ pub(super) fn spawn(shared: Arc<Shared>, reason: Reason) {
         // Validation is nobody's request: what is warm stays for those.
         Reason::Trial(_) => assignment,
         Reason::Request | Reason::Hint => {
-            let warm = assignment.shared.services.warm.clone();
-            match warm.assign(assignment) {
+            let shared = assignment.shared.clone();
+            match shared.services.warm.assign(assignment) {
                 Ok(()) => return,
                 Err(back) => back,
             }
@@ -121,7 +122,7 @@ fn start(assignment: Assignment) {
     worker.block_on(|meter| async move {
         let memory = memory_limit(&shared.deployment, &shared.services);
         match Blank::new(shared.engine, memory) {
-            Ok(blank) => live(assignment, blank, meter).await,
+            Ok(blank) => live(assignment, blank, meter, None).await,
             Err(error) => failed(&shared, Some(assignment.reason), error),
         }
     });
@@ -167,8 +168,14 @@ impl Worker {
     }
 }
 
-/// Starts the function in its isolate, and answers requests as long as there are any.
-pub(super) async fn live(assignment: Assignment, blank: Blank, meter: Arc<Meter>) {
+/// Starts the function in its isolate, and answers requests as long as there are any. `refill`: what
+/// takes the isolate's place in the warm pool may be made when the request that waits has its answer.
+pub(super) async fn live(
+    assignment: Assignment,
+    blank: Blank,
+    meter: Arc<Meter>,
+    refill: Option<Refill>,
+) {
     let Assignment { shared, reason } = assignment;
     let shared = &shared;
     let deployment = shared.deployment.clone();
@@ -182,12 +189,16 @@ pub(super) async fn live(assignment: Assignment, blank: Blank, meter: Arc<Meter>
             shared.isolate_ready(&host);
             let bell = Arc::new(Notify::new());
             OWN.set(Some(bell.clone()));
-            let is_cold = matches!(reason, Reason::Request);
-            if let Reason::Trial(ready) = reason {
-                // Whoever asked may have stopped waiting; the isolate is warm all the same.
-                let _ = ready.send(Ok(()));
-            }
-            serve(shared, isolate, &bell, &host, is_cold).await;
+            let cold = match reason {
+                Reason::Request => Some(refill),
+                Reason::Hint => None,
+                Reason::Trial(ready) => {
+                    // Whoever asked may have stopped waiting; the isolate is warm all the same.
+                    let _ = ready.send(Ok(()));
+                    None
+                }
+            };
+            serve(shared, isolate, &bell, &host, cold).await;
             shared.services.warm.isolate_ended();
         }
         Err(error) => failed(shared, Some(reason), error),
@@ -235,20 +246,24 @@ fn start_failure(error: &StartError) -> Failure {
     }
 }
 
-/// Takes jobs until the isolate is spent, has been idle for long, or the pool is gone.
+/// Takes jobs until the isolate is spent, has been idle for long, or the pool is gone. `cold`: it was
+/// started for the first of them.
 async fn serve(
     shared: &Arc<Shared>,
     mut isolate: Isolate,
     bell: &Arc<Notify>,
     host: &Arc<Host>,
-    mut cold: bool,
+    mut cold: Option<Option<Refill>>,
 ) {
     let mut fitness = Fitness::Reusable;
     let mut is_counted = true;
     let mut inbox = PoolInbox::new(shared, bell);
     while let Some(job) = next(shared, bell, &mut isolate, &mut is_counted).await {
-        fitness = isolate.run(job, cold, &shared.services, &mut inbox).await;
-        cold = false;
+        let is_cold = cold.is_some();
+        fitness = isolate
+            .run(job, is_cold, &shared.services, &mut inbox)
+            .await;
+        cold = None;
         match fitness {
             Fitness::Reusable => isolate.keep_code(false),
             Fitness::Spent => break,
