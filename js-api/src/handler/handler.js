@@ -5,6 +5,7 @@
 //                                 `shared`: several requests run at the same time
 //   fetch(id, method, url, body)  one request; `body` is a resource id, or -1
 //   isPending()                   whether the event loop has anything left to do
+//   rehearse()                    answers requests that nobody made, before there is a function
 //   abort(id)                     the client went away
 //   end(id)                       the request is over, but has not run its course, or something
 //                                 floats after it: drop that
@@ -432,8 +433,9 @@ core.setReportExceptionCallback(event.reportException);
 
 /**
  * Answers requests while the base snapshot is made: what it compiles on the way is in the snapshot
- * then, and not in the CPU time of every isolate's first request. Whatever the answers are, there
- * is no host yet that takes them.
+ * then, and not in the CPU time of every isolate's first request. And again in an isolate that waits
+ * for its function, so that the memory which a request touches is there. Whatever the answers are,
+ * there is no host yet that takes them.
  */
 function rehearse() {
   isRehearsed = true;
@@ -466,5 +468,6 @@ globalThis.__holm = {
   end,
   fetch: handleFetch,
   isPending: op_event_loop_has_more_work,
+  rehearse,
 };
 })(globalThis);

@@ -218,9 +218,13 @@ fn wait(engine: Engine, memory: usize, done: mpsc::Sender<Waiting>) {
     stand_back();
     let Ok(worker) = Worker::new() else { return };
     worker.block_on(move |meter| async move {
-        let Ok(blank) = Blank::new(engine, memory) else {
+        let Ok(mut blank) = Blank::new(engine, memory) else {
             return;
         };
+        if let Err(error) = blank.rehearse() {
+            tracing::error!(%error, "an isolate without a function is not fit for one");
+            return;
+        }
         let (assign, assigned) = oneshot::channel();
         let thread = ThreadId::current();
         // If nobody takes it, nobody assigns anything either.
