@@ -43,6 +43,7 @@ use crate::watchdog::Watch;
 /// A V8 isolate with a function in it. Bound to the thread that made it.
 pub struct Isolate {
     runtime: JsRuntime,
+    /// Behind `runtime`, and so dropped after it: V8 reads the text of its scripts.
     deployment: Arc<Deployment>,
     watch: Arc<Watch>,
     buffers: Arc<Buffers>,
