@@ -3,6 +3,7 @@
 use deno_core::v8;
 
 use super::Isolate;
+use super::loader::script;
 use crate::code_cache::Stage;
 use crate::graph::Module;
 use crate::graph::ModuleKind;
@@ -30,11 +31,10 @@ impl Isolate {
     /// deno_core does not give its handles of modules away. But V8 compiles no source twice: asked
     /// for one that it has just compiled, it answers from its compilation cache.
     fn code_of(&mut self, module: &Module) -> Option<Code> {
-        let text = module.source.text()?;
         v8::scope_with_context!(scope, self.runtime.v8_isolate(), &self.entry.context);
         v8::tc_scope!(let scope, scope);
         let name = v8::String::new(scope, &module.specifier)?.into();
-        let source = v8::String::new(scope, text)?;
+        let source = script(&module.source).v8_string(scope).ok()?;
         // As deno_core has it: the compilation cache goes by name and place, too.
         let is_module = true;
         let origin = v8::ScriptOrigin::new(

@@ -116,7 +116,10 @@ fn as_requested(
             .unwrap_or_default()
     };
     let (ty, code) = match (module.kind, bare) {
-        (ModuleKind::Script, _) => (ModuleType::JavaScript, script(&module.source)),
+        (ModuleKind::Script, _) => {
+            let script = script(&module.source);
+            (ModuleType::JavaScript, ModuleSourceCode::String(script))
+        }
         (ModuleKind::Json, false) => (ModuleType::Json, string(text())),
         (ModuleKind::Text, false) => (ModuleType::Text, string(text())),
         (ModuleKind::Bytes | ModuleKind::Wasm, false) => (
@@ -155,19 +158,19 @@ fn as_requested(
 
 /// The text of a script. V8 reads it where it lies if it is ASCII, so that the isolates of a
 /// deployment share it, and none has to copy it before it starts.
-fn script(source: &Source) -> ModuleSourceCode {
+pub(super) fn script(source: &Source) -> FastString {
     let Some(text) = source.text() else {
-        return string("");
+        return FastString::default();
     };
     if !text.is_ascii() {
-        return ModuleSourceCode::String(text.clone().into());
+        return text.clone().into();
     }
     let text = std::ptr::from_ref::<str>(text);
     // SAFETY: the text belongs to the graph of the deployment, which never changes it, and which
     // `Isolate` lets go of after its V8 isolate: what V8 is given is not read after that.
     let text: &'static str = unsafe { &*text };
     // SAFETY: it is ASCII.
-    ModuleSourceCode::String(unsafe { FastString::from_ascii_static_unchecked(text) })
+    unsafe { FastString::from_ascii_static_unchecked(text) }
 }
 
 fn string(text: &str) -> ModuleSourceCode {
