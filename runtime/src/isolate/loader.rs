@@ -1,5 +1,4 @@
 //! deno_core's module loader over a checked [`ModuleGraph`]: nothing is read at run time.
-#![allow(unsafe_code, reason = "V8 reads the text of scripts where it lies")]
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -158,6 +157,10 @@ fn as_requested(
 
 /// The text of a script. V8 reads it where it lies if it is ASCII, so that the isolates of a
 /// deployment share it, and none has to copy it before it starts.
+#[allow(
+    unsafe_code,
+    reason = "deno_core lends V8 what lives for ever, and nothing else"
+)]
 pub(super) fn script(source: &Source) -> FastString {
     let Some(text) = source.text() else {
         return FastString::default();

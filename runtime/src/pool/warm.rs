@@ -77,7 +77,8 @@ struct Waiting {
     assign: oneshot::Sender<(Assignment, Refill)>,
 }
 
-/// An isolate was taken; the one that takes its place is made when this is dropped.
+/// An isolate was taken; the one that takes its place is made when this is dropped, or within a
+/// [`WINDOW`].
 #[derive(Debug)]
 pub(super) struct Refill(Arc<Shelf>);
 

@@ -169,7 +169,7 @@ impl Worker {
 }
 
 /// Starts the function in its isolate, and answers requests as long as there are any. `refill`: what
-/// takes the isolate's place in the warm pool may be made when the request that waits has its answer.
+/// takes the isolate's place in the warm pool may be made when the request that waits has run.
 pub(super) async fn live(
     assignment: Assignment,
     blank: Blank,
