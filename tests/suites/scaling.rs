@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use crate::harness::area::{function, node, table};
 use crate::harness::log::is_record;
-use crate::harness::program::{private_bytes, thread_ids, threads};
+use crate::harness::program::{private_bytes, thread_ids};
 use crate::harness::{Request, Server, World};
 
 const FUNCTION: &str = "scaled";
@@ -69,19 +69,26 @@ async fn serve(limits: Table) -> anyhow::Result<Server> {
     Server::serve(&config, &[("worker.js", WORKER)]).await
 }
 
-/// Waits until the function has so many isolates.
-async fn isolates(server: &Server, count: usize) -> anyhow::Result<()> {
-    let name = format!("holm-{FUNCTION}");
+/// Looks until there is something to see; the system tells nobody when threads or memory of another
+/// process change.
+async fn until<T>(
+    mut look: impl FnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<Option<T>> {
     for _ in 0..LOOKS {
-        if threads(server.pid(), &name)? == count {
-            return Ok(());
+        let seen = look()?;
+        if seen.is_some() {
+            return Ok(seen);
         }
         tokio::time::sleep(LOOK).await;
     }
-    anyhow::bail!(
-        "not {count} isolates, but {}",
-        threads(server.pid(), &name)?
-    )
+    Ok(None)
+}
+
+/// Waits until the function has so many isolates.
+async fn isolates(server: &Server, count: usize) -> anyhow::Result<()> {
+    until(|| Ok((own_threads(server)?.len() == count).then_some(())))
+        .await?
+        .with_context(|| format!("there are never {count} isolates"))
 }
 
 /// Asks for a path; returns the outcome, and whether an isolate was started for it.
@@ -206,13 +213,12 @@ fn own_threads(server: &Server) -> anyhow::Result<Vec<u32>> {
 
 /// Waits until the function has one isolate, and it is none of the `lost` ones; returns its thread.
 async fn replacement(server: &Server, lost: &[u32]) -> anyhow::Result<u32> {
-    for _ in 0..LOOKS {
-        match own_threads(server)?[..] {
-            [id] if !lost.contains(&id) => return Ok(id),
-            _ => tokio::time::sleep(LOOK).await,
-        }
-    }
-    anyhow::bail!("no isolate has taken the place of {lost:?}")
+    until(|| match own_threads(server)?[..] {
+        [id] if !lost.contains(&id) => Ok(Some(id)),
+        _ => Ok(None),
+    })
+    .await?
+    .with_context(|| format!("no isolate has taken the place of {lost:?}"))
 }
 
 async fn within_memory() -> anyhow::Result<()> {
@@ -238,13 +244,11 @@ async fn within_memory() -> anyhow::Result<()> {
         }
     }
     let mut resident = u64::MAX;
-    for _ in 0..LOOKS {
+    until(|| {
         resident = private_bytes(server.pid())? >> 20;
-        if resident <= MEMORY_MIB {
-            break;
-        }
-        tokio::time::sleep(LOOK).await;
-    }
+        Ok((resident <= MEMORY_MIB).then_some(()))
+    })
+    .await?;
     ensure!(resident <= MEMORY_MIB, "{resident} MiB are held");
     // Who was asked last is still there, who was first is not.
     let (_, cold) = ask(&server, &name(MANY - 1), "/0", asked).await?;
