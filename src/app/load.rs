@@ -151,7 +151,7 @@ impl Node {
             code_cache: Arc::default(),
         });
         let pool = Pool::new(self.engine, deployment.clone(), self.services.clone());
-        pool.warm().await.map_err(|error| {
+        pool.try_start().await.map_err(|error| {
             let frame = deployment
                 .graph
                 .source_maps()
@@ -161,7 +161,7 @@ impl Node {
         })?;
         // What starts once may fail the next time; such an isolate starts when it is needed.
         for _ in 1..plan.limits.min_isolates.as_u32() {
-            let _ = pool.warm().await;
+            let _ = pool.try_start().await;
         }
         Ok(Arc::new(pool))
     }

@@ -80,6 +80,11 @@ pub(crate) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
     memory(pid, "VmRSS")
 }
 
+/// The most that it ever was, in bytes.
+pub(crate) fn peak_bytes(pid: u32) -> anyhow::Result<u64> {
+    memory(pid, "VmHWM")
+}
+
 /// What of it is the process's own, and in no file, in bytes.
 pub(crate) fn private_bytes(pid: u32) -> anyhow::Result<u64> {
     memory(pid, "RssAnon")

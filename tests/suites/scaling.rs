@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use crate::harness::area::{function, node, table};
 use crate::harness::log::is_record;
-use crate::harness::program::{private_bytes, thread_ids};
+use crate::harness::program::{peak_bytes, private_bytes, thread_ids};
 use crate::harness::{Request, Server, World};
 
 const FUNCTION: &str = "scaled";
@@ -19,6 +19,11 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// Looks after which what is waited for will not happen.
 const LOOKS: usize = 4_000;
+
+/// Functions that are checked at the start, and what the process may have held by then, in MiB: 2.7
+/// each if they stayed.
+const CHECKED: usize = 150;
+const CHECKED_MIB: u64 = 256;
 
 /// Functions that share the node's memory, more than fit.
 const MANY: usize = 60;
@@ -40,6 +45,9 @@ export default {
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
         world.trial("scaling::to_zero_and_back", async |_| to_zero().await),
+        world.trial("scaling::a_check_keeps_nothing_running", async |_| {
+            nothing_kept().await
+        }),
         world.trial("scaling::what_is_kept_stays_warm", async |_| kept().await),
         world.trial("scaling::a_lost_isolate_is_replaced", async |_| {
             replaced().await
@@ -114,6 +122,34 @@ async fn to_zero() -> anyhow::Result<()> {
         let (outcome, cold) = ask(&server, FUNCTION, "/0", nth).await?;
         ensure!(outcome == "ok" && cold, "{nth}: {outcome}, cold {cold}");
     }
+    server.assert_healthy().await
+}
+
+/// Every function is started once before the node listens. None of them goes on.
+async fn nothing_kept() -> anyhow::Result<()> {
+    let mut functions = Table::new();
+    for index in 0..CHECKED {
+        let name = format!("g{index}");
+        functions.insert(name.clone(), function("worker.js", &host(&name)).into());
+    }
+    let server = Server::serve(&node(functions), &[("worker.js", WORKER)]).await?;
+    let running = || -> anyhow::Result<usize> {
+        let mut running = 0;
+        for index in 0..CHECKED {
+            running += thread_ids(server.pid(), &format!("holm-g{index}"))?.len();
+        }
+        Ok(running)
+    };
+    until(|| Ok((running()? == 0).then_some(())))
+        .await?
+        .with_context(|| format!("{:?} isolates go on", running()))?;
+    let peak = peak_bytes(server.pid())? >> 20;
+    ensure!(
+        peak <= CHECKED_MIB,
+        "{peak} MiB were held for {CHECKED} functions"
+    );
+    let (outcome, cold) = ask(&server, "g7", "/0", 0).await?;
+    ensure!(outcome == "ok" && cold, "{outcome}, cold {cold}");
     server.assert_healthy().await
 }
 

@@ -140,11 +140,11 @@ impl Pool {
     }
 
     /// Starts one isolate and waits until it can answer, or cannot: how a deployment is
-    /// validated. The isolate stays, warm.
+    /// validated. The isolate ends then, unless it is one of those that are kept at any time.
     ///
     /// # Errors
     /// Why the function does not start.
-    pub async fn warm(&self) -> Result<(), StartError> {
+    pub async fn try_start(&self) -> Result<(), StartError> {
         let (ready, started) = oneshot::channel();
         self.shared.state().starting += 1;
         worker::spawn(self.shared.clone(), Reason::Trial(ready));

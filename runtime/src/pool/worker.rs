@@ -61,7 +61,7 @@ pub(super) enum Reason {
     Request,
     /// A request may come.
     Hint,
-    /// To see whether the function starts.
+    /// To see whether the function starts; the isolate ends then, unless it is one that is kept.
     Trial(oneshot::Sender<Result<(), StartError>>),
 }
 
@@ -189,16 +189,17 @@ pub(super) async fn live(
             shared.isolate_ready(&host);
             let bell = Arc::new(Notify::new());
             OWN.set(Some(bell.clone()));
-            let cold = match reason {
-                Reason::Request => Some(refill),
-                Reason::Hint => None,
+            let idle = shared.deployment.limits.idle.as_duration();
+            let (cold, idle) = match reason {
+                Reason::Request => (Some(refill), idle),
+                Reason::Hint => (None, idle),
                 Reason::Trial(ready) => {
-                    // Whoever asked may have stopped waiting; the isolate is warm all the same.
+                    // Whoever asked may have stopped waiting; that changes nothing.
                     let _ = ready.send(Ok(()));
-                    None
+                    (None, Duration::ZERO)
                 }
             };
-            serve(shared, isolate, &bell, &host, cold).await;
+            serve(shared, isolate, &bell, &host, cold, idle).await;
             shared.services.warm.isolate_ended();
         }
         Err(error) => failed(shared, Some(reason), error),
@@ -247,19 +248,21 @@ fn start_failure(error: &StartError) -> Failure {
 }
 
 /// Takes jobs until the isolate is spent, has been idle for long, or the pool is gone. `cold`: it was
-/// started for the first of them.
+/// started for the first of them, for which it waits no longer than `idle`.
 async fn serve(
     shared: &Arc<Shared>,
     mut isolate: Isolate,
     bell: &Arc<Notify>,
     host: &Arc<Host>,
     mut cold: Option<Option<Refill>>,
+    mut idle: Duration,
 ) {
     let mut fitness = Fitness::Reusable;
     let mut is_counted = true;
     let mut inbox = PoolInbox::new(shared, bell);
-    while let Some(job) = next(shared, bell, &mut isolate, &mut is_counted).await {
+    while let Some(job) = next(shared, bell, &mut isolate, &mut is_counted, idle).await {
         let is_cold = cold.is_some();
+        idle = shared.deployment.limits.idle.as_duration();
         fitness = isolate
             .run(job, is_cold, &shared.services, &mut inbox)
             .await;
@@ -286,10 +289,9 @@ async fn next(
     bell: &Arc<Notify>,
     isolate: &mut Isolate,
     is_counted: &mut bool,
+    idle: Duration,
 ) -> Option<Job> {
-    let limits = &shared.deployment.limits;
-    let kept = limits.min_isolates.as_usize();
-    let idle = limits.idle.as_duration();
+    let kept = shared.deployment.limits.min_isolates.as_usize();
     let mut is_trimmed = false;
     loop {
         let is_spare = {
