@@ -34,7 +34,10 @@ pub enum BodyError {
     /// No byte came within the idle time.
     #[error("no data arrived within the idle time")]
     Idle,
-    /// The peer, or the function at the other end, stopped.
+    /// Who sends it went away.
+    #[error("the other side went away before the end of the body")]
+    Disconnected,
+    /// The bytes are no body, or the function at the other end stopped.
     #[error("{0}")]
     Broken(String),
 }
@@ -56,6 +59,7 @@ pub enum Body {
 pub struct BodyStream {
     chunks: mpsc::Receiver<Bytes>,
     length: Option<u64>,
+    limit: u64,
     shared: Arc<Shared>,
 }
 
@@ -103,6 +107,7 @@ impl BodyStream {
         let stream = Self {
             chunks,
             length,
+            limit: u64::MAX,
             shared: shared.clone(),
         };
         let sender = BodySender {
@@ -115,6 +120,11 @@ impl BodyStream {
     /// Length in bytes, if the writer declared it.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Has the body break off where it grows beyond `limit` bytes.
+    pub fn limit(&mut self, limit: u64) {
+        self.limit = limit;
     }
 
     /// The next chunk; `None` at the clean end. Cancel-safe.
@@ -136,6 +146,12 @@ impl BodyStream {
             (Poll::Ready(Some(chunk)), _) => {
                 let length = chunk.len() as u64;
                 let before = self.shared.read.fetch_add(length, Ordering::Relaxed);
+                if before + length > self.limit {
+                    let limit = self.limit;
+                    self.progress().break_off(BodyError::TooLarge { limit });
+                    self.chunks.close();
+                    return Poll::Ready(self.shared.broken.get().cloned().map(Err));
+                }
                 // Who knows the length may not ask for the end.
                 if self.length == Some(before + length) {
                     self.shared.complete.store(true, Ordering::Release);
@@ -182,6 +198,11 @@ impl BodyProgress {
     /// Whether the reader has had all of it.
     pub fn is_complete(&self) -> bool {
         self.0.complete.load(Ordering::Acquire)
+    }
+
+    /// Why it broke off, if it has.
+    pub fn fault(&self) -> Option<&BodyError> {
+        self.0.broken.get()
     }
 
     /// Breaks the body off, as [`BodySender::fail`] does.
@@ -273,6 +294,23 @@ mod tests {
             assert_eq!(stream.chunk().await, Some(Ok("ab".into())));
             assert_eq!(stream.chunk().await, Some(Err(BodyError::Idle)));
             assert_eq!(stream.progress().read(), 2);
+        });
+    }
+
+    #[test]
+    fn a_body_breaks_off_at_its_limit() {
+        block_on(async {
+            let (sender, mut stream) = BodyStream::channel(None);
+            stream.limit(3);
+            for chunk in ["ab", "c", "d", "e"] {
+                sender.send(chunk.into()).await.expect("there is room");
+            }
+            assert_eq!(stream.chunk().await, Some(Ok("ab".into())));
+            assert_eq!(stream.chunk().await, Some(Ok("c".into())));
+            let fault = BodyError::TooLarge { limit: 3 };
+            assert_eq!(stream.chunk().await, Some(Err(fault.clone())));
+            assert_eq!(stream.progress().fault(), Some(&fault));
+            sender.closed().await;
         });
     }
 

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::uri::Scheme;
-use http::{Request, Response};
+use http::{Method, Request, Response, Uri};
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::hostname::Hostname;
+use crate::refusal::Refusal;
 use crate::roam::Mover;
 
 /// Answers requests.
@@ -32,6 +33,15 @@ pub trait Dispatch: Send + Sync + 'static {
     fn expect(&self, host: &Hostname) {
         let _ = host;
     }
+
+    /// The edge has turned a request away itself, and answers it. Must not block.
+    fn refused(&self, refused: Refused) {
+        let _ = refused;
+    }
+
+    /// The drain's deadline has passed: the futures and bodies that are dropped from now on are
+    /// aborted by the server, and their clients are still there.
+    fn aborting(&self) {}
 }
 
 impl<D: Dispatch> Dispatch for std::sync::Arc<D> {
@@ -42,6 +52,31 @@ impl<D: Dispatch> Dispatch for std::sync::Arc<D> {
     fn expect(&self, host: &Hostname) {
         D::expect(self, host);
     }
+
+    fn refused(&self, refused: Refused) {
+        D::refused(self, refused);
+    }
+
+    fn aborting(&self) {
+        D::aborting(self);
+    }
+}
+
+/// A request that got no further than the edge.
+#[derive(Debug)]
+pub struct Refused {
+    /// Names the request in its answer.
+    pub id: RequestId,
+    /// Who asked.
+    pub peer: SocketAddr,
+    /// When its head was complete, or was found not to be sound.
+    pub received: Instant,
+    /// Its method, unless its head could not be read.
+    pub method: Option<Method>,
+    /// The URL it asked for, if it named a host that is one.
+    pub url: Option<String>,
+    /// Why, and what its client is told.
+    pub refusal: Refusal,
 }
 
 /// One request on its way in, with what the edge knows about it.
@@ -76,23 +111,23 @@ impl Exchange {
     /// The absolute URL, as a function reads it: canonical host, port only where the scheme does
     /// not imply it.
     pub fn url(&self) -> String {
-        let uri = self.request.uri();
-        let mut url = String::with_capacity(self.host.as_str().len() + uri.path().len() + 32);
-        url.push_str(self.scheme.as_str());
-        url.push_str("://");
-        url.push_str(self.host.as_str());
-        let implied = if self.scheme == Scheme::HTTPS {
-            443
-        } else {
-            80
-        };
-        if let Some(port) = self.port.filter(|port| *port != implied) {
-            url.push(':');
-            url.push_str(&port.to_string());
-        }
-        url.push_str(uri.path_and_query().map_or("/", |path| path.as_str()));
-        url
+        absolute(&self.scheme, &self.host, self.port, self.request.uri())
     }
+}
+
+/// The URL that a request for `host` means, its path and query taken from `uri`.
+pub(crate) fn absolute(scheme: &Scheme, host: &Hostname, port: Option<u16>, uri: &Uri) -> String {
+    let mut url = String::with_capacity(host.as_str().len() + uri.path().len() + 32);
+    url.push_str(scheme.as_str());
+    url.push_str("://");
+    url.push_str(host.as_str());
+    let implied = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    if let Some(port) = port.filter(|port| *port != implied) {
+        url.push(':');
+        url.push_str(&port.to_string());
+    }
+    url.push_str(uri.path_and_query().map_or("/", |path| path.as_str()));
+    url
 }
 
 /// Names one request: sixteen letters and digits, unique in the process and, for all practical

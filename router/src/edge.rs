@@ -109,6 +109,11 @@ impl<D: Dispatch> Edge<D> {
         self.drain.begin();
     }
 
+    /// Tells the dispatcher that connections are about to be aborted.
+    pub(crate) fn aborting(&self) {
+        self.dispatch.aborting();
+    }
+
     /// The TLS handshake of a connection names `host`: its function is made ready while the
     /// handshake runs, as far as there are not too many such hints.
     pub fn expect(&self, host: &Hostname) {

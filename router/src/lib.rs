@@ -13,7 +13,7 @@
 //! | `wire`, `framing` | the bytes: which HTTP, strict request framing, clocks |
 //! | `link`, `drain`, `turn` | what the parts of a connection tell each other around hyper |
 //! | `admit` | what has to hold for a request: method, host, path, size |
-//! | [`dispatch`] | the seam: [`Dispatch`], [`Exchange`], [`RequestId`] |
+//! | [`dispatch`] | the seam: [`Dispatch`], [`Exchange`], [`Refused`], [`RequestId`] |
 //! | [`body`] | bodies both ways, pulled, bounded, cancelled by drop |
 //! | [`hostname`], [`path`], [`pattern`], [`table`] | names, and who answers to them |
 //! | [`refusal`], [`synthetic`] | what the edge itself says |
@@ -76,7 +76,7 @@ mod turn;
 mod wire;
 
 pub use body::{BodyError, RequestBody, ResponseBody};
-pub use dispatch::{Dispatch, Exchange, RequestId};
+pub use dispatch::{Dispatch, Exchange, Refused, RequestId};
 pub use edge::{Edge, Origin};
 pub use hostname::{Hostname, HostnameError};
 pub use pattern::{Pattern, PatternError};

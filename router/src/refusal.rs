@@ -108,6 +108,32 @@ impl Refusal {
         }
     }
 
+    /// The outcome that its answer names.
+    pub fn outcome(&self) -> &'static str {
+        match self {
+            Self::TooManyConnections => "overloaded",
+            // The function's answer could not be sent.
+            Self::BadStatus(_) => "exception",
+            Self::Malformed(_)
+            | Self::HostMissing
+            | Self::HostRepeated
+            | Self::HostInvalid(_)
+            | Self::HostUnreadable
+            | Self::HostMismatch
+            | Self::Misdirected(_)
+            | Self::Path(_)
+            | Self::UnknownHost(_)
+            | Self::UnknownPath(_)
+            | Self::Asterisk
+            | Self::Method
+            | Self::TimedOut(_)
+            | Self::BodyTooLarge(_)
+            | Self::UrlTooLong(_)
+            | Self::HeadTooLarge(_)
+            | Self::TooManyFields(_) => "refused",
+        }
+    }
+
     /// Whether the connection has to end with it: its framing is in doubt, or its sender is.
     pub(crate) fn closes(&self) -> bool {
         match self {
@@ -142,7 +168,7 @@ impl From<Refusal> for Synthetic {
         let mut detail = refusal.to_string();
         detail[..1].make_ascii_uppercase();
         detail.push('.');
-        let mut synthetic = Self::new(status, title, detail);
+        let mut synthetic = Self::new(status, title, detail).outcome(refusal.outcome());
         if refusal == Refusal::Method {
             synthetic.allow = Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         }

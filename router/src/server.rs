@@ -192,6 +192,7 @@ impl<D: Dispatch> Guests<D> {
         let aborted = self.served.len();
         if aborted > 0 {
             warn!(aborted, "the drain's deadline passed");
+            self.edge.aborting();
         }
         self.served.shutdown().await;
         self.turned_away.shutdown().await;

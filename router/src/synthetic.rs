@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use crate::body::ResponseBody;
 use crate::dispatch::RequestId;
 
-/// The header with the word for what became of a request that reached a function.
+/// The header with the word for what became of a request.
 pub const OUTCOME: HeaderName = HeaderName::from_static("holm-outcome");
 /// The header with the request's id.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("holm-request-id");
@@ -25,8 +25,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("holm-request-id");
 pub struct Synthetic {
     /// Its status.
     pub status: StatusCode,
-    /// The word for the `holm-outcome` header. Refusals of the edge have none: no function was
-    /// chosen, so nothing became of it.
+    /// The word for the `holm-outcome` header.
     pub outcome: Option<&'static str>,
     /// What happened, in a few words.
     pub title: Cow<'static, str>,

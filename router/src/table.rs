@@ -150,6 +150,18 @@ impl<T> RouteTable<T> {
             .map(|index| &self.routes[index])
     }
 
+    /// As [`find`](Self::find), by routes alone that name `host` in full: what nobody claims by a
+    /// wildcard.
+    pub fn find_exact(&self, host: &Hostname, path: &str) -> Option<&T> {
+        let index = self.exact.get(host)?.find(path)?;
+        self.routes.get(index).map(|route| &route.target)
+    }
+
+    /// Whether a route takes `host` under any path.
+    pub fn takes_host(&self, host: &Hostname) -> bool {
+        self.hosts(host).any(|paths| !paths.is_empty())
+    }
+
     /// All routes, in the order of insertion.
     pub fn routes(&self) -> &[Route<T>] {
         &self.routes
@@ -199,6 +211,10 @@ impl Paths {
                 None
             }
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefixes.is_empty() && self.every.is_none()
     }
 
     fn find(&self, path: &str) -> Option<usize> {

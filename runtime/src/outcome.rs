@@ -28,13 +28,15 @@ pub enum Outcome {
     Overloaded,
     /// The platform took the isolate away, by no fault of the function.
     Reset,
+    /// The edge turned the request away: it is malformed, too large, or for nobody here.
+    Refused,
     /// Holm itself failed.
     InternalError,
 }
 
 impl Outcome {
     /// Every outcome, in the order of the documentation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Ok,
         Self::Exception,
         Self::ExceededCpu,
@@ -45,6 +47,7 @@ impl Outcome {
         Self::Canceled,
         Self::Overloaded,
         Self::Reset,
+        Self::Refused,
         Self::InternalError,
     ];
 
@@ -61,6 +64,7 @@ impl Outcome {
             Self::Canceled => "canceled",
             Self::Overloaded => "overloaded",
             Self::Reset => "reset",
+            Self::Refused => "refused",
             Self::InternalError => "internalError",
         }
     }

@@ -16,19 +16,19 @@ use crate::outcome::Outcome;
 /// `waitUntil` included.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// Name of the function.
-    pub function: Arc<str>,
-    /// Version of its deployment.
-    pub deployment: Arc<str>,
+    /// Name of the function; none for a request that is for no function.
+    pub function: Option<Arc<str>>,
+    /// Version of its deployment, if it has one.
+    pub deployment: Option<Arc<str>>,
     /// Id of the request.
     pub request: Arc<str>,
-    /// Method.
-    pub method: Method,
-    /// URL.
-    pub url: String,
+    /// Method, unless the head could not be read.
+    pub method: Option<Method>,
+    /// URL, if the request named a host.
+    pub url: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
-    /// Status of the handler's answer, if it gave one.
+    /// Status of the answer, if one was given that does not stand for the outcome.
     pub status: Option<StatusCode>,
     /// When the request reached the function.
     pub start: SystemTime,
@@ -50,19 +50,19 @@ pub struct Record {
     pub cold: bool,
     /// What it wrote with `console`.
     pub log: Log,
-    /// What its handler threw.
+    /// What its handler threw, or why it was refused.
     pub thrown: Option<Thrown>,
 }
 
 impl Record {
-    /// The record of request `request` of `deployment`, of which nothing else is known yet.
-    pub fn empty(deployment: &Deployment, request: Arc<str>, start: SystemTime) -> Self {
+    /// The record of request `request`, of which nothing else is known yet.
+    pub fn empty(request: Arc<str>, start: SystemTime) -> Self {
         Self {
-            function: deployment.name.clone(),
-            deployment: deployment.version.clone(),
+            function: None,
+            deployment: None,
             request,
-            method: Method::GET,
-            url: String::new(),
+            method: None,
+            url: None,
             outcome: Outcome::InternalError,
             status: None,
             start,
@@ -76,6 +76,15 @@ impl Record {
             cold: false,
             log: Log::default(),
             thrown: None,
+        }
+    }
+
+    /// As [`Record::empty`], for a request to `deployment`.
+    pub fn of(deployment: &Deployment, request: Arc<str>, start: SystemTime) -> Self {
+        Self {
+            function: Some(deployment.name.clone()),
+            deployment: Some(deployment.version.clone()),
+            ..Self::empty(request, start)
         }
     }
 }

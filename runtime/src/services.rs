@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use holm_js_api::ports::Outbound;
 
+use crate::outcome::Outcome;
 use crate::pool::Admission;
 use crate::pool::NodeMemory;
 use crate::pool::WarmPool;
@@ -30,6 +31,20 @@ pub struct Services {
     pub warm: WarmPool,
     /// What the node may hold.
     pub memory: NodeMemory,
+    /// Set once the node itself aborts the connections that are left.
+    pub aborting: Arc<AtomicBool>,
+}
+
+impl Services {
+    /// The outcome of a request, where `outcome` is what it looks like from inside: nobody waits for
+    /// the answer any more, be it the client's doing or the node's.
+    pub fn blame(&self, outcome: Outcome) -> Outcome {
+        if outcome == Outcome::Canceled && self.aborting.load(Ordering::Relaxed) {
+            Outcome::Reset
+        } else {
+            outcome
+        }
+    }
 }
 
 /// Counts the isolates that are computing, against the cores they could do it on.

@@ -92,8 +92,8 @@ fn from_edge(error: holm_router::BodyError) -> BodyError {
     match error {
         holm_router::BodyError::TooLarge { limit } => BodyError::TooLarge { limit },
         holm_router::BodyError::Idle { .. } => BodyError::Idle,
-        other @ (holm_router::BodyError::Disconnected
-        | holm_router::BodyError::Malformed
+        holm_router::BodyError::Disconnected => BodyError::Disconnected,
+        other @ (holm_router::BodyError::Malformed
         | holm_router::BodyError::Length { .. }
         | holm_router::BodyError::Aborted(_)) => BodyError::Broken(other.to_string()),
     }

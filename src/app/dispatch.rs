@@ -12,13 +12,17 @@ use holm_router::Home;
 use holm_router::Hostname;
 use holm_router::Mover;
 use holm_router::Refusal;
+use holm_router::Refused;
 use holm_router::ResponseBody;
+use holm_router::synthetic::OUTCOME;
+use holm_router::synthetic::REQUEST_ID;
 use holm_runtime::job::Event;
 use holm_runtime::job::Failure;
 use holm_runtime::job::Job;
 use holm_runtime::job::Reply;
 use holm_runtime::outcome::Outcome;
 use holm_runtime::pool::Pool;
+use holm_runtime::record::Record;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Response;
@@ -27,24 +31,37 @@ use tokio::sync::oneshot;
 use tokio::sync::watch;
 use url::Url;
 
+use super::Broken;
 use super::Function;
 use super::Node;
 use super::bodies;
 use super::rescue;
+use super::unanswered;
+use super::unanswered::Arriving;
 
 /// Requests in a row for one function that let a connection move in with it.
 const STREAK: u32 = 64;
 
 impl Dispatch for Node {
     async fn dispatch(&self, exchange: Exchange) -> Response<ResponseBody> {
-        let Some(function) = self.function(&exchange) else {
-            let refusal = Refusal::UnknownHost(exchange.host);
-            return rescue::refuse(refusal, exchange.id, exchange.request.headers());
-        };
-        match function {
-            Function::Ready(pool) => self.answer(&pool, exchange).await,
-            Function::Broken(why) => rescue::broken(&why, exchange.id, exchange.request.headers()),
+        match self.function(&exchange) {
+            Ok(Function::Ready(pool)) => self.answer(&pool, exchange).await,
+            Ok(Function::Broken(broken)) => self.excuse(&broken, &exchange),
+            Err(refusal) => {
+                let (id, wall) = (exchange.id, exchange.received.elapsed());
+                let record = unanswered::of_refusal(id.into(), wall, &refusal);
+                self.services.recorder.record(asked_by(&exchange, record));
+                rescue::refuse(refusal, id, exchange.request.headers())
+            }
         }
+    }
+
+    fn refused(&self, refused: Refused) {
+        self.services.recorder.record(unanswered::refused(refused));
+    }
+
+    fn aborting(&self) {
+        self.abort();
     }
 
     fn expect(&self, host: &Hostname) {
@@ -57,9 +74,23 @@ impl Dispatch for Node {
 }
 
 impl Node {
-    fn function(&self, exchange: &Exchange) -> Option<Function> {
+    fn function(&self, exchange: &Exchange) -> Result<Function, Refusal> {
+        let host = &exchange.host;
         let app = self.app();
-        app.as_ref()?.find(&exchange.host, exchange.path()).cloned()
+        let Some(app) = app.as_ref() else {
+            return Err(Refusal::UnknownHost(host.clone()));
+        };
+        let found = app.find(host, exchange.path()).cloned();
+        found.ok_or_else(|| app.refusal(host.clone()))
+    }
+
+    /// Answers for a function that does not start.
+    fn excuse(&self, broken: &Broken, exchange: &Exchange) -> Response<ResponseBody> {
+        let Broken { name, why } = broken;
+        let (id, wall) = (exchange.id, exchange.received.elapsed());
+        let record = unanswered::broken(id.into(), wall, name.clone(), why);
+        self.services.recorder.record(asked_by(exchange, record));
+        rescue::broken(why, self.dev, id, exchange.request.headers())
     }
 
     /// `holm dev`: the lines around the place where the function threw.
@@ -79,9 +110,21 @@ impl Node {
         // What a synthetic response would be rendered for.
         let accept = head.headers.get(ACCEPT).cloned();
 
+        let arriving = Arriving {
+            services: &self.services,
+            deployment: pool.deployment(),
+            request: id.into(),
+            received: exchange.received,
+            method: &head.method,
+            url: &url,
+            refusal: None,
+            is_there: false,
+        };
         let limit = pool.deployment().limits.request_body.as_u64();
         if body.limit(limit).is_err() {
-            return rescue::refuse(Refusal::BodyTooLarge(limit), id, &only(accept));
+            let refusal = Refusal::BodyTooLarge(limit);
+            arriving.refuse(&refusal);
+            return rescue::refuse(refusal, id, &only(accept));
         }
         let (body, fault) = match bodies::inbound(body, self.io().handle()).await {
             Ok(inbound) => inbound,
@@ -89,11 +132,15 @@ impl Node {
                 let accept = only(accept);
                 let canceled = Failure::of(Outcome::Canceled);
                 return match Refusal::of_body(&error) {
-                    Some(refusal) => rescue::refuse(refusal, id, &accept),
+                    Some(refusal) => {
+                        arriving.refuse(&refusal);
+                        rescue::refuse(refusal, id, &accept)
+                    }
                     None => rescue::rescue(&canceled, false, None, id, &accept),
                 };
             }
         };
+        arriving.arrived();
         let request = FetchRequest {
             method: head.method,
             url,
@@ -167,9 +214,25 @@ pub(super) async fn ask(pool: &Pool, request: FetchRequest, id: Arc<str>, depth:
         return Err(refused.failure);
     }
     // An isolate that ends without an answer was taken away.
-    answer
+    let mut reply = answer
         .await
-        .unwrap_or_else(|_| Err(Failure::of(Outcome::Reset)))
+        .unwrap_or_else(|_| Err(Failure::of(Outcome::Reset)));
+    if let Ok(response) = &mut reply {
+        // What these say is the node's to say.
+        for name in [OUTCOME, REQUEST_ID] {
+            response.headers_mut().remove(name);
+        }
+    }
+    reply
+}
+
+/// `record`, with what `exchange` asked for.
+fn asked_by(exchange: &Exchange, record: Record) -> Record {
+    Record {
+        method: Some(exchange.request.method().clone()),
+        url: Some(serialized(exchange.url())),
+        ..record
+    }
 }
 
 /// The URL as the URL standard serializes it. The edge has checked host and path; what is left

@@ -2,25 +2,34 @@
 
 use std::sync::Arc;
 use std::sync::Weak;
+use std::time::Duration;
+use std::time::Instant;
 
 use futures::future::BoxFuture;
 use holm_js_api::body::Body;
+use holm_js_api::body::BodyError;
+use holm_js_api::body::BodyProgress;
 use holm_js_api::handler::FetchRequest;
 use holm_js_api::ports::OutboundError;
 use holm_js_api::ports::OutboundRequest;
 use holm_js_api::ports::OutboundResponse;
 use holm_router::Hostname;
+use holm_router::Refusal;
 use holm_router::synthetic::OUTCOME;
-use holm_runtime::job::Failure;
+use holm_runtime::outcome::Outcome;
 use holm_runtime::pool::Pool;
+use holm_runtime::record::Record;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::StatusCode;
 
+use super::Broken;
 use super::Function;
 use super::Node;
 use super::dispatch::ask;
 use super::rescue::status_of;
+use super::unanswered;
+use super::unanswered::Arriving;
 use crate::egress::Internal;
 
 /// The functions of a node, as seen by each other.
@@ -33,14 +42,17 @@ impl Inside {
         Self { node }
     }
 
-    fn pool(&self, request: &OutboundRequest) -> Option<Arc<Pool>> {
+    /// What answers `request`, if it stays inside.
+    fn function(&self, request: &OutboundRequest) -> Option<(Arc<Node>, Function)> {
         let node = self.node.upgrade()?;
         let host = Hostname::parse(request.url.host_str()?).ok()?;
-        let app = node.app();
-        match app.as_ref()?.find(&host, request.url.path())? {
-            Function::Ready(pool) => Some(pool.clone()),
-            Function::Broken(_) => None,
-        }
+        let function = {
+            let app = node.app();
+            app.as_ref()?
+                .find_inside(&host, request.url.path())?
+                .clone()
+        };
+        Some((node, function))
     }
 }
 
@@ -50,48 +62,100 @@ impl Internal for Inside {
         request: OutboundRequest,
     ) -> Result<BoxFuture<'static, Result<OutboundResponse, OutboundError>>, Box<OutboundRequest>>
     {
-        let Some(pool) = self.pool(&request) else {
+        let Some((node, function)) = self.function(&request) else {
             return Err(Box::new(request));
         };
         Ok(Box::pin(async move {
-            let OutboundRequest {
-                method,
-                mut url,
-                headers,
-                body,
-                caller,
-            } = request;
-            url.set_fragment(None);
-            let request = FetchRequest {
-                method,
-                url: url.into(),
-                headers,
-                body,
-            };
-            let depth = caller.depth.saturating_add(1);
-            Ok(match ask(&pool, request, caller.request, depth).await {
-                Ok(response) => {
-                    let (head, body) = response.into_parts();
-                    OutboundResponse {
-                        status: head.status,
-                        headers: head.headers,
-                        body,
-                        decoded: false,
-                    }
+            Ok(match function {
+                Function::Ready(pool) => answer(&node, &pool, request).await,
+                Function::Broken(broken) => {
+                    let id = request.caller.request.clone();
+                    let Broken { name, why } = &*broken;
+                    node.services.recorder.record(Record {
+                        method: Some(request.method),
+                        url: Some(request.url.into()),
+                        ..unanswered::broken(id, Duration::ZERO, name.clone(), why)
+                    });
+                    without_answer(Outcome::StartupFailed)
                 }
-                Err(failure) => unanswered(&failure),
             })
         }))
     }
 }
 
+/// Asks a function on behalf of another.
+async fn answer(node: &Node, pool: &Pool, request: OutboundRequest) -> OutboundResponse {
+    let OutboundRequest {
+        method,
+        mut url,
+        headers,
+        mut body,
+        caller,
+    } = request;
+    url.set_fragment(None);
+    let limit = pool.deployment().limits.request_body.as_u64();
+    if body.length().is_some_and(|length| length > limit) {
+        let arriving = Arriving {
+            services: &node.services,
+            deployment: pool.deployment(),
+            request: caller.request,
+            received: Instant::now(),
+            method: &method,
+            url: url.as_str(),
+            refusal: None,
+            is_there: false,
+        };
+        arriving.refuse(&Refusal::BodyTooLarge(limit));
+        return too_large();
+    }
+    let progress = match &mut body {
+        Body::Stream(stream) => {
+            stream.limit(limit);
+            Some(stream.progress())
+        }
+        Body::Empty | Body::Full(_) => None,
+    };
+    let request = FetchRequest {
+        method,
+        url: url.into(),
+        headers,
+        body,
+    };
+    let depth = caller.depth.saturating_add(1);
+    match ask(pool, request, caller.request, depth).await {
+        Ok(response) => {
+            let (head, body) = response.into_parts();
+            OutboundResponse {
+                status: head.status,
+                headers: head.headers,
+                body,
+                decoded: false,
+            }
+        }
+        Err(failure) => match progress.as_ref().and_then(BodyProgress::fault) {
+            // A function that fails over a body that is at fault is not to blame.
+            Some(BodyError::TooLarge { .. }) => too_large(),
+            Some(BodyError::Idle | BodyError::Disconnected | BodyError::Broken(_)) | None => {
+                without_answer(failure.outcome)
+            }
+        },
+    }
+}
+
+fn too_large() -> OutboundResponse {
+    OutboundResponse {
+        status: StatusCode::PAYLOAD_TOO_LARGE,
+        ..without_answer(Outcome::Refused)
+    }
+}
+
 /// What the caller sees of a function that gave no answer: what it would over the network, without
 /// the words for people.
-fn unanswered(failure: &Failure) -> OutboundResponse {
+fn without_answer(outcome: Outcome) -> OutboundResponse {
     let mut headers = HeaderMap::new();
-    headers.insert(OUTCOME, HeaderValue::from_static(failure.outcome.word()));
+    headers.insert(OUTCOME, HeaderValue::from_static(outcome.word()));
     OutboundResponse {
-        status: status_of(failure.outcome).unwrap_or(StatusCode::BAD_GATEWAY),
+        status: status_of(outcome).unwrap_or(StatusCode::BAD_GATEWAY),
         headers,
         body: Body::Empty,
         decoded: false,

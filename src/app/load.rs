@@ -19,11 +19,12 @@ use holm_runtime::isolate::StartError;
 use holm_runtime::pool::Pool;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
+use tokio::task::spawn_blocking;
 
 use super::App;
+use super::Broken;
 use super::Function;
 use super::Node;
-use crate::commands::Failure;
 use crate::config::FunctionPlan;
 use crate::config::Plan;
 
@@ -51,7 +52,7 @@ enum Why {
 impl fmt::Display for FunctionProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (function, main) = (&self.function, self.main.display());
-        write!(f, "error: function {function} ({main}) does not start: ")?;
+        write!(f, "function {function} ({main}) does not start: ")?;
         match &self.why {
             Why::Graph(error) => write!(f, "{error}"),
             Why::Start { error, frame } => {
@@ -66,42 +67,21 @@ impl fmt::Display for FunctionProblem {
     }
 }
 
-impl Node {
-    /// Loads and starts every function of `plan`.
-    ///
-    /// # Errors
-    /// Every function that does not start.
-    pub(crate) fn load(self: &Arc<Self>, plan: &Plan) -> Result<App, Failure> {
-        let mut functions = Vec::with_capacity(plan.functions.len());
-        let mut problems = Vec::new();
-        for result in self.start_all(plan) {
-            match result {
-                Ok(pool) => functions.push(Function::Ready(pool)),
-                Err(problem) => problems.push(problem),
-            }
-        }
-        if !problems.is_empty() {
-            return Err(Failure::Functions(problems));
-        }
-        Ok(App {
-            routes: plan.routes.clone(),
-            functions,
-        })
-    }
+/// What became of one function.
+struct Started {
+    function: Function,
+    problem: Option<FunctionProblem>,
+}
 
-    /// As [`Node::load`], but a function that does not start answers with the reason.
-    pub(crate) fn load_dev(self: &Arc<Self>, plan: &Plan) -> (App, Vec<FunctionProblem>) {
+impl Node {
+    /// Loads and starts every function of `plan`. One that does not start is among the app's all the
+    /// same, and answers that; the problems say why.
+    pub(crate) fn load(self: &Arc<Self>, plan: &Plan) -> (App, Vec<FunctionProblem>) {
         let mut functions = Vec::with_capacity(plan.functions.len());
         let mut problems = Vec::new();
-        for result in self.start_all(plan) {
-            functions.push(match result {
-                Ok(pool) => Function::Ready(pool),
-                Err(problem) => {
-                    let text = problem.to_string();
-                    problems.push(problem);
-                    Function::Broken(text.into())
-                }
-            });
+        for Started { function, problem } in self.start_all(plan) {
+            functions.push(function);
+            problems.extend(problem);
         }
         let app = App {
             routes: plan.routes.clone(),
@@ -110,7 +90,7 @@ impl Node {
         (app, problems)
     }
 
-    fn start_all(self: &Arc<Self>, plan: &Plan) -> Vec<Result<Arc<Pool>, FunctionProblem>> {
+    fn start_all(self: &Arc<Self>, plan: &Plan) -> Vec<Started> {
         let progress = progress(plan.functions.len());
         let starts = plan.functions.iter().map(|function| {
             let node = self.clone();
@@ -129,17 +109,25 @@ impl Node {
         results
     }
 
-    async fn start_one(&self, plan: &FunctionPlan) -> Result<Arc<Pool>, FunctionProblem> {
+    async fn start_one(&self, plan: &FunctionPlan) -> Started {
         let problem = |why| FunctionProblem {
             function: plan.name.clone(),
             main: shown(&plan.main),
             why,
         };
+        let broken = |problem: FunctionProblem| Started {
+            function: Function::Broken(Arc::new(Broken {
+                name: plan.name.as_str().into(),
+                why: problem.to_string(),
+            })),
+            problem: Some(problem),
+        };
         let (main, root) = (plan.main.clone(), plan.root.clone());
-        let graph = tokio::task::spawn_blocking(move || ModuleGraph::load(&main, &root))
-            .await
-            .map_err(|_| problem(Why::Task))?
-            .map_err(|error| problem(Why::Graph(error)))?;
+        let graph = match spawn_blocking(move || ModuleGraph::load(&main, &root)).await {
+            Ok(Ok(graph)) => graph,
+            Ok(Err(error)) => return broken(problem(Why::Graph(error))),
+            Err(_) => return broken(problem(Why::Task)),
+        };
         let vars = serde_json::Value::from(plan.vars.clone()).to_string();
         let deployment = Arc::new(Deployment {
             name: plan.name.as_str().into(),
@@ -151,19 +139,44 @@ impl Node {
             code_cache: Arc::default(),
         });
         let pool = Pool::new(self.engine, deployment.clone(), self.services.clone());
-        pool.try_start().await.map_err(|error| {
-            let frame = deployment
-                .graph
-                .source_maps()
-                .code_frame(&error.to_string())
-                .map(|frame| frame.render(false));
-            problem(Why::Start { error, frame })
-        })?;
-        // What starts once may fail the next time; such an isolate starts when it is needed.
-        for _ in 1..plan.limits.min_isolates.as_u32() {
-            let _ = pool.try_start().await;
+        let problem = match pool.try_start().await {
+            Ok(()) => {
+                // What starts once may fail the next time; such an isolate starts when it is needed.
+                for _ in 1..plan.limits.min_isolates.as_u32() {
+                    let _ = pool.try_start().await;
+                }
+                None
+            }
+            Err(error) => {
+                let frame = deployment
+                    .graph
+                    .source_maps()
+                    .code_frame(&error.to_string())
+                    .map(|frame| frame.render(false));
+                let may_pass = may_pass(&error);
+                let problem = problem(Why::Start { error, frame });
+                if !may_pass {
+                    return broken(problem);
+                }
+                Some(problem)
+            }
+        };
+        Started {
+            function: Function::Ready(Arc::new(pool)),
+            problem,
         }
-        Ok(Arc::new(pool))
+    }
+}
+
+/// Whether a start that failed like this may succeed when it is tried again, because it depends on
+/// the machine.
+fn may_pass(error: &StartError) -> bool {
+    match error {
+        StartError::Limit { .. } | StartError::Host(_) => true,
+        StartError::Threw(_)
+        | StartError::NoHandler(_)
+        | StartError::NeverReady
+        | StartError::Stuck => false,
     }
 }
 

@@ -7,7 +7,8 @@
 //! - [`node`]: the node; [`load`]: plan → app
 //! - [`dispatch`]: edge → isolate and back; [`bodies`]: bodies between the two
 //! - [`inside`]: function → function without a socket
-//! - [`rescue`]: what a client gets when a function gives no answer
+//! - [`rescue`]: what a client gets when a function gives no answer; [`unanswered`]: the records of
+//!   requests that no isolate has seen
 
 mod bodies;
 mod dispatch;
@@ -15,11 +16,13 @@ mod inside;
 mod load;
 mod node;
 mod rescue;
+mod unanswered;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use holm_router::Hostname;
+use holm_router::Refusal;
 use holm_router::table::RouteTable;
 use holm_runtime::pool::Pool;
 
@@ -40,8 +43,16 @@ pub(crate) struct App {
 enum Function {
     /// It answers.
     Ready(Arc<Pool>),
-    /// `holm dev` only: it does not start; this is why.
-    Broken(Arc<str>),
+    /// It does not start.
+    Broken(Arc<Broken>),
+}
+
+/// A function that does not start.
+#[derive(Debug)]
+struct Broken {
+    name: Arc<str>,
+    /// Why, in words for whoever wrote it.
+    why: String,
 }
 
 impl App {
@@ -71,7 +82,23 @@ impl App {
         })
     }
 
+    /// What answers a request that came from outside.
     fn find(&self, host: &Hostname, path: &str) -> Option<&Function> {
         self.functions.get(*self.routes.find(host, path)?)
+    }
+
+    /// What answers a `fetch()` of a function of this node: only what is routed by its full
+    /// hostname. A wildcard says which strangers may come, not that all those hosts are ours.
+    fn find_inside(&self, host: &Hostname, path: &str) -> Option<&Function> {
+        self.functions.get(*self.routes.find_exact(host, path)?)
+    }
+
+    /// Why nothing answers a request for `host`.
+    fn refusal(&self, host: Hostname) -> Refusal {
+        if self.routes.takes_host(&host) {
+            Refusal::UnknownPath(host)
+        } else {
+            Refusal::UnknownHost(host)
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What lives as long as the process.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::available_parallelism;
 use std::time::Duration;
 use std::time::Instant;
@@ -102,6 +103,7 @@ impl Node {
                 cores: Cores::new(cores),
                 warm,
                 memory,
+                aborting: Arc::default(),
             },
             dev: mode == Mode::Dev,
             app: ArcSwapOption::empty(),
@@ -133,6 +135,11 @@ impl Node {
             }
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// Connections are about to be aborted by the node, not by their clients.
+    pub(super) fn abort(&self) {
+        self.services.aborting.store(true, Ordering::Relaxed);
     }
 
     /// The configuration that is served now.

@@ -49,8 +49,17 @@ pub(super) fn rescue(
     synthetic.respond(id, headers)
 }
 
-/// `holm dev`: the response of a function that does not start.
-pub(super) fn broken(why: &str, id: RequestId, headers: &HeaderMap) -> Response<ResponseBody> {
+/// The response of a function that does not start. `dev`: its reader may see why.
+pub(super) fn broken(
+    why: &str,
+    dev: bool,
+    id: RequestId,
+    headers: &HeaderMap,
+) -> Response<ResponseBody> {
+    if !dev {
+        let failure = Failure::of(Outcome::StartupFailed);
+        return rescue(&failure, false, None, id, headers);
+    }
     let title = "The function does not start";
     Synthetic::new(StatusCode::INTERNAL_SERVER_ERROR, title, why.to_owned())
         .outcome(Outcome::StartupFailed.word())
@@ -70,7 +79,8 @@ pub(super) fn refuse(
 /// The status that stands for an outcome; nothing where the handler gave its own.
 pub(crate) fn status_of(outcome: Outcome) -> Option<StatusCode> {
     match outcome {
-        Outcome::Ok | Outcome::Canceled => None,
+        // A refusal has a status and words of its own.
+        Outcome::Ok | Outcome::Canceled | Outcome::Refused => None,
         Outcome::Exception
         | Outcome::ExceededCpu
         | Outcome::ExceededMemory
@@ -130,7 +140,7 @@ fn words(outcome: Outcome) -> (StatusCode, &'static str, &'static str) {
             "Reset",
             "The platform took the function away, by no fault of its own. Try again.",
         ),
-        Outcome::Ok | Outcome::InternalError => (
+        Outcome::Ok | Outcome::Refused | Outcome::InternalError => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "Internal error",
             "Holm failed to serve this request. Its log has the details, under the request id.",

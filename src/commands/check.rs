@@ -12,13 +12,19 @@ use crate::telemetry::Telemetry;
 pub(crate) fn run(file: &Path) -> Result<(), Failure> {
     let plan = config::load(file)?;
     let node = Node::start(&plan, Telemetry::quiet(), Mode::Serve)?;
-    let app = node.load(&plan)?;
+    let (app, problems) = node.load(&plan);
+    if !problems.is_empty() {
+        return Err(Failure::Functions(problems));
+    }
     println!(
         "{}: {} functions, {} routes, all in order",
         file.display(),
         app.functions(),
         plan.routes.routes().len()
     );
+    for note in config::notes(&plan) {
+        println!("note: {note}");
+    }
     Ok(())
 }
 

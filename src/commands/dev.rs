@@ -74,7 +74,7 @@ fn folders(path: &Path) -> Vec<PathBuf> {
 
 /// Returns whether every function starts.
 fn reload(node: &Arc<Node>, plan: &Plan, watch: &mut Watch) -> Result<bool, Failure> {
-    let (app, problems) = node.load_dev(plan);
+    let (app, problems) = node.load(plan);
     for problem in &problems {
         error!("{problem}");
     }

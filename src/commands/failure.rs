@@ -41,7 +41,7 @@ impl Failure {
             }
             Self::Functions(problems) => {
                 for problem in problems {
-                    eprintln!("{problem}\n");
+                    eprintln!("error: {problem}\n");
                 }
             }
             Self::Listen(_) | Self::Other(_) => eprintln!("error: {self}"),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use holm_router::Server;
+use tracing::error;
 use tracing::info;
 use tracing::warn;
 
@@ -24,9 +25,12 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
     }
     let node = Node::start(&plan, telemetry.clone(), mode)?;
     let server = bind(&plan)?;
-    let app = node.load(&plan)?;
+    let (app, problems) = node.load(&plan);
+    for problem in &problems {
+        error!("{problem}");
+    }
     info!(
-        functions = app.functions(),
+        functions = app.functions() - problems.len(),
         config = %file.display(),
         "loaded"
     );

@@ -145,6 +145,29 @@ fn winning(
          \x20          min_isolates {min_isolates}, idle {idle}, concurrency {concurrency}\n"
     )
     .expect("a String takes every write");
+    if !matches!(pattern.host(), HostPattern::Exact(_)) {
+        text.push_str(
+            "\x20 inside   no: what functions of this node fetch() from this host goes out, because\n\
+             \x20          only a route with the host's full name is served inside\n",
+        );
+    }
+}
+
+/// What `holm check` says of a sound plan: routes that take more, or less, than one may think.
+pub(crate) fn notes(plan: &Plan) -> Vec<String> {
+    let routes = plan.routes.routes().iter();
+    let any_host = routes.filter(|route| *route.pattern.host() == HostPattern::Any);
+    any_host
+        .map(|route| {
+            let name = &plan.functions[route.target].name;
+            let pattern = &route.pattern;
+            format!(
+                "`{pattern}` gives function `{name}` what clients ask of every host that no other route \
+                 takes; not what functions of this node fetch(), which goes out unless a route has \
+                 the host's full name"
+            )
+        })
+        .collect()
 }
 
 fn kind(pattern: &Pattern) -> String {

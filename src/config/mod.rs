@@ -48,6 +48,7 @@ use self::problem::{Findings, Problem};
 use self::raw::RawConfig;
 
 pub(crate) use self::explain::explain;
+pub(crate) use self::explain::notes;
 pub(crate) use self::plan::{FunctionPlan, LogFormat, LogRequests, Plan};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::schema::schema;

@@ -8,11 +8,11 @@ use holm_js_api::log::LogLine;
 use holm_js_api::log::Thrown;
 use holm_runtime::outcome::Outcome;
 use holm_runtime::record::Record;
+use http::Method;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::Map;
 use serde_json::Value;
-use url::Url;
 
 use super::sink::Entry;
 use crate::app::status_of;
@@ -23,15 +23,20 @@ use crate::app::status_of;
 struct Line<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    function: &'a str,
-    deployment: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<&'a str>,
     request_id: &'a str,
     outcome: Outcome,
     status: Option<u16>,
     start: String,
-    method: &'a str,
-    host: &'a str,
-    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
     wall_us: u64,
     cpu_us: u64,
     queue_us: u64,
@@ -83,18 +88,18 @@ pub(super) fn render(out: &mut Vec<u8>, entry: &Entry) {
 }
 
 fn request(out: &mut Vec<u8>, record: &Record) -> serde_json::Result<()> {
-    let url = Url::parse(&record.url).ok();
+    let place = record.url.as_deref().and_then(place);
     let line = Line {
         kind: "request",
-        function: &record.function,
-        deployment: &record.deployment,
+        function: record.function.as_deref(),
+        deployment: record.deployment.as_deref(),
         request_id: &record.request,
         outcome: record.outcome,
         status: status(record).map(|status| status.as_u16()),
         start: timestamp(record.start),
-        method: record.method.as_str(),
-        host: url.as_ref().and_then(Url::host_str).unwrap_or_default(),
-        path: url.as_ref().map(Url::path).unwrap_or_default(),
+        method: record.method.as_ref().map(Method::as_str),
+        host: place.map(|(host, _)| host),
+        path: place.map(|(_, path)| path),
         wall_us: micros(record.wall),
         cpu_us: micros(record.cpu),
         queue_us: micros(record.queued),
@@ -110,6 +115,18 @@ fn request(out: &mut Vec<u8>, record: &Record) -> serde_json::Result<()> {
     serde_json::to_writer(out, &line)
 }
 
+/// Host and path of a URL, as they came: what was refused for its spelling is to be seen in it. The
+/// URL is the edge's, or has been parsed.
+fn place(url: &str) -> Option<(&str, &str)> {
+    let (_, rest) = url.split_once("://")?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#'])?);
+    let port = authority
+        .rfind(':')
+        .filter(|at| !authority[*at..].contains(']'));
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    Some((&authority[..port.unwrap_or(authority.len())], path))
+}
+
 /// What the client was told: the handler's status, or the one that stands for the outcome.
 pub(super) fn status(record: &Record) -> Option<StatusCode> {
     record.status.or_else(|| status_of(record.outcome))
@@ -122,4 +139,26 @@ pub(super) fn timestamp(time: SystemTime) -> String {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_path_are_as_they_came() {
+        for (url, found) in [
+            ("http://a.b/", Some(("a.b", "/"))),
+            (
+                "http://a.b:8080/%2e%2e/x?y=/z#w",
+                Some(("a.b", "/%2e%2e/x")),
+            ),
+            ("https://[::1]:443/x:y", Some(("[::1]", "/x:y"))),
+            ("http://[::1]/", Some(("[::1]", "/"))),
+            ("http://a.b?x", Some(("a.b", ""))),
+            ("a.b", None),
+        ] {
+            assert_eq!(place(url), found, "{url}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use holm_js_api::log::Level as LineLevel;
 use holm_runtime::outcome::Outcome;
 use holm_runtime::record::Record;
+use http::Method;
 use owo_colors::OwoColorize;
 use owo_colors::Style;
 use tracing::Level;
@@ -63,7 +64,9 @@ fn request(line: &mut String, record: &Record, colour: bool) {
     let status = status(record).map_or_else(|| "---".into(), |status| status.as_u16().to_string());
     line.push(' ');
     push(line, &status, style, colour);
-    let _ = write!(line, " {} {} ", record.method, record.url);
+    let method = record.method.as_ref().map_or("-", Method::as_str);
+    let url = record.url.as_deref().unwrap_or("-");
+    let _ = write!(line, " {method} {url} ");
     if !good {
         push(line, record.outcome.word(), style, colour);
         line.push(' ');
@@ -75,7 +78,10 @@ fn request(line: &mut String, record: &Record, colour: bool) {
     if record.cold {
         cost.push_str(" cold");
     }
-    let _ = write!(cost, " {} {}", record.function, record.request);
+    if let Some(function) = &record.function {
+        let _ = write!(cost, " {function}");
+    }
+    let _ = write!(cost, " {}", record.request);
     push(line, &cost, Style::new().dimmed(), colour);
     line.push('\n');
     for entry in &record.log.lines {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, bail, ensure};
 use http_body_util::BodyExt as _;
 use libtest_mimic::Trial;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -18,6 +19,11 @@ use crate::harness::{Connection, Request, Server, World};
 const HOST: &str = "drain.test";
 const CLIENTS: usize = 8;
 
+/// A drain that is over before its deadline, and one that is not. Also what the origin knows the
+/// requests of each by.
+const IN_TIME: &str = "20s";
+const TOO_SHORT: &str = "100ms";
+
 /// Requests that the load makes before the signal.
 const BEFORE: usize = 400;
 
@@ -27,7 +33,7 @@ const WORKER: &str = "export default {
     const { readable, writable } = new TransformStream();
     const writer = writable.getWriter();
     writer.write(new TextEncoder().encode('begin '));
-    fetch(`${env.ORIGIN}/gone?drain`).then(async (response) => {
+    fetch(`${env.ORIGIN}/gone?${env.KEY}`).then(async (response) => {
       await writer.write(new TextEncoder().encode(await response.text()));
       await writer.close();
     });
@@ -41,6 +47,10 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("drain::in_flight_requests_finish", async |world| {
             in_flight(&world).await
         }),
+        world.trial(
+            "drain::aborted_requests_are_not_their_clients",
+            async |world| aborted(&world).await,
+        ),
         world.trial("drain::under_load_http1", async |world| {
             under_load(&world, Version::Http1).await
         }),
@@ -52,7 +62,7 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
 
 /// Answers that have begun before the signal come to their end after it.
 async fn in_flight(world: &World) -> anyhow::Result<()> {
-    let server = serve(world).await?;
+    let server = serve(world, IN_TIME).await?;
     let mut answers = Vec::new();
     for _ in 0..CLIENTS {
         let mut connection = Connection::open(server.address(), Version::Http1).await?;
@@ -62,7 +72,7 @@ async fn in_flight(world: &World) -> anyhow::Result<()> {
     }
     server.terminate().await?;
     refused(server.address()).await;
-    world.origin().release("drain");
+    world.origin().release(IN_TIME);
     for (_connection, answer) in answers {
         let body = answer
             .into_body()
@@ -81,9 +91,31 @@ async fn in_flight(world: &World) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What the drain's deadline ends was taken away by the node: no client went away.
+async fn aborted(world: &World) -> anyhow::Result<()> {
+    let server = serve(world, TOO_SHORT).await?;
+    let mut early = Connection::open(server.address(), Version::Http1).await?;
+    let answer = early.head(Request::get(HOST, "/slow")).await?;
+    ensure!(answer.status() == 200, "status {}", answer.status());
+    let mut upload = TcpStream::connect(server.address()).await?;
+    let head = format!("POST /upload HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 10\r\n\r\nabc");
+    upload.write_all(head.as_bytes()).await?;
+    // It is on its way once the next one is answered.
+    Request::get(HOST, "/quick").send(server.address()).await?;
+    server.terminate().await?;
+    for (method, path) in [("GET", "/slow"), ("POST", "/upload")] {
+        let record = server.record(HOST, method, path, 0).await?;
+        ensure!(record["outcome"] == "reset", "{record}");
+    }
+    let status = server.ended().await?;
+    ensure!(status.success(), "ended with {status}");
+    drop((answer, upload));
+    Ok(())
+}
+
 /// Clients that ask as fast as they can see no failure: a connection ends between two requests.
 async fn under_load(world: &World, version: Version) -> anyhow::Result<()> {
-    let server = serve(world).await?;
+    let server = serve(world, IN_TIME).await?;
     let answered = Arc::new(AtomicUsize::new(0));
     let enough = Arc::new(Notify::new());
     let mut clients = JoinSet::new();
@@ -121,15 +153,18 @@ async fn under_load(world: &World, version: Version) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(world: &World) -> anyhow::Result<Server> {
+async fn serve(world: &World, drain: &str) -> anyhow::Result<Server> {
     let mut keys = function("worker.js", HOST);
-    let vars = table([("ORIGIN", world.origin().url().into())]);
+    let vars = table([
+        ("ORIGIN", world.origin().url().into()),
+        ("KEY", drain.into()),
+    ]);
     keys.insert("vars".to_owned(), vars.into());
     let mut config = node(table([("drain", keys.into())]));
     merge(&mut config, egress_to_loopback());
     merge(
         &mut config,
-        table([("server", table([("drain", "20s".into())]).into())]),
+        table([("server", table([("drain", drain.into())]).into())]),
     );
     Server::serve(&config, &[("worker.js", WORKER)]).await
 }

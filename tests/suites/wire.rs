@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::harness::area::{function, node, table};
 use crate::harness::client::Version;
+use crate::harness::log::is_record;
 use crate::harness::{Connection, Request, Server, World};
 
 const STREAMS: usize = 50;
@@ -61,6 +62,25 @@ const REFUSED: [(&str, &str); 8] = [
     ),
 ];
 
+/// Requests whose body never comes in full before the client closes, and what their records say.
+const BROKEN_OFF: [(&str, &str, &str); 3] = [
+    (
+        "small_body",
+        "POST /part HTTP/1.1\r\nhost: one.test\r\ncontent-length: 10\r\n\r\nabc",
+        "canceled",
+    ),
+    (
+        "large_body",
+        "POST /part HTTP/1.1\r\nhost: one.test\r\ncontent-length: 1000000\r\n\r\nabc",
+        "canceled",
+    ),
+    (
+        "chunked_body",
+        "POST /part HTTP/1.1\r\nhost: one.test\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        "canceled",
+    ),
+];
+
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     let mut trials = vec![
         world.trial("wire::http2_streams_at_once", async |_| streams().await),
@@ -71,6 +91,11 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
             slow_client().await
         }),
     ];
+    for (name, bytes, outcome) in BROKEN_OFF {
+        let name = format!("wire::broken_off_{name}");
+        let trial = async move |_| broken_off(bytes, outcome).await;
+        trials.push(world.trial(name, trial));
+    }
     for (name, bytes) in REFUSED {
         let name = format!("wire::refused_{name}");
         trials.push(world.trial(name, async move |_| refused(bytes).await));
@@ -181,6 +206,11 @@ async fn refused(bytes: &str) -> anyhow::Result<()> {
         .send(server.address())
         .await?;
     ensure!(next.body == "[one.test/next ]", "got {:?}", next.body);
+    // That it was refused is on record.
+    let is_refused = |line: &serde_json::Value| is_record(line) && line["outcome"] == "refused";
+    let record = server.log().first("record of it", is_refused).await?;
+    ensure!(record["status"] == 400, "{record}");
+    ensure!(record.get("function").is_none(), "{record}");
     // Only that last one reached a function.
     server.record("one.test", "GET", "/next", 0).await?;
     let records = server.log().records();
@@ -189,6 +219,21 @@ async fn refused(bytes: &str) -> anyhow::Result<()> {
         .filter(|record| record["outcome"] == "ok")
         .count();
     ensure!(ran == 1, "{ran} requests ran: {records:?}");
+    server.assert_healthy().await
+}
+
+/// A client that leaves in the middle of its body leaves a record.
+async fn broken_off(bytes: &str, outcome: &str) -> anyhow::Result<()> {
+    let server = serve().await?;
+    let mut socket = TcpStream::connect(server.address()).await?;
+    socket.write_all(bytes.as_bytes()).await?;
+    // It has been read once another client is answered.
+    Request::get("one.test", "/next")
+        .send(server.address())
+        .await?;
+    drop(socket);
+    let record = server.record("one.test", "POST", "/part", 0).await?;
+    ensure!(record["outcome"] == outcome, "{record}");
     server.assert_healthy().await
 }
 

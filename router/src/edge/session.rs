@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use super::{Edge, Origin};
 use crate::admit::{self, HostMemory, Named};
 use crate::body::{RequestBody, ResponseBody};
-use crate::dispatch::{Dispatch, Exchange, RequestId};
+use crate::dispatch::{Dispatch, Exchange, Refused, RequestId, absolute};
 use crate::link::{Active, Link};
 use crate::refusal::Refusal;
 use crate::roam::Mover;
@@ -85,10 +85,17 @@ impl<D: Dispatch> Session<D> {
             is_head: *request.method() == Method::HEAD,
             active,
         };
-        let (host, port) = match self.check(&mut request) {
+        // First of all: behind a stand-in, nothing else in the request means anything.
+        let unreadable = self.link.request(version != Version::HTTP_2);
+        let is_stand_in = unreadable.is_some();
+        let checked = match unreadable {
+            Some(refusal) => Err(refusal),
+            None => self.check(&mut request),
+        };
+        let (host, port) = match checked {
             Ok(named) => named,
             Err(refusal) => {
-                self.edge.stats.refusal();
+                self.note_refusal(sender.id, &request, received, &refusal, is_stand_in);
                 return Ok(sender.refuse(refusal, request.headers(), &self.edge));
             }
         };
@@ -114,12 +121,36 @@ impl<D: Dispatch> Session<D> {
         Ok(response)
     }
 
+    /// Notes a request that goes no further. `is_stand_in`: hyper was given it in place of a head
+    /// that could not be read, and nothing in it means anything.
+    fn note_refusal(
+        &self,
+        id: RequestId,
+        request: &Request<Incoming>,
+        received: Instant,
+        refusal: &Refusal,
+        is_stand_in: bool,
+    ) {
+        let uri = request.uri();
+        let named = {
+            let mut memory = self.host.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.host(uri, request.headers()).ok()
+        };
+        let named = named.filter(|_| !is_stand_in);
+        let url = named.map(|(host, port)| absolute(&self.origin.scheme, &host, port, uri));
+        self.edge.stats.refusal();
+        self.edge.dispatch.refused(Refused {
+            id,
+            peer: self.origin.peer,
+            received,
+            method: (!is_stand_in).then(|| request.method().clone()),
+            url,
+            refusal: refusal.clone(),
+        });
+    }
+
     fn check(&self, request: &mut Request<Incoming>) -> Result<Named, Refusal> {
         let version = request.version();
-        // First of all: behind a stand-in, nothing else in the request means anything.
-        if let Some(refusal) = self.link.request(version != Version::HTTP_2) {
-            return Err(refusal);
-        }
         if self.reception == Reception::TurnAway {
             return Err(Refusal::TooManyConnections);
         }

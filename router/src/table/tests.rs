@@ -84,6 +84,34 @@ fn a_path_that_a_host_does_not_take_falls_through() {
 }
 
 #[test]
+fn by_its_full_name_no_wildcard_answers() {
+    let table = table(&["api.x.y/v1/*", "*.x.y", "**.y", "*"]);
+    for (name, path, winner) in [
+        ("api.x.y", "/v1/a", Some("api.x.y/v1/*")),
+        ("api.x.y", "/v2", None),
+        ("b.x.y", "/v1/a", None),
+        ("example.com", "/", None),
+    ] {
+        let found = table.find_exact(&host(name), path);
+        assert_eq!(found.copied(), winner, "{name}{path}");
+    }
+}
+
+#[test]
+fn a_host_is_taken_if_only_under_some_paths() {
+    let routes = table(&["api.x.y/v1/*", "*.z/v2"]);
+    for (name, is_taken) in [
+        ("api.x.y", true),
+        ("x.y", false),
+        ("a.z", true),
+        ("a.b.z", false),
+    ] {
+        assert_eq!(routes.takes_host(&host(name)), is_taken, "{name}");
+    }
+    assert!(table(&["*/only"]).takes_host(&host("any.where")));
+}
+
+#[test]
 fn a_duplicate_names_both() {
     let error = RouteTable::builder()
         .route(pattern("a.b"), 1)

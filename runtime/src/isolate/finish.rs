@@ -14,6 +14,7 @@ use holm_js_api::handler::Invocation;
 use holm_js_api::handler::Invocations;
 use holm_js_api::log::Level;
 use holm_js_api::log::write;
+use http::StatusCode;
 
 use super::Isolate;
 use super::run::Fitness;
@@ -24,6 +25,26 @@ use crate::outcome::Outcome;
 
 /// Requests after which the event loop has a turn although it has nothing to do.
 const POLL: u32 = 16;
+
+impl Run {
+    /// What became of the request, where `outcome` is what it looks like from inside; and the status
+    /// that its client is told, if that does not stand for it. A function that fails without an
+    /// answer over a body that never came is not to blame.
+    pub(super) fn blame(&self, outcome: Outcome) -> (Outcome, Option<StatusCode>) {
+        let fault = self.bytes_in.fault();
+        match (outcome, fault) {
+            (Outcome::Exception, Some(fault)) if !self.answered_well => match fault {
+                BodyError::TooLarge { .. } => {
+                    (Outcome::Refused, Some(StatusCode::PAYLOAD_TOO_LARGE))
+                }
+                BodyError::Idle => (Outcome::Refused, Some(StatusCode::REQUEST_TIMEOUT)),
+                BodyError::Broken(_) => (Outcome::Refused, Some(StatusCode::BAD_REQUEST)),
+                BodyError::Disconnected => (Outcome::Canceled, None),
+            },
+            (outcome, _) => (outcome, None),
+        }
+    }
+}
 
 impl Isolate {
     /// Answers a client that has no answer yet, and names the outcome.

@@ -115,13 +115,13 @@ impl Isolate {
             reply: Some(reply),
             body: None,
             record: Record {
-                method: fetch.method.clone(),
-                url: fetch.url.clone(),
+                method: Some(fetch.method.clone()),
+                url: Some(fetch.url.clone()),
                 outcome: Outcome::Ok,
                 queued: started.saturating_duration_since(queued),
                 memory: self.sampled_memory,
                 cold,
-                ..Record::empty(&self.deployment, request.clone(), start)
+                ..Record::of(&self.deployment, request.clone(), start)
             },
             queued,
             subrequests: made.clone(),
@@ -298,6 +298,8 @@ impl Isolate {
         inbox: &mut impl Inbox,
     ) -> Fitness {
         let outcome = self.conclude(&mut run, end);
+        let (outcome, status) = run.blame(outcome);
+        let outcome = services.blame(outcome);
         let fitness = if is_last {
             self.clean_up(&run, end)
         } else {
@@ -319,6 +321,7 @@ impl Isolate {
         };
         services.recorder.record(Record {
             outcome,
+            status: status.or(seat.record.status),
             wall: now.saturating_duration_since(seat.queued),
             cpu: seat.cpu,
             memory: self.sampled_memory,

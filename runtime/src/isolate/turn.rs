@@ -11,6 +11,7 @@ use std::time::Instant;
 use deno_core::error::CoreError;
 use deno_core::v8;
 use holm_js_api::body::Body;
+use holm_js_api::body::BodyError;
 use holm_js_api::body::BodyProgress;
 use holm_js_api::handler::BodyWriter;
 use holm_js_api::handler::Invocation;
@@ -48,6 +49,8 @@ pub(super) struct Run {
     pub(super) started: Instant,
     /// Its answer, or the reason for none, has been sent.
     pub(super) replied: bool,
+    /// It was an answer.
+    pub(super) answered_well: bool,
     pub(super) failure: Option<Failure>,
     /// The client went away.
     pub(super) gone: bool,
@@ -89,6 +92,7 @@ impl Run {
             id,
             started,
             replied: false,
+            answered_well: false,
             failure: None,
             gone: false,
             hangup: None,
@@ -159,6 +163,14 @@ impl Count {
         match self {
             Self::Known(bytes) => *bytes,
             Self::Live(progress) => progress.read(),
+        }
+    }
+
+    /// Why the body broke off before its end, if it did.
+    pub(super) fn fault(&self) -> Option<&BodyError> {
+        match self {
+            Self::Known(_) => None,
+            Self::Live(progress) => progress.fault(),
         }
     }
 
@@ -249,6 +261,7 @@ impl Isolate {
 
     pub(super) fn reply(&self, run: &mut Run, reply: Reply) {
         run.replied = true;
+        run.answered_well = reply.is_ok();
         let mut seats = self.watch.seats();
         // No seat, or no sender: the watchdog answered first.
         let Some(seat) = seats.of(run.id) else { return };

@@ -355,12 +355,12 @@ pub(super) fn record(shared: &Shared, job: &Job, failure: &Failure) {
     let Event::Fetch(fetch) = &job.event;
     let queued = job.queued.elapsed();
     shared.services.recorder.record(Record {
-        method: fetch.method.clone(),
-        url: fetch.url.clone(),
+        method: Some(fetch.method.clone()),
+        url: Some(fetch.url.clone()),
         outcome: failure.outcome,
         wall: queued,
         queued,
         thrown: failure.thrown.clone(),
-        ..Record::empty(&shared.deployment, job.request.clone(), job.start)
+        ..Record::of(&shared.deployment, job.request.clone(), job.start)
     });
 }

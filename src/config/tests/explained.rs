@@ -78,6 +78,30 @@ fn each_rule_of_precedence_has_its_words() {
 }
 
 #[test]
+fn who_is_reached_from_inside() {
+    let wildcard = explained("x.example.com/api/y");
+    assert!(wildcard.contains("  inside   no: what"), "{wildcard}");
+    let exact = explained("shop.example.com/");
+    assert!(!exact.contains("inside"), "{exact}");
+}
+
+#[test]
+fn what_a_route_for_any_host_takes() {
+    assert_eq!(config::notes(&plan()), [""; 0]);
+    let source = SOURCE.replace("**.example.com", "*/rest/*");
+    let plan = config::parse(&source, &beside_the_site("holm.toml")).expect("a sound file");
+    let notes = config::notes(&plan).join("\n");
+    assert!(
+        notes.starts_with("`*/rest/*` gives function `shop` what clients ask"),
+        "{notes}"
+    );
+    assert!(
+        notes.contains("not what functions of this node fetch()"),
+        "{notes}"
+    );
+}
+
+#[test]
 fn a_host_that_nobody_serves() {
     assert_eq!(
         explained("http://shop.exmple.com/"),

@@ -1,0 +1,2 @@
+const why = "not today";
+throw new Error(why);
