@@ -17,6 +17,10 @@ const CONTINUATION: u8 = 9;
 const CANCEL: u32 = 8;
 const ENHANCE_YOUR_CALM: u32 = 11;
 const END_STREAM: u8 = 1;
+/// The same bit, on PING and SETTINGS.
+const ACK: u8 = 1;
+/// A type that nobody has defined.
+const UNKNOWN: u8 = 0xFA;
 const END_HEADERS: u8 = 4;
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
@@ -105,8 +109,17 @@ fn floods_end_in_goaway() {
         0 => frame(HEADERS, END_HEADERS, 1, &head()),
         _ => frame(DATA, 0, 1, &[]),
     };
+    // Answered before its body has come, so the stream is reset; what still comes is passed over.
+    let ends = |n| match n {
+        0 => frame(HEADERS, END_HEADERS, 1, &head_of("/ignore-body")),
+        _ => frame(DATA, END_STREAM, 1, &[]),
+    };
+    let trailers = |n| match n {
+        0 => frame(HEADERS, END_HEADERS, 1, &head_of("/ignore-body")),
+        _ => frame(HEADERS, END_HEADERS | END_STREAM, 1, &[]),
+    };
     type Flood = Box<dyn Fn(u32) -> Vec<u8>>;
-    let floods: [(&str, Flood); 7] = [
+    let floods: [(&str, Flood); 15] = [
         ("rapid reset", Box::new(open_and_reset)),
         ("continuation", Box::new(continuation)),
         ("ping", Box::new(|_| frame(PING, 0, 0, &[0; 8]))),
@@ -120,6 +133,23 @@ fn floods_end_in_goaway() {
             "window update",
             Box::new(|_| frame(WINDOW_UPDATE, 0, 0, &1_u32.to_be_bytes())),
         ),
+        ("ping ack", Box::new(|_| frame(PING, ACK, 0, &[0; 8]))),
+        ("settings ack", Box::new(|_| frame(SETTINGS, ACK, 0, &[]))),
+        (
+            "priority with the bit of an ACK",
+            Box::new(|_| frame(PRIORITY, ACK, 1, &[0, 0, 0, 3, 0])),
+        ),
+        ("unknown", Box::new(|_| frame(UNKNOWN, 0, 0, &[]))),
+        (
+            "unknown with the bit of an ACK",
+            Box::new(|_| frame(UNKNOWN, ACK, 0, &[])),
+        ),
+        (
+            "window update with the bit of an ACK",
+            Box::new(|_| frame(WINDOW_UPDATE, ACK, 0, &1_u32.to_be_bytes())),
+        ),
+        ("ends of a stream", Box::new(ends)),
+        ("trailers of a stream", Box::new(trailers)),
     ];
     for (name, next) in floods {
         let code = flood(&served, next);
