@@ -32,7 +32,12 @@ impl HostMemory {
     }
 
     /// The one host that a request names, in its target, its `Host` field or both.
-    pub(crate) fn host(&mut self, uri: &Uri, headers: &HeaderMap) -> Result<Named, Refusal> {
+    pub(crate) fn host(
+        &mut self,
+        version: Version,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Named, Refusal> {
         let mut fields = headers.get_all(HOST).iter();
         let field = fields.next();
         if fields.next().is_some() {
@@ -45,6 +50,8 @@ impl HostMemory {
             .transpose()?;
         match (target, field) {
             (None, None) => Err(Refusal::HostMissing),
+            // RFC 9112, 3.2: whatever the target says.
+            (Some(_), None) if version == Version::HTTP_11 => Err(Refusal::HostMissing),
             (Some(named), None) | (None, Some(named)) => Ok(named),
             // RFC 9112, 3.2.2 lets the target win; but whoever stands in front may have looked
             // at the field.
@@ -73,12 +80,15 @@ fn parse_authority(authority: &str) -> Result<Named, Refusal> {
     Ok((Hostname::parse(host)?, port))
 }
 
-/// Methods that no function can see: the Fetch standard forbids a `Request` with them.
+/// Methods that no function can see: the Fetch standard forbids a `Request` with them, in any case
+/// of letters.
 pub(crate) fn check_method(method: &Method) -> Result<(), Refusal> {
-    let is_forbidden = *method == Method::CONNECT
-        || *method == Method::TRACE
-        || method.as_str().eq_ignore_ascii_case("track");
-    if is_forbidden {
+    const FORBIDDEN: [&str; 3] = ["CONNECT", "TRACE", "TRACK"];
+    let method = method.as_str();
+    if FORBIDDEN
+        .iter()
+        .any(|name| method.eq_ignore_ascii_case(name))
+    {
         return Err(Refusal::Method);
     }
     Ok(())
@@ -86,12 +96,17 @@ pub(crate) fn check_method(method: &Method) -> Result<(), Refusal> {
 
 /// Checks the target's path. Returns the target to use instead where the path has characters
 /// that a URL parser would percent-encode.
-pub(crate) fn check_target(uri: &Uri) -> Result<Option<Uri>, Refusal> {
+pub(crate) fn check_target(version: Version, uri: &Uri) -> Result<Option<Uri>, Refusal> {
     let path = uri.path();
     if path == "*" {
         return Err(Refusal::Asterisk);
     }
-    if !path.starts_with('/') {
+    // RFC 9113, 8.3.1. A URL in a target of HTTP/1 may do without: `http://a.test?x`.
+    let is_without = version == Version::HTTP_2
+        && uri
+            .path_and_query()
+            .is_none_or(|path| !path.as_str().starts_with('/'));
+    if is_without || !path.starts_with('/') {
         return Err(Refusal::Malformed("its target has no path"));
     }
     path::check(path)?;
@@ -137,14 +152,22 @@ mod tests {
     use super::*;
 
     fn host(target: &str, fields: &[&'static str]) -> Result<String, Refusal> {
+        host_by(Version::HTTP_11, target, fields)
+    }
+
+    fn host_by(version: Version, target: &str, fields: &[&'static str]) -> Result<String, Refusal> {
         let uri: Uri = target.parse().expect(target);
         let mut headers = HeaderMap::new();
         for field in fields {
             headers.append(HOST, HeaderValue::from_static(field));
         }
         let mut memory = HostMemory::default();
-        let first = memory.host(&uri, &headers);
-        assert_eq!(first, memory.host(&uri, &headers), "memory changes nothing");
+        let first = memory.host(version, &uri, &headers);
+        assert_eq!(
+            first,
+            memory.host(version, &uri, &headers),
+            "memory changes nothing"
+        );
         first.map(|(host, port)| format!("{host} {port:?}"))
     }
 
@@ -154,7 +177,7 @@ mod tests {
             ("/", vec!["A.b"], Ok("a.b None")),
             ("/", vec!["a.b:8080"], Ok("a.b Some(8080)")),
             ("/", vec!["[::1]:8080"], Ok("[::1] Some(8080)")),
-            ("http://a.b/x", vec![], Ok("a.b None")),
+            ("http://a.b/x", vec![], Err(Refusal::HostMissing)),
             ("http://a.b/x", vec!["A.B."], Ok("a.b None")),
             ("http://a.b:80/x", vec!["a.b"], Ok("a.b None")),
             ("https://a.b:443/x", vec!["a.b"], Ok("a.b None")),
@@ -172,6 +195,10 @@ mod tests {
                 "{target} {fields:?}"
             );
         }
+        for version in [Version::HTTP_10, Version::HTTP_2] {
+            let named = host_by(version, "http://a.b/x", &[]);
+            assert_eq!(named, Ok("a.b None".to_owned()), "{version:?}");
+        }
         for field in ["a b", "a/b", "u@a", "a,b", "a..b", "1.2.3"] {
             let fields: &[&'static str] = &[field];
             assert!(
@@ -185,7 +212,7 @@ mod tests {
     fn targets_are_what_a_url_parser_makes_of_them() {
         let target = |text: &str| {
             let uri = Uri::try_from(text.as_bytes()).expect(text);
-            check_target(&uri).map(|uri| uri.map(|uri| uri.to_string()))
+            check_target(Version::HTTP_11, &uri).map(|uri| uri.map(|uri| uri.to_string()))
         };
         assert_eq!(target("/a//b%20c?d={e}"), Ok(None));
         assert_eq!(

@@ -95,7 +95,7 @@ pub struct Exchange {
     /// When its head was complete.
     pub received: Instant,
     /// The request. Its URI is as received (mostly a path), its path has passed
-    /// [`path::check`](crate::path::check), and it has at most one `Host` field, which agrees
+    /// [`path::check`](crate::path::check), and it has one `Host` field, which agrees
     /// with [`host`](Self::host).
     pub request: Request<RequestBody>,
     /// Moves its connection, where that is possible.
@@ -126,7 +126,12 @@ pub(crate) fn absolute(scheme: &Scheme, host: &Hostname, port: Option<u16>, uri:
         url.push(':');
         url.push_str(&port.to_string());
     }
-    url.push_str(uri.path_and_query().map_or("/", |path| path.as_str()));
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    // `http://a.test?x` has none.
+    if !path.starts_with('/') {
+        url.push('/');
+    }
+    url.push_str(path);
     url
 }
 
@@ -248,6 +253,8 @@ mod tests {
             ("/", Scheme::HTTP, Some(8080), "http://a.b:8080/"),
             ("/", Scheme::HTTPS, Some(443), "https://a.b/"),
             ("http://A.B/x", Scheme::HTTP, None, "http://a.b/x"),
+            ("http://a.b?x", Scheme::HTTP, None, "http://a.b/?x"),
+            ("http://a.b", Scheme::HTTP, None, "http://a.b/"),
         ] {
             assert_eq!(exchange(uri, scheme, port).url(), url);
         }

@@ -59,6 +59,7 @@ pub mod body;
 pub mod dispatch;
 mod drain;
 pub mod edge;
+mod fields;
 mod framing;
 mod hints;
 pub mod hostname;

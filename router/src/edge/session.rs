@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, SERVER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, SERVER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
@@ -13,6 +15,7 @@ use super::{Edge, Origin};
 use crate::admit::{self, HostMemory, Named};
 use crate::body::{RequestBody, ResponseBody};
 use crate::dispatch::{Dispatch, Exchange, Refused, RequestId, absolute};
+use crate::fields;
 use crate::link::{Active, Link};
 use crate::refusal::Refusal;
 use crate::roam::Mover;
@@ -134,7 +137,7 @@ impl<D: Dispatch> Session<D> {
         let uri = request.uri();
         let named = {
             let mut memory = self.host.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.host(uri, request.headers()).ok()
+            memory.host(request.version(), uri, request.headers()).ok()
         };
         let named = named.filter(|_| !is_stand_in);
         let url = named.map(|(host, port)| absolute(&self.origin.scheme, &host, port, uri));
@@ -154,19 +157,25 @@ impl<D: Dispatch> Session<D> {
         if self.reception == Reception::TurnAway {
             return Err(Refusal::TooManyConnections);
         }
+        fields::settle(version, request.headers_mut())?;
         let (uri, headers) = (request.uri(), request.headers());
         admit::check_size(version, uri, headers, &self.edge.settings)?;
         admit::check_method(request.method())?;
         let named = {
             let mut memory = self.host.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.host(uri, headers)?
+            memory.host(version, uri, headers)?
         };
         if let Some(sni) = &self.origin.sni
             && *sni != named.0
         {
             return Err(Refusal::Misdirected(named.0));
         }
-        if let Some(target) = admit::check_target(uri)? {
+        let target = admit::check_target(version, uri)?;
+        if !headers.contains_key(HOST) {
+            let uri = uri.clone();
+            fields::set_host(&uri, request.headers_mut());
+        }
+        if let Some(target) = target {
             *request.uri_mut() = target;
         }
         Ok(named)

@@ -196,6 +196,10 @@ fn check_target(method: &[u8], target: &[u8]) -> Result<(), Refusal> {
     if target.iter().any(|byte| *byte <= b' ' || *byte == 0x7F) {
         return Err(Refusal::Malformed("its target has a control character"));
     }
+    // The http crate drops it without a word. HTTP/2's targets come out of that crate.
+    if target.contains(&b'#') {
+        return Err(Refusal::Malformed("its target has a fragment"));
+    }
     // hyper parses it once more; only the rare forms cost that twice.
     let uri = Uri::try_from(target);
     match target {
@@ -205,7 +209,7 @@ fn check_target(method: &[u8], target: &[u8]) -> Result<(), Refusal> {
         [b'/', ..] => Ok(()),
         b"*" if method == b"OPTIONS" => Ok(()),
         _ => match uri {
-            Ok(_) if method == b"CONNECT" => Ok(()),
+            Ok(_) if method.eq_ignore_ascii_case(b"CONNECT") => Ok(()),
             Ok(uri)
                 if matches!(uri.scheme_str(), Some("http" | "https"))
                     && uri.authority().is_some_and(|a| !a.as_str().contains('@')) =>

@@ -2,51 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use crate::frames::{
+    ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, GOAWAY, HEADERS,
+    PING, PREFACE, PRIORITY, RST_STREAM, SETTINGS, UNKNOWN, WINDOW_UPDATE, frame, head, head_of,
+    next_frame, number,
+};
 use crate::support::{Client, Event, Served};
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-const CANCEL: u32 = 8;
-const ENHANCE_YOUR_CALM: u32 = 11;
-const END_STREAM: u8 = 1;
-/// The same bit, on PING and SETTINGS.
-const ACK: u8 = 1;
-/// A type that nobody has defined.
-const UNKNOWN: u8 = 0xFA;
-const END_HEADERS: u8 = 4;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a short payload");
-    let mut frame = length.to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// `GET http://a.test/wait`, without compression (RFC 7541, 6.2.2).
-fn head() -> Vec<u8> {
-    head_of("/wait")
-}
-
-fn head_of(path: &str) -> Vec<u8> {
-    // Indexed: `:method: GET`, `:scheme: http`.
-    let mut block = vec![0x82, 0x86];
-    for (name_index, value) in [(1, "a.test"), (4, path)] {
-        block.push(name_index);
-        block.push(u8::try_from(value.len()).expect("a short value"));
-        block.extend(value.bytes());
-    }
-    block
-}
 
 /// Sends the flood again and again until the server has had enough; returns the error code of
 /// its GOAWAY.
@@ -84,8 +45,7 @@ fn goaway(client: &mut Client) -> Option<u32> {
         let length = usize::from(header[1]) << 8 | usize::from(header[2]);
         let (payload, next) = behind.split_at_checked(length)?;
         if header[3] == GOAWAY {
-            let code = payload.get(4..8)?.try_into().ok()?;
-            return Some(u32::from_be_bytes(code));
+            return Some(number(payload.get(4..)?));
         }
         rest = next;
     }
@@ -196,23 +156,9 @@ fn a_stream_that_is_not_taken_is_reset() {
         client.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &head_of(path)));
         let began = Event::Began(format!("GET a.test {path}"));
         assert_eq!(served.event(), began);
-        assert_eq!(next_frame(&mut client, RST_STREAM, 1), CANCEL);
+        assert_eq!(number(&next_frame(&mut client, RST_STREAM, 1)), CANCEL);
         if let Some(last) = last {
             assert_eq!(served.event(), last);
-        }
-    }
-}
-
-/// Reads on to the next frame of a kind on a stream; returns the number in its first four bytes.
-fn next_frame(client: &mut Client, wanted: u8, on: u32) -> u32 {
-    loop {
-        let header = client.bytes(9);
-        let length = usize::from(header[1]) << 8 | usize::from(header[2]);
-        let stream = u32::from_be_bytes([header[5], header[6], header[7], header[8]]);
-        let payload = client.bytes(length);
-        if (header[3], stream) == (wanted, on) {
-            let number = payload.first_chunk::<4>().expect("four bytes");
-            return u32::from_be_bytes(*number);
         }
     }
 }

@@ -14,7 +14,8 @@ fn the_host_arrives_canonical() {
         ),
         ("http://A.test/x", "Host: a.test\r\n", "a.test /x"),
         ("http://a.test:80/", "Host: a.test\r\n", "a.test /"),
-        ("http://a.test/", "", "a.test /"),
+        ("http://a.test?x", "Host: a.test\r\n", "a.test /"),
+        ("http://a.test", "Host: a.test\r\n", "a.test /"),
         ("/caf\u{e9}", "Host: [::1]:80\r\n", "[::1] /caf%C3%A9"),
     ] {
         let answer = served.send(format!(
@@ -27,12 +28,22 @@ fn the_host_arrives_canonical() {
     }
 }
 
+/// Only HTTP/1.1 asks for the field (RFC 9112, 3.2).
+#[test]
+fn a_target_alone_names_the_host_of_an_older_client() {
+    let served = Served::new();
+    let answer = served.send("GET http://a.test/fields HTTP/1.0\r\n\r\n");
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(answer.ends_with("host: a.test\n"), "{answer}");
+}
+
 #[test]
 fn a_host_that_is_missing_or_in_doubt_is_refused() {
     let served = Served::new();
     for (line, fields) in [
         ("GET / HTTP/1.1", ""),
         ("GET / HTTP/1.0", ""),
+        ("GET http://a.test/ HTTP/1.1", ""),
         ("GET / HTTP/1.1", "Host: \r\n"),
         ("GET / HTTP/1.1", "Host: a.test\r\nHost: a.test\r\n"),
         ("GET / HTTP/1.1", "Host: a.test\r\nHost: b.test\r\n"),
@@ -61,10 +72,21 @@ fn what_is_not_for_functions_is_turned_away() {
         ("CONNECT a.test:443 HTTP/1.1", 405),
         ("TRACE / HTTP/1.1", 405),
         ("TRACK / HTTP/1.1", 405),
+        ("connect a.test:443 HTTP/1.1", 405),
+        ("Connect / HTTP/1.1", 405),
+        ("trace / HTTP/1.1", 405),
+        ("Trace http://a.test/ HTTP/1.1", 405),
+        ("track / HTTP/1.1", 405),
         ("OPTIONS * HTTP/1.1", 404),
         ("GET /a/../b HTTP/1.1", 400),
         ("GET /a/%2e%2E/b HTTP/1.1", 400),
         ("GET /a\\b HTTP/1.1", 400),
+        ("GET /a#b HTTP/1.1", 400),
+        ("GET /a?b#c HTTP/1.1", 400),
+        ("GET /# HTTP/1.1", 400),
+        ("GET http://a.test/#b HTTP/1.1", 400),
+        ("GET http://a.test#b HTTP/1.1", 400),
+        ("OPTIONS *#b HTTP/1.1", 400),
     ] {
         let host = if line.contains(":443") {
             "a.test:443"

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri, Version};
+use http::{HeaderValue, Request, Response, Uri, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{SendRequest, handshake};
@@ -73,6 +73,10 @@ fn the_rules_are_those_of_http1() {
         two_hosts.headers_mut().insert("host", other);
         let mut trace = request("/x", "");
         *trace.method_mut() = http::Method::TRACE;
+        let mut small_trace = request("/x", "");
+        *small_trace.method_mut() = "trace".parse().expect("a method");
+        let mut small_connect = request("/x", "");
+        *small_connect.method_mut() = "connect".parse().expect("a method");
         for (request, status) in [
             (request(&long, ""), 414),
             (request("/a/%2e%2e/b", ""), 400),
@@ -81,6 +85,8 @@ fn the_rules_are_those_of_http1() {
             (many, 431),
             (two_hosts, 400),
             (trace, 405),
+            (small_trace, 405),
+            (small_connect, 405),
         ] {
             let uri: Uri = request.uri().clone();
             let response = sender.send_request(request).await.expect("an answer");
@@ -92,6 +98,46 @@ fn the_rules_are_those_of_http1() {
         let response = sender.send_request(request("/x", "")).await;
         assert_eq!(response.expect("an answer").status(), 200);
     });
+}
+
+/// What a function gets of the fields of a request over HTTP/2.
+fn fields(served: &Served, given: &[(&'static str, &'static str)]) -> (u16, String) {
+    served.runtime.block_on(async {
+        let mut sender = connect(served.address).await;
+        let mut request = request("/fields", "");
+        for (name, value) in given {
+            request
+                .headers_mut()
+                .append(*name, HeaderValue::from_static(value));
+        }
+        let response = sender.send_request(request).await.expect("an answer");
+        let status = response.status().as_u16();
+        (status, text(response).await.expect("whole"))
+    })
+}
+
+#[test]
+fn crumbs_are_one_cookie() {
+    let served = Served::new();
+    let (status, seen) = fields(&served, &[("cookie", "a=1"), ("x", "1"), ("cookie", "b=2")]);
+    assert_eq!(status, 200);
+    assert!(seen.contains("cookie: a=1; b=2\n"), "{seen}");
+    assert_eq!(seen.matches("cookie").count(), 1, "{seen}");
+    // As many as browsers keep for a site; the limit of 100 fields is not for them.
+    let (status, seen) = fields(&served, &[("cookie", "a=1"); 180]);
+    assert_eq!(status, 200, "{seen}");
+    assert_eq!(seen.matches("a=1").count(), 180, "{seen}");
+    assert_eq!(seen.matches("a=1; a=1").count(), 90, "{seen}");
+}
+
+#[test]
+fn the_authority_is_the_host() {
+    let served = Served::new();
+    for given in [&[][..], &[("host", "a.test")]] {
+        let (status, seen) = fields(&served, given);
+        assert_eq!(status, 200);
+        assert_eq!(seen.matches("host: a.test\n").count(), 1, "{seen}");
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 mod bodies;
 mod drain;
 mod floods;
+mod frames;
+mod heads;
 mod hosts;
 mod http2;
 mod limits;

@@ -95,6 +95,8 @@ impl Dispatch for Probe {
                 exchange.request.body_mut().idle(Duration::from_millis(50));
                 echo(began, exchange).await
             }
+            // Its fields, one a line.
+            "/fields" => Response::new(ResponseBody::whole(fields(exchange.request.headers()))),
             "/ignore-body" => Response::new(ResponseBody::from("ignored")),
             _ => echo(began, exchange).await,
         }
@@ -123,6 +125,13 @@ impl Probe {
         });
         Response::new(ResponseBody::stream(receiver, None))
     }
+}
+
+fn fields(headers: &http::HeaderMap) -> Vec<u8> {
+    let lines = headers
+        .iter()
+        .map(|(name, value)| [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\n"].concat());
+    lines.collect::<Vec<_>>().concat()
 }
 
 fn broken(declared: Option<u64>) -> Response<ResponseBody> {

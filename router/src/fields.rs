@@ -1,0 +1,66 @@
+//! The fields of a request, as whoever answers it is to find them: what HTTP/2 takes apart is put
+//! together, and what it does not allow is refused, as the bytes of HTTP/1 were before.
+
+use http::header::{CONTENT_LENGTH, COOKIE, HOST};
+use http::{HeaderMap, HeaderValue, Uri, Version};
+
+use crate::refusal::Refusal;
+
+/// Puts together what came in pieces, and checks what only HTTP/2 lets through to here.
+pub(crate) fn settle(version: Version, headers: &mut HeaderMap) -> Result<(), Refusal> {
+    if version == Version::HTTP_2 && headers.values().any(has_blank_end) {
+        return Err(Refusal::Malformed(
+            "a header field's value starts or ends with a blank",
+        ));
+    }
+    // Of most requests no name comes twice, and this is all.
+    if headers.len() > headers.keys_len() {
+        join_cookies(headers);
+        merge_lengths(headers)?;
+    }
+    Ok(())
+}
+
+/// Sets `host` of a request that named it in its target or in `:authority` alone.
+pub(crate) fn set_host(uri: &Uri, headers: &mut HeaderMap) {
+    if let Some(authority) = uri.authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
+    {
+        headers.insert(HOST, host);
+    }
+}
+
+/// RFC 9113, 8.2.1.
+fn has_blank_end(value: &HeaderValue) -> bool {
+    matches!(value.as_bytes(), [b' ' | b'\t', ..] | [.., b' ' | b'\t'])
+}
+
+/// Browsers send each cookie in a field of its own over HTTP/2 (RFC 9113, 8.2.3). No comma separates
+/// cookies, so they cannot be left to whoever joins fields. Over HTTP/1.1 a client sends one
+/// field, but what stands in front of us may have handed the pieces on; Node joins them there, too.
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() > 1
+        && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, cookie);
+    }
+}
+
+/// One length, said more than once, is one length; two are a way to be misread (RFC 9110, 8.6).
+/// Over HTTP/1 even the first is refused, see `framing`.
+fn merge_lengths(headers: &mut HeaderMap) -> Result<(), Refusal> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = lengths.next().cloned() else {
+        return Ok(());
+    };
+    if lengths.any(|length| *length != first) {
+        return Err(Refusal::Malformed("its Content-Length fields disagree"));
+    }
+    headers.insert(CONTENT_LENGTH, first);
+    Ok(())
+}
