@@ -10,7 +10,7 @@
 //! - [`clock`]: the time that a function sees.
 //! - [`log`]: `console`, and what a function throws.
 //! - `memory`: what a function holds outside V8's heap.
-//! - `globals`, `timers`, `crypto`, `stand_ins`: JavaScript only.
+//! - `globals`, `timers`, `crypto`, `wasm`, `stand_ins`: JavaScript only.
 //!
 //! A web API is a folder here and a line in [`extensions`].
 
@@ -58,6 +58,7 @@ deno_core::extension!(
         "ext:holm/clock.js" = "clock/clock.js",
         "ext:holm/derivation.js" = "crypto/derivation.js",
         "ext:holm/timers.js" = "timers/timers.js",
+        "ext:holm/streaming.js" = "wasm/streaming.js",
         "ext:deno_net/02_tls.js" = "stand_ins/tls.js",
     ],
     js = [

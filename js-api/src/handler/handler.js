@@ -4,6 +4,7 @@
 //   bind(module, vars, shared)    keeps the default export; says what is wrong with it;
 //                                 `shared`: several requests run at the same time
 //   fetch(id, method, url, body)  one request; `body` is a resource id, or -1
+//   prepare()                     adds what a snapshot cannot keep; once, before anything else
 //   isPending()                   whether the event loop has anything left to do
 //   rehearse()                    answers requests that nobody made, before there is a function
 //   abort(id)                     the client went away
@@ -24,7 +25,6 @@ const {
   op_holm_respond_resource,
   op_holm_respond_stream,
   op_holm_settled,
-  op_set_wasm_streaming_callback,
 } = core.ops;
 const {
   ArrayPrototypePush,
@@ -49,6 +49,7 @@ const { setAsyncContext } = core;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const wasm = core.loadExtScript("ext:holm/streaming.js");
 const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
 const { abortRequest, fromInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
 const { ResponsePrototype, toInnerResponse, wireHeaderList } = core.loadExtScript(
@@ -67,9 +68,6 @@ const {
 let exported;
 let fetchHandler;
 let env;
-
-/** Whether there is no host yet. */
-let isRehearsed = false;
 
 /** Whether several requests run at the same time. */
 let isShared = false;
@@ -386,8 +384,6 @@ function end(id) {
 
 function bind(namespace, vars, shared) {
   isShared = shared;
-  // The snapshot cannot keep that.
-  if (!isRehearsed) op_set_wasm_streaming_callback(streamWasm);
   exported = namespace.default;
   env = ObjectFreeze(JSONParse(vars));
   if (exported === undefined) {
@@ -405,10 +401,6 @@ function bind(namespace, vars, shared) {
   }
   fetchHandler = handler;
   return null;
-}
-
-function streamWasm(source, rid) {
-  core.loadExtScript("ext:deno_fetch/26_fetch.js").handleWasmStreaming(source, rid);
 }
 
 // What nobody catches ends in the request's log; the request itself goes on.
@@ -438,7 +430,6 @@ core.setReportExceptionCallback(event.reportException);
  * there is no host yet that takes them.
  */
 function rehearse() {
-  isRehearsed = true;
   const text = () => new Response("rehearsed");
   const empty = () => new Response(null, { status: 204 });
   const plain = (request) =>
@@ -458,7 +449,6 @@ function rehearse() {
     end(id);
   }
   exported = env = fetchHandler = undefined;
-  isRehearsed = false;
 }
 rehearse();
 
@@ -468,6 +458,7 @@ globalThis.__holm = {
   end,
   fetch: handleFetch,
   isPending: op_event_loop_has_more_work,
+  prepare: wasm.install,
   rehearse,
 };
 })(globalThis);
