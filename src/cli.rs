@@ -20,7 +20,7 @@ Then serve many by hostname from one file:
   holm serve holm.toml        serves it until SIGTERM, then finishes what is running
 
 Exit codes: 0 done, 1 failed, 2 bad configuration or command line, 3 a function does not
-start (check), 4 cannot listen.";
+start (check), 4 cannot listen, 5 ended at once by a second signal.";
 
 /// An edge function runtime: requests by hostname, from one file, into V8 isolates.
 #[derive(Debug, Parser)]
@@ -35,9 +35,9 @@ enum Command {
     /// Serve the functions of a holm.toml.
     ///
     /// Checks the file, starts every function once, then listens. A function that does not start
-    /// answers 500; the others are served. SIGTERM or Ctrl-C stops
-    /// accepting and lets running requests finish, for at most `server.drain`. One record per
-    /// request goes to stderr: readable on a terminal, JSON lines otherwise.
+    /// answers 500; the others are served. SIGTERM, SIGHUP or Ctrl-C stops accepting and lets
+    /// running requests finish, for at most `server.drain`; a second SIGTERM or Ctrl-C ends it at
+    /// once. One record per request goes to stderr: readable on a terminal, JSON lines otherwise.
     Serve {
         /// The configuration.
         #[arg(value_name = "FILE", default_value = "holm.toml")]

@@ -9,6 +9,7 @@ use tracing::info;
 
 use super::Failure;
 use super::serve;
+use super::signal::Signals;
 use super::watch::Watch;
 use crate::app::Mode;
 use crate::app::Node;
@@ -20,6 +21,8 @@ use crate::telemetry::Telemetry;
 pub(crate) fn run(path: &Path, port: u16) -> Result<(), Failure> {
     let plan = plan(path, port)?;
     let telemetry = Telemetry::start(&plan);
+    let signals = Signals::hear(telemetry.clone())?;
+    serve::allow_files();
     let node = Node::start(&plan, telemetry.clone(), Mode::Dev)?;
     let server = serve::bind(&plan)?;
     let port = server.local_addr().port();
@@ -35,9 +38,8 @@ pub(crate) fn run(path: &Path, port: u16) -> Result<(), Failure> {
         .spawn(move || follow(&of_thread, &path, port, watch));
     // The thread watches as long as the process lives; there is nothing of it to wait for.
     drop(watching.map_err(|error| Failure::Other(format!("cannot watch files: {error}")))?);
-    let outcome = serve::listen(&node, server);
-    telemetry.flush();
-    outcome
+    let outcome = serve::listen(&node, server, signals);
+    serve::flush(&telemetry).and(outcome)
 }
 
 fn plan(path: &Path, port: u16) -> Result<Plan, Failure> {

@@ -7,6 +7,9 @@ use std::process::ExitCode;
 use crate::app::FunctionProblem;
 use crate::config::Problems;
 
+/// Exit code of a server that a second signal ended at once.
+pub(super) const CUT_SHORT: u8 = 5;
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -19,6 +22,9 @@ pub(crate) enum Failure {
     /// An address cannot be had.
     #[error(transparent)]
     Listen(#[from] holm_router::BindError),
+    /// Nobody took the end of the log: so many lines.
+    #[error("{0} lines of the log could not be written: nobody reads it")]
+    Unwritten(usize),
     /// Anything else.
     #[error("{0}")]
     Other(String),
@@ -45,13 +51,15 @@ impl Failure {
                 }
             }
             Self::Listen(_) | Self::Other(_) => eprintln!("error: {self}"),
+            // The log has tried, and stderr would keep the process waiting for ever.
+            Self::Unwritten(_) => {}
         }
     }
 
     /// The code that scripts tell it by.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Other(_) => 1,
+            Self::Unwritten(_) | Self::Other(_) => 1,
             Self::Config(_) => 2,
             Self::Functions(_) => 3,
             Self::Listen(_) => 4,

@@ -2,24 +2,35 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use holm_router::Server;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+use rustix::process::getrlimit;
+use rustix::process::setrlimit;
 use tracing::error;
 use tracing::info;
 use tracing::warn;
 
 use super::Failure;
-use super::signal;
+use super::signal::Signals;
 use crate::app::Mode;
 use crate::app::Node;
 use crate::config;
 use crate::config::Plan;
 use crate::telemetry::Telemetry;
 
+/// How long the end of the log may take to be written. A reader that is slow needs some of it; one that
+/// does not read must not keep the process.
+const LOG_DEADLINE: Duration = Duration::from_secs(5);
+
 /// Serves a configuration until a signal ends it.
 pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
     let plan = config::load(file)?;
     let telemetry = Telemetry::start(&plan);
+    let signals = Signals::hear(telemetry.clone())?;
+    allow_files();
     if mode == Mode::WithoutLimits {
         warn!("no limit is enforced: this is for measuring what limits cost, and nothing else");
     }
@@ -35,13 +46,33 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
         "loaded"
     );
     node.install(app);
-    let outcome = listen(&node, server);
+    let outcome = listen(&node, server, signals);
     if !node.finish(plan.server.drain.as_duration()) {
         warn!("work behind answers that had gone out did not end in time");
     }
     info!(requests = %telemetry.outcomes(), "ended");
-    telemetry.flush();
-    outcome
+    flush(&telemetry).and(outcome)
+}
+
+/// Waits for the log.
+///
+/// # Errors
+/// Nobody reads it.
+pub(super) fn flush(telemetry: &Telemetry) -> Result<(), Failure> {
+    telemetry.flush(LOG_DEADLINE).map_err(Failure::Unwritten)
+}
+
+/// Lets the process have as many files and connections as the system allows it. What it gets by default
+/// is made for programs that use `select`.
+pub(super) fn allow_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        warn!(%error, "cannot raise the limit of open files");
+    }
 }
 
 /// Takes the plan's address.
@@ -55,19 +86,14 @@ pub(super) fn bind(plan: &Plan) -> Result<Server, Failure> {
 }
 
 /// Serves `node` on `server` until a signal, then drains.
-pub(super) fn listen(node: &Arc<Node>, server: Server) -> Result<(), Failure> {
+pub(super) fn listen(node: &Arc<Node>, server: Server, signals: Signals) -> Result<(), Failure> {
     let address = server.local_addr();
     node.reachable_at(address.port());
+    let drain = signals.drain();
     let drained = node.io().block_on(async {
-        let stop = signal::shutdown()
-            .map_err(|error| Failure::Other(format!("cannot listen for signals: {error}")))?;
         info!(addr = %address, scheme = "http", "listening");
-        let shutdown = async {
-            stop.await;
-            info!("draining: finishing what is running");
-        };
         server
-            .serve(node.clone(), shutdown)
+            .serve(node.clone(), drain)
             .await
             .map_err(|error| Failure::Other(format!("cannot serve on {address}: {error}")))
     })?;

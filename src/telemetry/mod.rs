@@ -11,6 +11,7 @@ mod text;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::time::Duration;
 
 use holm_runtime::outcome::Outcome;
 use holm_runtime::record::Record;
@@ -86,11 +87,15 @@ impl Telemetry {
         self.counters.to_string()
     }
 
-    /// Waits until all that was logged has been written.
-    pub(crate) fn flush(&self) {
-        if let Some(sink) = &self.sink {
-            sink.flush();
-        }
+    /// Waits until all that was logged has been written, for `deadline` at most: nobody may be
+    /// reading.
+    ///
+    /// # Errors
+    /// How many lines are lost.
+    pub(crate) fn flush(&self, deadline: Duration) -> Result<(), usize> {
+        self.sink
+            .as_ref()
+            .map_or(Ok(()), |sink| sink.flush(deadline))
     }
 }
 

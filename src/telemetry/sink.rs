@@ -9,6 +9,8 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::thread;
+use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use holm_runtime::record::Record;
@@ -20,6 +22,10 @@ use super::text;
 
 /// Entries that wait to be written. Beyond it entries are dropped, and counted.
 const CAPACITY: usize = 65_536;
+/// Bytes that are written at once, and a line more: what a pipe holds.
+const PIECE: usize = 64 << 10;
+/// How long a flush that was given up waits for the line that says so.
+const LAST_WORD: Duration = Duration::from_millis(500);
 
 /// Something to write.
 #[derive(Debug)]
@@ -42,8 +48,17 @@ pub(super) enum Entry {
 #[derive(Debug, Default)]
 struct Queue {
     entries: Vec<Entry>,
-    dropped: u64,
-    writing: bool,
+    dropped: usize,
+    /// Entries that the writer has taken out and not written yet.
+    writing: usize,
+    /// What is not written yet will not be.
+    given_up: bool,
+}
+
+impl Queue {
+    fn is_written(&self) -> bool {
+        self.writing == 0 && self.entries.is_empty()
+    }
 }
 
 /// The queue.
@@ -82,21 +97,45 @@ impl Sink {
         }
         queue.entries.push(entry);
         // The writer looks again by itself while it has work.
-        if queue.entries.len() == 1 && !queue.writing {
+        if queue.entries.len() == 1 && queue.writing == 0 {
             drop(queue);
             self.filled.notify_one();
         }
     }
 
-    /// Waits until the queue is empty and written.
-    pub(super) fn flush(&self) {
-        let mut queue = self.queue();
-        while queue.writing || !queue.entries.is_empty() {
-            queue = self
+    /// Waits until the queue is empty and written, for `deadline` at most.
+    ///
+    /// # Errors
+    /// How many entries it was too short for. They are lost, and the log says so if its reader takes
+    /// anything at all.
+    pub(super) fn flush(&self, deadline: Duration) -> Result<(), usize> {
+        let queue = self.wait(self.queue(), deadline);
+        if queue.is_written() {
+            return Ok(());
+        }
+        let mut queue = queue;
+        let lost = queue.writing + queue.entries.len() + queue.dropped;
+        queue.given_up = true;
+        drop(self.wait(queue, LAST_WORD));
+        Err(lost)
+    }
+
+    fn wait<'a>(
+        &'a self,
+        mut queue: MutexGuard<'a, Queue>,
+        deadline: Duration,
+    ) -> MutexGuard<'a, Queue> {
+        let begin = Instant::now();
+        while !queue.is_written() {
+            let Some(left) = deadline.checked_sub(begin.elapsed()) else {
+                break;
+            };
+            (queue, _) = self
                 .written
-                .wait(queue)
+                .wait_timeout(queue, left)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        queue
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -107,9 +146,9 @@ impl Sink {
         let mut entries = Vec::new();
         let mut out = Vec::new();
         loop {
-            let dropped = {
+            let mut dropped = {
                 let mut queue = self.queue();
-                queue.writing = false;
+                queue.writing = 0;
                 while queue.entries.is_empty() {
                     self.written.notify_all();
                     queue = self
@@ -117,21 +156,39 @@ impl Sink {
                         .wait(queue)
                         .unwrap_or_else(PoisonError::into_inner);
                 }
-                queue.writing = true;
                 mem::swap(&mut entries, &mut queue.entries);
+                queue.writing = entries.len();
                 mem::take(&mut queue.dropped)
             };
-            for entry in entries.drain(..) {
-                render(&mut out, style, &entry);
+            let mut left = entries.drain(..);
+            while left.len() > 0 {
+                while out.len() < PIECE
+                    && let Some(entry) = left.next()
+                {
+                    render(&mut out, style, &entry);
+                }
+                write(&mut out);
+                let mut queue = self.queue();
+                queue.writing = left.len().max(1);
+                if queue.given_up {
+                    dropped += left.len() + queue.entries.len();
+                    queue.entries.clear();
+                    break;
+                }
             }
+            drop(left);
             if dropped > 0 {
                 render(&mut out, style, &lost(dropped));
+                write(&mut out);
             }
-            // A log whose reader is gone has nowhere to complain.
-            let _ = stderr().write_all(&out);
-            out.clear();
         }
     }
+}
+
+fn write(out: &mut Vec<u8>) {
+    // A log whose reader is gone has nowhere to complain.
+    let _ = stderr().write_all(out);
+    out.clear();
 }
 
 fn render(out: &mut Vec<u8>, style: Style, entry: &Entry) {
@@ -141,7 +198,7 @@ fn render(out: &mut Vec<u8>, style: Style, entry: &Entry) {
     }
 }
 
-fn lost(dropped: u64) -> Entry {
+fn lost(dropped: usize) -> Entry {
     Entry::Event {
         time: SystemTime::now(),
         level: Level::WARN,

@@ -58,21 +58,35 @@ pub(crate) async fn run(folder: &Path, args: &[String]) -> anyhow::Result<Finish
     })
 }
 
-/// Sends SIGTERM to one process.
+/// Sends a signal to one process, by its name without SIG.
 ///
 /// Through kill(1): the standard library has no call for it, and one line of it does not earn a
 /// dependency.
-pub(crate) async fn terminate(pid: u32) -> anyhow::Result<()> {
+pub(crate) async fn signal(pid: u32, name: &str) -> anyhow::Result<()> {
     let status = Command::new("kill")
-        .arg("-TERM")
+        .arg(format!("-{name}"))
         .arg(pid.to_string())
         .status()
         .await
         .context("cannot run kill(1)")?;
     if !status.success() {
-        bail!("kill -TERM {pid}: {status}");
+        bail!("kill -{name} {pid}: {status}");
     }
     Ok(())
+}
+
+/// Soft and hard limit of a process's open files.
+pub(crate) fn file_limits(pid: u32) -> anyhow::Result<(String, String)> {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits"))?;
+    let files = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .with_context(|| limits.clone())?;
+    let mut numbers = files.split_whitespace().map(str::to_owned);
+    match (numbers.next(), numbers.next()) {
+        (Some(soft), Some(hard)) => Ok((soft, hard)),
+        _ => bail!("{files}"),
+    }
 }
 
 /// Resident memory of a process, in bytes.

@@ -46,9 +46,23 @@ impl Server {
 
     /// Starts `holm ARGS` and waits until it listens.
     pub(crate) async fn spawn(args: &[&str], folder: &Path) -> anyhow::Result<Self> {
-        let holm = program::holm();
-        let mut child = Command::new(&holm)
-            .args(args)
+        Self::start(Command::new(program::holm()).args(args), folder).await
+    }
+
+    /// As [`Server::spawn`], by a shell that runs `before` and then becomes the program.
+    pub(crate) async fn spawn_after(
+        before: &str,
+        args: &[&str],
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let script = format!("{before}; exec \"$0\" \"$@\"");
+        let mut shell = Command::new("sh");
+        let shell = shell.arg("-c").arg(script).arg(program::holm()).args(args);
+        Self::start(shell, folder).await
+    }
+
+    async fn start(command: &mut Command, folder: &Path) -> anyhow::Result<Self> {
+        let mut child = command
             .current_dir(folder)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
@@ -56,7 +70,7 @@ impl Server {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start {}", holm.display()))?;
+            .with_context(|| format!("cannot start {command:?}"))?;
         let pid = child.id().context("the process has no id")?;
         let stderr = child.stderr.take().context("the process has no stderr")?;
         let log = Log::follow(stderr);
@@ -117,7 +131,12 @@ impl Server {
 
     /// Asks it to drain and end.
     pub(crate) async fn terminate(&self) -> anyhow::Result<()> {
-        program::terminate(self.pid).await
+        self.signal("TERM").await
+    }
+
+    /// Sends it a signal, by its name without SIG.
+    pub(crate) async fn signal(&self, name: &str) -> anyhow::Result<()> {
+        program::signal(self.pid, name).await
     }
 
     /// Waits for its end.

@@ -1,4 +1,4 @@
-//! SIGTERM: no request that the server took is lost, and the process ends with success.
+//! SIGTERM and its like: no request that the server took is lost, and the process ends with success.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,8 +19,7 @@ use crate::harness::{Connection, Request, Server, World};
 const HOST: &str = "drain.test";
 const CLIENTS: usize = 8;
 
-/// A drain that is over before its deadline, and one that is not. Also what the origin knows the
-/// requests of each by.
+/// A drain that is over before its deadline, and one that is not.
 const IN_TIME: &str = "20s";
 const TOO_SHORT: &str = "100ms";
 
@@ -29,11 +28,12 @@ const BEFORE: usize = 400;
 
 const WORKER: &str = "export default {
   async fetch(request, env) {
-    if (new URL(request.url).pathname === '/quick') return new Response('quick');
+    const { pathname, search } = new URL(request.url);
+    if (pathname === '/quick') return new Response('quick');
     const { readable, writable } = new TransformStream();
     const writer = writable.getWriter();
     writer.write(new TextEncoder().encode('begin '));
-    fetch(`${env.ORIGIN}/gone?${env.KEY}`).then(async (response) => {
+    fetch(`${env.ORIGIN}/gone${search}`).then(async (response) => {
       await writer.write(new TextEncoder().encode(await response.text()));
       await writer.close();
     });
@@ -45,7 +45,13 @@ const WORKER: &str = "export default {
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
         world.trial("drain::in_flight_requests_finish", async |world| {
-            in_flight(&world).await
+            in_flight(&world, "TERM").await
+        }),
+        world.trial("drain::by_ctrl_c", async |world| {
+            in_flight(&world, "INT").await
+        }),
+        world.trial("drain::by_a_terminal_that_closes", async |world| {
+            in_flight(&world, "HUP").await
         }),
         world.trial(
             "drain::aborted_requests_are_not_their_clients",
@@ -61,18 +67,20 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
 }
 
 /// Answers that have begun before the signal come to their end after it.
-async fn in_flight(world: &World) -> anyhow::Result<()> {
+async fn in_flight(world: &World, signal: &str) -> anyhow::Result<()> {
     let server = serve(world, IN_TIME).await?;
     let mut answers = Vec::new();
     for _ in 0..CLIENTS {
         let mut connection = Connection::open(server.address(), Version::Http1).await?;
-        let answer = connection.head(Request::get(HOST, "/slow")).await?;
+        let answer = connection
+            .head(Request::get(HOST, &format!("/slow?{signal}")))
+            .await?;
         ensure!(answer.status() == 200, "status {}", answer.status());
         answers.push((connection, answer));
     }
-    server.terminate().await?;
+    server.signal(signal).await?;
     refused(server.address()).await;
-    world.origin().release(IN_TIME);
+    world.origin().release(signal);
     for (_connection, answer) in answers {
         let body = answer
             .into_body()
@@ -155,10 +163,7 @@ async fn under_load(world: &World, version: Version) -> anyhow::Result<()> {
 
 async fn serve(world: &World, drain: &str) -> anyhow::Result<Server> {
     let mut keys = function("worker.js", HOST);
-    let vars = table([
-        ("ORIGIN", world.origin().url().into()),
-        ("KEY", drain.into()),
-    ]);
+    let vars = table([("ORIGIN", world.origin().url().into())]);
     keys.insert("vars".to_owned(), vars.into());
     let mut config = node(table([("drain", keys.into())]));
     merge(&mut config, egress_to_loopback());

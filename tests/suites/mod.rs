@@ -15,6 +15,7 @@ mod listen;
 mod overload;
 mod scaling;
 mod sharing;
+mod signals;
 mod wire;
 
 use std::sync::Arc;
@@ -39,6 +40,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(overload::trials(world));
     trials.extend(scaling::trials(world));
     trials.extend(sharing::trials(world));
+    trials.extend(signals::trials(world));
     trials.extend(wire::trials(world));
     trials.extend(listen::trials(world));
     trials.extend(dev::trials(world));
