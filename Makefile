@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-bench setup-deny serve test check fmt lint doc deny bench bench-limits bench-peers bench-soak bench-start hostile
+.PHONY: help setup setup-bench setup-deny serve test fuzz check fmt lint doc deny bench bench-limits bench-peers bench-soak bench-start hostile
 
 help: ## List the targets
 	@echo "Holm: targets of make"
@@ -18,6 +18,11 @@ serve: setup ## Build the release and serve examples/holm.toml on port 8080
 
 test: setup ## Run all tests
 	$(CARGO) test --workspace
+
+fuzz: setup ## Look for inputs that break what parses: other seeds and more cases than test has
+	@seed=$${SEED:-$$(od -An -N8 -tu8 /dev/urandom | tr -d ' ')}; \
+	echo "Seed $$seed (SEED=$$seed draws the same again). What fails belongs into a list beside its test."; \
+	PROPTEST_RNG_SEED=$$seed PROPTEST_CASES=$${CASES:-10000} $(CARGO) test --workspace --lib --bins
 
 check: fmt lint doc test deny ## Everything that must hold before a change lands
 

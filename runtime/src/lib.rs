@@ -13,6 +13,7 @@
 //! - [`isolate`]: one V8 heap on one thread
 //! - [`pool`]: queue, scale-out, scale-in
 //! - [`meter`]: CPU time; [`watchdog`]: deadlines
+//! - [`visible`]: text of others, fit to be printed
 //! - `sys`: thread clocks
 
 #![deny(unsafe_code)]
@@ -31,4 +32,5 @@ pub mod record;
 pub mod services;
 mod sys;
 pub mod thread;
+pub mod visible;
 pub mod watchdog;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Failure;
+use super::print;
 use crate::app::Mode;
 use crate::app::Node;
 use crate::config;
@@ -16,22 +17,21 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
     if !problems.is_empty() {
         return Err(Failure::Functions(problems));
     }
-    println!(
-        "{}: {} functions, {} routes, all in order",
+    let mut text = format!(
+        "{}: {} functions, {} routes, all in order\n",
         file.display(),
         app.functions(),
         plan.routes.routes().len()
     );
     for note in config::notes(&plan) {
-        println!("note: {note}");
+        text.push_str(&format!("note: {note}\n"));
     }
-    Ok(())
+    print::out(&text)
 }
 
 /// Says which function answers `url`.
 pub(crate) fn explain(file: &Path, url: &str) -> Result<(), Failure> {
     let plan = config::load(file)?;
     let text = config::explain(&plan, url).map_err(|error| Failure::Other(error.to_string()))?;
-    println!("{text}");
-    Ok(())
+    print::out(&format!("{text}\n"))
 }

@@ -4,6 +4,9 @@ use std::io::IsTerminal;
 use std::io::stderr;
 use std::process::ExitCode;
 
+use holm_runtime::visible::visible;
+
+use super::print;
 use crate::app::FunctionProblem;
 use crate::config::Problems;
 
@@ -43,14 +46,16 @@ impl Failure {
         match self {
             Self::Config(problems) => {
                 let width = stderr().is_terminal().then_some(100);
-                eprint!("{}", problems.render(colour, width));
+                print::err(&problems.render(colour, width));
             }
             Self::Functions(problems) => {
                 for problem in problems {
-                    eprintln!("error: {problem}\n");
+                    print::err(&visible(&format!("error: {problem}\n\n")));
                 }
             }
-            Self::Listen(_) | Self::Other(_) => eprintln!("error: {self}"),
+            Self::Listen(_) | Self::Other(_) => {
+                print::err(&visible(&format!("error: {self}\n")));
+            }
             // The log has tried, and stderr would keep the process waiting for ever.
             Self::Unwritten(_) => {}
         }

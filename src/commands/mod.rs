@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod dev;
 mod failure;
 pub(crate) mod new;
+mod print;
 pub(crate) mod schema;
 pub(crate) mod serve;
 mod signal;

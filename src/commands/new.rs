@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::Failure;
+use super::print;
 
 const SCRIPT: &str = r#"// A Holm function. `request` is a web standard Request; return a Response.
 // `env` holds the vars of holm.toml; `ctx.waitUntil(promise)` lets work outlive the response.
@@ -42,10 +43,9 @@ pub(crate) fn run(name: &str) -> Result<(), Failure> {
     );
     write(&folder.join("index.js"), SCRIPT)?;
     write(&folder.join("holm.toml"), &config)?;
-    println!(
-        "Wrote {name}/index.js and {name}/holm.toml. Now:\n\n  holm serve {name}/holm.toml\n\nand open http://{name}.localhost:8080/"
-    );
-    Ok(())
+    print::out(&format!(
+        "Wrote {name}/index.js and {name}/holm.toml. Now:\n\n  holm serve {name}/holm.toml\n\nand open http://{name}.localhost:8080/\n"
+    ))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {

@@ -4,11 +4,16 @@
 //! what to do. Stages push into [`Findings`], which knows the file; [`Problems`] is what comes out
 //! when there was anything to say.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use holm_runtime::visible::{visible, visible_line};
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceSpan};
+
+/// The file and its name.
+type Source = Arc<NamedSource<Arc<str>>>;
 
 /// One thing that is wrong.
 #[derive(Debug, thiserror::Error, Diagnostic)]
@@ -16,7 +21,7 @@ use miette::{Diagnostic, LabeledSpan, NamedSource, SourceSpan};
 pub(crate) struct Problem {
     message: String,
     #[source_code]
-    source_code: Option<Arc<NamedSource<Arc<str>>>>,
+    source_code: Option<Source>,
     /// The first is the place; the others are places that have to do with it.
     #[label(collection)]
     labels: Vec<LabeledSpan>,
@@ -28,7 +33,7 @@ impl Problem {
     /// A problem with no place and no remedy yet.
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self {
-            message: message.into(),
+            message: fit(message),
             source_code: None,
             labels: Vec::new(),
             help: None,
@@ -38,7 +43,7 @@ impl Problem {
     /// Points at a place in the file, and says what is there.
     pub(super) fn at(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         let span = SourceSpan::from(span);
-        let label = Some(label.into());
+        let label = Some(fit(label));
         self.labels.push(if self.labels.is_empty() {
             LabeledSpan::new_primary_with_span(label, span)
         } else {
@@ -49,15 +54,20 @@ impl Problem {
 
     /// Says what to do about it.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(fit(help));
         self
     }
 
     /// Says what to do about it, where that is known.
     pub(super) fn maybe_help(mut self, help: Option<String>) -> Self {
-        self.help = help;
+        self.help = help.map(fit);
         self
     }
+}
+
+/// Words about the file may quote it, and are to be printed.
+fn fit(words: impl Into<String>) -> String {
+    visible_line(&words.into()).into_owned()
 }
 
 impl Problem {
@@ -78,6 +88,39 @@ impl Problem {
             line.push_str(&format!(" ({help})"));
         }
         line
+    }
+
+    /// The file with what a terminal would obey made visible, where there is such a thing in it.
+    fn shown_source(&self) -> Option<Source> {
+        let source = self.source_code.as_ref()?;
+        match visible(source.inner()) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(text) if *text == **source.inner() => None,
+            Cow::Owned(text) => Some(Arc::new(NamedSource::new(source.name(), text.into()))),
+        }
+    }
+
+    /// The same problem, pointing into `shown` instead of the file itself.
+    fn shown_with(&self, shown: &Source) -> Self {
+        let source = self.source_code.as_ref();
+        let text = source.map_or("", |source| &**source.inner());
+        let moved = |at: usize| visible(text.get(..at).unwrap_or(text)).len();
+        let labels = self.labels.iter().map(|label| {
+            let (start, end) = (label.offset(), label.offset() + label.len());
+            let words = label.label().map(str::to_owned);
+            let span = SourceSpan::from(moved(start)..moved(end));
+            if label.primary() {
+                LabeledSpan::new_primary_with_span(words, span)
+            } else {
+                LabeledSpan::new_with_span(words, span)
+            }
+        });
+        Self {
+            message: self.message.clone(),
+            source_code: source.map(|_| Arc::clone(shown)),
+            labels: labels.collect(),
+            help: self.help.clone(),
+        }
     }
 }
 
@@ -120,10 +163,13 @@ impl Problems {
             .without_cause_chain()
             .with_context_lines(1);
         let mut text = String::new();
+        let shown = self.problems.iter().find_map(Problem::shown_source);
         for problem in &self.problems {
-            printer
-                .render_report(&mut text, problem)
-                .expect("a label lies inside its file, and a String takes every write");
+            match &shown {
+                Some(source) => printer.render_report(&mut text, &problem.shown_with(source)),
+                None => printer.render_report(&mut text, problem),
+            }
+            .expect("a label lies inside its file, and a String takes every write");
             text.push('\n');
         }
         text.push_str(&self.summary());
@@ -154,7 +200,7 @@ impl Diagnostic for Problems {
 /// Where the stages put what they find.
 #[derive(Debug)]
 pub(super) struct Findings {
-    source: Arc<NamedSource<Arc<str>>>,
+    source: Source,
     problems: Vec<Problem>,
 }
 

@@ -1,5 +1,6 @@
 //! Entries as JSON, one a line.
 
+use std::io;
 use std::io::Write;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -8,11 +9,14 @@ use holm_js_api::log::LogLine;
 use holm_js_api::log::Thrown;
 use holm_runtime::outcome::Outcome;
 use holm_runtime::record::Record;
+use holm_runtime::visible::is_hidden;
 use http::Method;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::Map;
+use serde_json::Serializer;
 use serde_json::Value;
+use serde_json::ser::Formatter;
 
 use super::sink::Entry;
 use crate::app::status_of;
@@ -80,7 +84,7 @@ pub(super) fn render(out: &mut Vec<u8>, entry: &Entry) {
             for (name, value) in fields {
                 line.insert((*name).into(), value.clone());
             }
-            serde_json::to_writer(&mut *out, &Value::Object(line))
+            write(out, &Value::Object(line))
         }
     };
     debug_assert!(written.is_ok(), "JSON into memory cannot fail");
@@ -112,7 +116,36 @@ fn request(out: &mut Vec<u8>, record: &Record) -> serde_json::Result<()> {
         log_bytes_dropped: record.log.dropped,
         error: record.thrown.as_ref(),
     };
-    serde_json::to_writer(out, &line)
+    write(out, &line)
+}
+
+fn write(out: &mut Vec<u8>, line: &impl Serialize) -> serde_json::Result<()> {
+    line.serialize(&mut Serializer::with_formatter(out, Escaping))
+}
+
+/// JSON that may be shown on a terminal: besides what the format wants escaped, everything is that a
+/// terminal would obey.
+struct Escaping;
+
+impl Formatter for Escaping {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(is_hidden) {
+            let (before, from) = rest.split_at(at);
+            let mut characters = from.chars();
+            writer.write_all(before.as_bytes())?;
+            // All of them are in the plane of four digits.
+            if let Some(hidden) = characters.next() {
+                write!(writer, "\\u{:04x}", u32::from(hidden))?;
+            }
+            rest = characters.as_str();
+        }
+        writer.write_all(rest.as_bytes())
+    }
 }
 
 /// Host and path of a URL, as they came: what was refused for its spelling is to be seen in it. The

@@ -7,6 +7,8 @@ mod counters;
 mod events;
 mod json;
 mod sink;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::io::IsTerminal;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use holm_js_api::log::Level as LineLevel;
 use holm_runtime::outcome::Outcome;
 use holm_runtime::record::Record;
+use holm_runtime::visible::visible_line;
 use http::Method;
 use owo_colors::OwoColorize;
 use owo_colors::Style;
@@ -38,15 +39,17 @@ pub(super) fn render(out: &mut Vec<u8>, entry: &Entry, colour: bool) {
             line.push(' ');
             push(&mut line, &format!("{word:<5}"), style, colour);
             line.push(' ');
-            line.push_str(message);
+            let (first, more) = message.split_once('\n').unwrap_or((message, ""));
+            line.push_str(&visible_line(first));
             for (name, value) in fields {
                 let value = match value {
                     serde_json::Value::String(text) => text.clone(),
                     other => other.to_string(),
                 };
-                let _ = write!(line, " {name}={value}");
+                let _ = write!(line, " {name}={}", visible_line(&value));
             }
             line.push('\n');
+            below(&mut line, more, Style::new(), colour);
         }
     }
     let _ = out.write_all(line.as_bytes());
@@ -66,7 +69,7 @@ fn request(line: &mut String, record: &Record, colour: bool) {
     push(line, &status, style, colour);
     let method = record.method.as_ref().map_or("-", Method::as_str);
     let url = record.url.as_deref().unwrap_or("-");
-    let _ = write!(line, " {method} {url} ");
+    let _ = write!(line, " {method} {} ", visible_line(url));
     if !good {
         push(line, record.outcome.word(), style, colour);
         line.push(' ');
@@ -102,11 +105,11 @@ fn request(line: &mut String, record: &Record, colour: bool) {
     }
 }
 
-/// Text under a request's line.
+/// Text under a line, each of its own lines set in: none can be taken for one of Holm's.
 fn below(line: &mut String, text: &str, style: Style, colour: bool) {
     for text in text.lines() {
         line.push_str("             ");
-        push(line, text, style, colour);
+        push(line, &visible_line(text), style, colour);
         line.push('\n');
     }
 }

@@ -13,6 +13,7 @@ mod hostile;
 mod keep_alive;
 mod listen;
 mod overload;
+mod pipes;
 mod scaling;
 mod sharing;
 mod signals;
@@ -38,6 +39,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(cancel::trials(world));
     trials.extend(drain::trials(world));
     trials.extend(overload::trials(world));
+    trials.extend(pipes::trials(world));
     trials.extend(scaling::trials(world));
     trials.extend(sharing::trials(world));
     trials.extend(signals::trials(world));

@@ -192,8 +192,17 @@ fn naive<'a>(patterns: &'a [Pattern], host: &Hostname, path: &str) -> Option<&'a
         .max_by_key(|pattern| rank(pattern))
 }
 
+/// More cases where more are asked for: `make fuzz`.
+fn at_least(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig {
+        cases: config.cases.max(cases),
+        ..config
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(at_least(500))]
 
     #[test]
     fn the_table_agrees_with_a_naive_search(

@@ -8,6 +8,8 @@ use std::fmt;
 
 use unicode_width::UnicodeWidthChar;
 
+use crate::visible::is_hidden;
+
 /// Lines shown before and after the marked one.
 const CONTEXT_LINES: usize = 2;
 /// Terminal columns a tab advances to a multiple of.
@@ -284,9 +286,9 @@ pub(super) fn printable(text: &str) -> String {
 
 /// Replaces what would move the cursor, recolour the terminal or reorder the line.
 fn visible(character: char) -> char {
-    match character {
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        other if other.is_control() => '\u{fffd}',
-        other => other,
+    if is_hidden(character) {
+        '\u{fffd}'
+    } else {
+        character
     }
 }

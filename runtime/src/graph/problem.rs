@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::frame::CodeFrame;
 use super::limits::Size;
+use crate::visible::visible;
 
 /// Loading a module graph failed. Lists every problem found, not only the first.
 #[derive(Debug)]
@@ -43,9 +44,10 @@ impl fmt::Display for GraphError {
     }
 }
 
-/// One thing that is wrong, where, and what to do about it.
+/// One thing that is wrong, where, and what to do about it. `Display` is fit for a terminal: parsers
+/// quote the file as it stands, and imports are anything at all.
 #[derive(Debug, thiserror::Error)]
-#[error("{kind}{}{}", Below(.frame), Help(.help))]
+#[error("{}{}{}", visible(&.kind.to_string()), Below(.frame), Help(.help))]
 pub struct GraphProblem {
     /// What is wrong. Its `Display` is one sentence.
     pub kind: ProblemKind,
@@ -235,6 +237,6 @@ impl fmt::Display for Help<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0
             .as_ref()
-            .map_or(Ok(()), |help| write!(f, "\nhelp: {help}"))
+            .map_or(Ok(()), |help| write!(f, "\nhelp: {}", visible(help)))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use holm_runtime::visible::is_hidden;
 use proptest::prelude::*;
 
 use crate::config::{self, Plan, Problems};
@@ -22,6 +23,11 @@ const PIECES: &[&str] = &[
     "[node]\n",
     "[functions.a]\n",
     "[functions.\"ä\\u0000\"]\n",
+    "[functions.\"\\u001b[2J\\u009b\\u202e\"]\n",
+    "\"\\u001b\\n\" = \"\\u007f\"\n",
+    "\u{1b}",
+    "\r",
+    "# \u{202e}\u{9b}\u{7f}\n",
     "main = \"a.js\"\n",
     "main = \"\\u0000\"\n",
     "main = \"\"\n",
@@ -50,18 +56,30 @@ fn check(source: &str) -> Result<(), TestCaseError> {
         Ok(plan) => prop_assert!(!plan.functions.is_empty()),
         Err(problems) => {
             prop_assert!(problems.lines().count() > 0);
-            prop_assert!(problems.render(false, Some(80)).contains("holm.toml"));
+            for line in problems.lines() {
+                prop_assert!(!line.contains(is_hidden), "{line:?}");
+            }
+            let text = problems.render(false, Some(80));
+            prop_assert!(text.contains("holm.toml"));
+            let hidden = text.chars().find(|&c| c != '\n' && is_hidden(c));
+            prop_assert!(hidden.is_none(), "{hidden:?} in {text:?}");
             prop_assert!(problems.render(true, Some(20)).contains("holm.toml"));
         }
     }
     Ok(())
 }
 
+/// More cases where more are asked for: `make fuzz`.
+fn at_least(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig {
+        cases: config.cases.max(cases),
+        ..config
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(512)
-    })]
+    #![proptest_config(at_least(512))]
 
     #[test]
     fn on_any_order_of_pieces(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..24)) {

@@ -1,0 +1,1 @@
+throw new Error("\x1b[2Jboo\x07 \x9b31mred \u202eder");
