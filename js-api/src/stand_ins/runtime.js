@@ -5,7 +5,7 @@ const { core, internals } = __bootstrap;
 const { op_holm_log_exception } = core.ops;
 
 // An exception that nobody catches is logged; deno_core's own way would end the isolate.
-core.reportUnhandledException = (error) => op_holm_log_exception(0, error, "Uncaught ");
+core.reportUnhandledException = (error) => op_holm_log_exception(error, "Uncaught ");
 
 // Tracing that is always off. `26_fetch.js` looks for these two slots before it would load
 // deno_telemetry.
