@@ -44,6 +44,7 @@ deno_core::extension!(
         handler::op_holm_respond_resource,
         handler::op_holm_respond_stream,
         handler::op_holm_settled,
+        log::op_holm_destructure,
         log::op_holm_log,
         log::op_holm_user_agent,
         memory::buffers::op_holm_may_grow,

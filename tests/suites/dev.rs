@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::Trial;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -28,6 +28,7 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("dev::error_page_with_code_frame", async |_| {
             error_page().await
         }),
+        world.trial("dev::stack_and_frame_agree", async |_| one_position().await),
         world.trial("dev::folder_of_functions", async |_| folder().await),
     ]
 }
@@ -124,16 +125,67 @@ async fn error_page() -> anyhow::Result<()> {
     .await?;
     let text = String::from_utf8_lossy(&page.body);
     ensure!(page.status == 500, "status {}", page.status);
-    ensure!(
-        text.contains("index.js:3"),
-        "no place on the error page: {text}"
-    );
+    for part in [
+        "    at Object.fetch (index.js:3:11)\n\n",
+        " --&gt; index.js:3:11\n",
+    ] {
+        ensure!(text.contains(part), "no {part:?} on the error page: {text}");
+    }
 
     std::fs::write(app.join("index.js"), answers("mended"))?;
     until(&server, HOST, |answer| {
         answer.status == 200 && answer.body == "mended"
     })
     .await?;
+    Ok(())
+}
+
+/// Stack and frame agree on the place that was written, whatever was made of it before it ran.
+async fn one_position() -> anyhow::Result<()> {
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/errors");
+    let worker = "worker.ts:20:32)\n\n";
+    let bundles = [
+        (
+            "bundle-inline-map/worker.js",
+            "(src/util.ts:7:21)\n    at Object.fetch (src/",
+            "--> src/util.ts:7:21\n",
+        ),
+        (
+            "bundle-map-beside/dist/index.js",
+            "(../src/util.ts:7:21)\n    at Object.fetch (../src/",
+            "--> ../src/util.ts:7:21\n",
+        ),
+        (
+            "bundle-compiled-again/worker.ts",
+            "(src/util.ts:7:21)\n    at Object.fetch (src/",
+            "--> src/util.ts:7:21\n",
+        ),
+        (
+            "bundle-map-beside/src/worker.ts",
+            "(util.ts:7:21)\n    at Object.fetch (",
+            "--> util.ts:7:21\n",
+        ),
+    ];
+    for (main, stack, frame) in bundles {
+        let main = cases.join(main);
+        let parent = main.parent().context("a file is in a folder")?;
+        let main_text = crate::harness::server::path_text(&main)?;
+        let server = Server::spawn(&["dev", main_text, "--port", "0"], parent).await?;
+        let folder = parent.file_name().and_then(|name| name.to_str());
+        let host = format!("{}.localhost", folder.unwrap_or_default());
+        let page = Request::get(&host, "/").send(server.address()).await?;
+        let text = String::from_utf8_lossy(&page.body);
+        ensure!(
+            page.status == 500,
+            "status {} for {main:?}: {text}",
+            page.status
+        );
+        let stack = format!("{stack}{worker}");
+        let line = r#"7 |   if (!order) throw new RangeError("no such order");"#;
+        for part in [stack.as_str(), frame, line] {
+            ensure!(text.contains(part), "no {part:?} for {main:?}: {text}");
+        }
+    }
     Ok(())
 }
 

@@ -14,6 +14,10 @@ use crate::handler::calling;
 
 /// Causes of an error that are told.
 const MAX_CAUSES: usize = 8;
+/// Bytes of a message or a stack that are told: what is thrown is not counted against a log's budget.
+const MAX_TEXT: usize = 32 << 10;
+/// How a frame of a stack begins.
+pub const FRAME: &str = "    at ";
 
 /// How grave a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -78,45 +82,22 @@ pub fn write(state: &mut OpState, id: Option<u32>, level: Level, message: String
     log.push(level, message, budget);
 }
 
-/// The text of something thrown. deno_core has put the author's positions into the stack already,
-/// by the source maps of the module loader.
+/// The text of something thrown.
 ///
 /// May run code of the function (getters of what it threw): hold no borrow across it.
 pub fn describe<'s>(scope: &mut v8::PinScope<'s, '_>, thrown: v8::Local<'s, v8::Value>) -> Thrown {
-    let error = JsError::from_v8_exception(scope, thrown);
-    let message = error
-        .exception_message
-        .trim_start_matches("Uncaught ")
-        .to_owned();
-    let mut stack = own_frames(&error).unwrap_or_else(|| message.clone());
-    let mut cause = error.cause.as_deref();
-    // deno_core has cut cycles already; the bound is for what a person reads.
-    for _ in 0..MAX_CAUSES {
-        let Some(error) = cause else { break };
-        stack.push_str("\nCaused by: ");
-        match own_frames(error) {
-            Some(frames) => stack.push_str(&frames),
-            None => stack.push_str(error.exception_message.trim_start_matches("Uncaught ")),
-        }
-        cause = error.cause.as_deref();
-    }
-    Thrown { message, stack }
+    Thrown::of(&read(scope, thrown))
 }
 
-/// The stack of an error without the frames of Holm's and Deno's own scripts; nothing if it has
-/// none.
-fn own_frames(error: &JsError) -> Option<String> {
-    let stack = error
-        .stack
-        .as_ref()
-        .filter(|stack| stack.contains("\n    at "))?;
-    let lines: Vec<_> = stack
-        .lines()
-        .filter(|line| {
-            !(line.starts_with("    at ") && (line.contains("(ext:") || line.contains("at ext:")))
-        })
-        .collect();
-    Some(lines.join("\n"))
+/// What can be read of something thrown. What its getters throw is dropped; that they were
+/// terminated is not.
+fn read<'s>(scope: &mut v8::PinScope<'s, '_>, thrown: v8::Local<'s, v8::Value>) -> Box<JsError> {
+    v8::tc_scope!(let scope, scope);
+    let error = JsError::from_v8_exception(scope, thrown);
+    if scope.has_terminated() {
+        scope.rethrow();
+    }
+    error
 }
 
 /// Something a function threw.
@@ -126,6 +107,102 @@ pub struct Thrown {
     pub message: String,
     /// Message and stack.
     pub stack: String,
+}
+
+impl Thrown {
+    /// The text of an error, which has its stack from the isolate: in the author's positions.
+    pub fn of(error: &JsError) -> Self {
+        let mut stack = stack_of(error).to_owned();
+        let mut cause = error.cause.as_deref();
+        // deno_core has cut cycles already; the bound is for what a person reads.
+        for _ in 0..MAX_CAUSES {
+            let Some(error) = cause else { break };
+            stack.push_str("\nCaused by: ");
+            stack.push_str(stack_of(error));
+            cause = error.cause.as_deref();
+        }
+        Self {
+            message: shortened(message_of(error)),
+            stack: shortened(&stack),
+        }
+    }
+}
+
+/// `text` without its middle if it is long: a stack ends with what matters.
+fn shortened(text: &str) -> String {
+    if text.len() <= MAX_TEXT {
+        return text.to_owned();
+    }
+    let head = text.floor_char_boundary(MAX_TEXT / 2);
+    let tail = text.ceil_char_boundary(text.len() - MAX_TEXT / 2);
+    format!("{}…{}", &text[..head], &text[tail..])
+}
+
+/// The stack of an error; its message if it has none.
+fn stack_of(error: &JsError) -> &str {
+    match &error.stack {
+        Some(stack) if stack.lines().any(|line| line.starts_with(FRAME)) => stack,
+        Some(_) | None => message_of(error),
+    }
+}
+
+fn message_of(error: &JsError) -> &str {
+    error.exception_message.trim_start_matches("Uncaught ")
+}
+
+/// What [`JsError`] is in JavaScript, as far as deno_web's `reportException` reads it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Destructured {
+    exception_message: String,
+    frames: Vec<Frame>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Frame {
+    file_name: String,
+    line_number: u32,
+    column_number: u32,
+}
+
+/// File, line and column of a line of a stack, if it has them: `    at f (src/a.ts:1:2)`,
+/// `    at async src/a.ts:1:2`.
+pub fn place_of(line: &str) -> Option<(&str, u32, u32)> {
+    let frame = line.strip_prefix(FRAME)?;
+    let place = match frame.strip_suffix(')') {
+        Some(call) => call.rsplit_once(" (")?.1,
+        None => frame.strip_prefix("async ").unwrap_or(frame),
+    };
+    let (rest, column) = place.rsplit_once(':')?;
+    let (file, line) = rest.rsplit_once(':')?;
+    if file.ends_with("<anonymous>") {
+        // In code from a string: its caller has a place.
+        return None;
+    }
+    Some((file, line.parse().ok()?, column.parse().ok()?))
+}
+
+/// An error's message, and the topmost place in its stack, for an `ErrorEvent`. In place of
+/// deno_core's, whose places are those of the code that runs.
+#[op2(reentrant)]
+#[serde]
+pub(crate) fn op_holm_destructure<'s, 'i>(
+    scope: &mut v8::PinScope<'s, 'i>,
+    error: v8::Local<'s, v8::Value>,
+) -> Destructured {
+    let error = read(scope, error);
+    let mut lines = error.stack.as_deref().unwrap_or_default().lines();
+    let place = lines.find_map(place_of);
+    let frame = place.map(|(file, line_number, column_number)| Frame {
+        file_name: file.to_owned(),
+        line_number,
+        column_number,
+    });
+    Destructured {
+        frames: frame.into_iter().collect(),
+        exception_message: error.exception_message,
+    }
 }
 
 /// The name of the runtime, as `navigator.userAgent` and `User-Agent` give it.

@@ -135,6 +135,16 @@ impl CodeFrame {
         }
     }
 
+    /// A frame without lines: just the place.
+    pub fn place(file: impl Into<String>, position: Position) -> Self {
+        Self {
+            file: printable(&file.into()),
+            position,
+            rows: Vec::new(),
+            marked: None,
+        }
+    }
+
     /// The file as shown, relative to the function's root.
     pub fn file(&self) -> &str {
         &self.file

@@ -29,13 +29,13 @@ pub(super) fn version(modules: &[Module]) -> String {
             ModuleKind::Bytes => 3,
             ModuleKind::Wasm => 4,
         }]);
+        // What was written decides what runs; frames show what a shipped map says.
         match &module.original {
-            // What was written decides both what runs and what frames show.
             Some(original) => part(original.as_bytes()),
-            None => {
-                part(module.source.as_bytes());
-                part(module.source_map.as_deref().unwrap_or_default());
-            }
+            None => part(module.source.as_bytes()),
+        }
+        for map in &module.source_maps {
+            part(map);
         }
     }
     hash.finalize()[..KEPT_BYTES]

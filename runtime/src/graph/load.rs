@@ -207,7 +207,7 @@ impl<'a> Loader<'a> {
             specifier: resolve::specifier_of(&path).into(),
             kind,
             source: Source::Bytes(bytes::Bytes::new()),
-            source_map: None,
+            source_maps: Vec::new(),
             original: None,
             path,
             imports: HashMap::new(),
@@ -327,19 +327,23 @@ impl<'a> Loader<'a> {
             }
         };
         let as_written = compiled.emitted.is_none();
-        match compiled.emitted {
-            Some((code, source_map)) => {
-                module.source = Source::Text(code.into());
-                module.source_map = source_map.map(|json| json.into_bytes().into());
-                module.original = Some(text.clone());
-            }
-            None => {
-                let limit = self.limits.source_map;
-                if let Some(map) = map::shipped(text, &module.path, &self.root, limit) {
-                    self.files.extend(map.file);
-                    module.source_map = Some(map.json.into());
-                }
-            }
+        let mut source = None;
+        if let Some((code, source_map)) = compiled.emitted {
+            source = Some(code);
+            module.original = Some(text.clone());
+            module
+                .source_maps
+                .extend(source_map.map(|json| json.into_bytes().into()));
+        }
+        let limit = self.limits.source_map;
+        if let Some(map) = map::shipped(text, &module.path, &self.root, limit) {
+            self.files.extend(map.file);
+            module.source_maps.push(map.json.into());
+        }
+        // The compiler leaves comments where they are.
+        let source = map::without_inline(source.as_deref().unwrap_or(text)).or(source);
+        if let Some(source) = source {
+            module.source = Source::Text(source.into());
         }
         for import in &compiled.imports {
             if let Err((refusal, place)) = self.follow(import, module, text, as_written) {

@@ -2,18 +2,20 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use percent_encoding::percent_decode_str;
 
 use super::limits::Size;
 use super::resolve;
 
-/// Text at the end of a script in which `//# sourceMappingURL=` with a file name is looked
-/// for. Inline maps are found by their own prefix.
-const TAIL_BYTES: usize = 4096;
 const MARK: &str = "//# sourceMappingURL=";
+const INLINE: &str = "data:application/json";
+/// In any comment that V8 takes for one with a map.
+const INLINE_MARK: &str = "sourceMappingURL=data:";
 
 /// The map of a script, and its file when it has one of its own.
 pub(super) struct Shipped {
@@ -25,14 +27,16 @@ pub(super) struct Shipped {
 /// comment. A missing, oversized, remote or undecodable map is no error: the script runs
 /// without it, and its stack traces stay unmapped.
 pub(super) fn shipped(text: &str, path: &Path, root: &Path, limit: Size) -> Option<Shipped> {
-    let url = url_of(text)?;
-    if let Some(data) = url.strip_prefix("data:application/json") {
+    let url = &text[url_of(text)?];
+    if let Some(data) = url.strip_prefix(INLINE) {
         let (parameters, data) = data.split_once(',')?;
-        let fits = data.len() as u64 / 4 * 3 <= limit.0;
-        if !parameters.ends_with(";base64") || !fits {
-            return None;
-        }
-        let json = BASE64_STANDARD.decode(data).ok()?;
+        let json = if parameters.ends_with(";base64") {
+            let fits = data.len() as u64 / 4 * 3 <= limit.0;
+            fits.then(|| BASE64_STANDARD.decode(data).ok())??
+        } else {
+            let fits = data.len() as u64 <= limit.0;
+            fits.then(|| percent_decode_str(data).collect())?
+        };
         return Some(Shipped { json, file: None });
     }
     // `x.js.map` means the neighbour: a source map's URL is relative without a leading dot.
@@ -53,23 +57,45 @@ pub(super) fn shipped(text: &str, path: &Path, root: &Path, limit: Size) -> Opti
     })
 }
 
-/// The URL of the last line that holds code or comment, when it is a source map's.
-fn url_of(text: &str) -> Option<&str> {
-    let text = text.trim_end();
-    let line_start = text.rfind(['\n', '\r']).map_or(0, |end| end + 1);
-    let line = &text[line_start..];
-    // A minified bundle may end `…;//# sourceMappingURL=x`, in one line of a megabyte.
-    let mark = match line.len() > TAIL_BYTES {
-        true if line.starts_with(MARK) => 0,
-        true => {
-            let mut tail = line.len() - TAIL_BYTES;
-            while !line.is_char_boundary(tail) {
-                tail += 1;
-            }
-            tail + line[tail..].rfind(MARK)?
-        }
-        false => line.rfind(MARK)?,
+/// `text` as V8 is to see it, where that differs: without an inline map. deno_core would apply the
+/// one that V8 tells it of, which is that of the last such comment anywhere in the text, and each
+/// isolate would keep a copy of it.
+pub(super) fn without_inline(text: &str) -> Option<String> {
+    if !text.contains(INLINE_MARK) {
+        return None;
+    }
+    let end = match url_of(text) {
+        Some(url) => url.start,
+        None => text.len(),
     };
-    let url = &line[mark + MARK.len()..];
-    (!url.is_empty() && !url.contains(char::is_whitespace)).then_some(url)
+    let mut quiet = text[..end].to_owned();
+    if end == text.len() {
+        quiet.push('\n');
+        quiet.push_str(MARK);
+    }
+    // Names no map, and hides those before it.
+    quiet.push_str("none");
+    Some(quiet)
+}
+
+/// Where the URL of the source map stands: in the last lines, after which only comments follow.
+fn url_of(text: &str) -> Option<Range<usize>> {
+    let mut rest = text;
+    loop {
+        rest = rest.trim_end();
+        let start = rest.rfind(['\n', '\r']).map_or(0, |end| end + 1);
+        let line = &rest[start..];
+        // A minified bundle may end `…;//# sourceMappingURL=x`, in one line of a megabyte.
+        if let Some(mark) = line.rfind(MARK) {
+            let url = mark + MARK.len()..line.len();
+            let is_url = |c: char| !c.is_whitespace() && !matches!(c, '"' | '\'' | '`');
+            if !url.is_empty() && line[url.clone()].chars().all(is_url) {
+                return Some(start + url.start..start + url.end);
+            }
+        }
+        if !line.trim_start().starts_with("//") {
+            return None;
+        }
+        rest = &rest[..start];
+    }
 }

@@ -143,8 +143,9 @@ pub struct Module {
     pub kind: ModuleKind,
     /// What runs.
     pub source: Source,
-    /// Source map of `source` as JSON: of the TypeScript compiler, or shipped with a bundle.
-    pub source_map: Option<Arc<[u8]>>,
+    /// Source maps as JSON, from `source` to what was written: that of our compiler, then the one
+    /// that the file ships itself. Most files have one or none.
+    pub source_maps: Vec<Arc<[u8]>>,
     /// The file's text for code frames, where it differs from `source`.
     original: Option<Arc<str>>,
     path: PathBuf,
@@ -171,6 +172,7 @@ pub struct ModuleGraph {
     /// Every module of a specifier, one per kind.
     index: HashMap<String, Vec<usize>>,
     version: String,
+    source_maps: SourceMaps,
     files: Vec<PathBuf>,
 }
 
@@ -198,10 +200,12 @@ impl ModuleGraph {
                 .push(position);
         }
         let version = hash::version(&modules);
+        let source_maps = SourceMaps::new(&modules);
         Self {
             modules,
             index,
             version,
+            source_maps,
             files,
         }
     }
@@ -291,7 +295,7 @@ impl ModuleGraph {
     }
 
     /// The way from positions in running code back to positions in the author's files.
-    pub fn source_maps(&self) -> SourceMaps {
-        SourceMaps::new(&self.modules)
+    pub fn source_maps(&self) -> &SourceMaps {
+        &self.source_maps
     }
 }

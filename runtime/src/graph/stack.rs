@@ -1,23 +1,30 @@
 //! From positions in running code back to positions in the author's files.
 //!
-//! Maps are parsed when first needed: most functions never throw. Names are relative to the
-//! function's folder (`src/index.ts`), also for sources that a bundle took from outside it
-//! (`../node_modules/hono/…`), so that one form serves logs, error pages and editors.
+//! The only place where that happens: V8 hands its stack traces to [`SourceMaps::remap`] when they
+//! are first read (`isolate/trace.rs`), and deno_core is given no map, for it would be applied a
+//! second time. Maps are parsed when first needed, once for all isolates of a function: most
+//! functions never throw. Names are relative to the function's folder (`src/index.ts`), also for
+//! sources that a bundle took from outside it (`../node_modules/hono/…`), so that one form serves
+//! logs, error pages and editors.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
+use holm_js_api::log::{FRAME, place_of};
 use percent_encoding::percent_decode_str;
-use sourcemap::DecodedMap;
+use sourcemap::{DecodedMap, SourceMap};
 
 use super::frame::{CodeFrame, Position, printable};
 use super::{Module, ModuleKind};
 
-/// Lines of a stack that are rewritten. V8 gives ten unless a function asks for more.
-const FRAMES_MAPPED: usize = 200;
-/// Bytes of a path that are searched for its end; a stack trace is the function's to forge.
+/// Frames in which a place with a text is looked for; a stack trace is the function's to forge.
+const FRAMES_SEARCHED: usize = 200;
+/// Bytes of a path that are searched for its end, likewise.
 const PATH_BYTES: usize = 4096;
 const SCHEME: &str = "file:///";
+/// What deno_core writes before the place of a module that does not link.
+const UNLINKED: &str = " at file:///";
 
 /// A place in an author's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,24 +33,30 @@ pub struct Origin {
     pub file: String,
     /// The place in it.
     pub position: Position,
-    /// The name that was there before a minifier changed it.
-    pub name: Option<String>,
 }
 
-/// The source maps of a function. Cheap to make, `Send` and `Sync`.
+/// The source maps of a function, `Send` and `Sync`.
 #[derive(Debug)]
 pub struct SourceMaps {
+    /// By specifiers as stack traces show them, which is decoded.
     scripts: HashMap<String, Script>,
 }
 
 #[derive(Debug)]
 struct Script {
+    specifier: String,
     /// Decoded path below the function's folder.
     path: String,
-    json: Option<Arc<[u8]>>,
-    /// Absent inside when the JSON is not a source map.
-    parsed: OnceLock<Option<DecodedMap>>,
+    /// From what runs to what was written, in turn.
+    maps: Vec<Map>,
     original: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Map {
+    json: Arc<[u8]>,
+    /// Absent inside when the JSON is not a source map.
+    parsed: OnceLock<Option<SourceMap>>,
 }
 
 impl SourceMaps {
@@ -52,94 +65,74 @@ impl SourceMaps {
             .iter()
             .filter(|module| module.kind == ModuleKind::Script)
             .map(|module| {
-                let script = Script {
-                    path: decoded_path(&module.specifier),
-                    json: module.source_map.clone(),
+                let maps = module.source_maps.iter().map(|json| Map {
+                    json: json.clone(),
                     parsed: OnceLock::new(),
+                });
+                let script = Script {
+                    specifier: module.specifier.clone(),
+                    path: decoded_path(&module.specifier),
+                    maps: maps.collect(),
                     original: module.original().cloned(),
                 };
-                (module.specifier.clone(), script)
+                (decoded(&module.specifier), script)
             })
             .collect();
         Self { scripts }
     }
 
-    /// The origin of a place in the script `specifier`, as V8 reports it. Nothing for unknown
-    /// scripts, scripts without a map, and places that the map does not know.
+    /// The origin of a place in the script `specifier`, as V8 reports it. A script without a map
+    /// and a place that the map does not know are their own origin; of other scripts there is none.
     pub fn map(&self, specifier: &str, position: Position) -> Option<Origin> {
-        let script = self.scripts.get(specifier)?;
-        let map = script.parsed()?;
-        let (line, column) = (
-            position.line.checked_sub(1)?,
-            position.column.checked_sub(1)?,
-        );
-        let token = map
-            .lookup_token(line, column)
-            // The crate falls back to the last token of an earlier line.
-            .filter(|token| token.get_dst_line() == line && token.has_source())?;
-        Some(Origin {
-            file: relative(token.get_source()?, &script.path),
-            position: Position {
-                line: token.get_src_line().checked_add(1)?,
-                column: token.get_src_col().checked_add(1)?,
-            },
-            name: token.get_name().map(printable),
-        })
+        let script = self
+            .scripts
+            .get(specifier)
+            .or_else(|| self.scripts.get(&decoded(specifier)))?;
+        let mut origin = Origin {
+            file: script.path.clone(),
+            position,
+        };
+        for map in &script.maps {
+            match map.map(script, origin.position) {
+                Some(next) => origin = next,
+                None => break,
+            }
+        }
+        Some(origin)
     }
 
-    /// Rewrites the places in a stack trace of V8: mapped where there is a map, and named by
-    /// file instead of specifier where there is none. Other lines stay as they are.
+    /// A stack trace with the places that the author knows, and without the frames of Holm's and
+    /// Deno's own scripts. Other lines stay as they are, but for the place that deno_core writes at
+    /// the end of the message of a module that does not link.
     ///
     /// ```text
     /// Error: no                                    Error: no
     ///     at f (file:///dist/index.js:1:5710)  →       at f (src/greet.ts:12:9)
+    ///     at emit (ext:deno_web/02_event.js:…)
     ///     at async Promise.all (index 0)               at async Promise.all (index 0)
     /// ```
-    pub fn remap_stack(&self, stack: &str) -> String {
-        let mut frames = 0;
+    pub fn remap(&self, stack: &str) -> String {
         let mut out = String::with_capacity(stack.len());
-        for line in stack.split_inclusive('\n') {
-            if frames < FRAMES_MAPPED && line.trim_start().starts_with("at ") {
-                frames += 1;
-                self.remap_line(line, &mut out);
-            } else {
-                out.push_str(line);
+        for (index, line) in stack.split('\n').enumerate() {
+            let is_frame = line.starts_with(FRAME);
+            if is_frame && (line.contains("(ext:") || line.contains("at ext:")) {
+                continue;
             }
+            if index > 0 {
+                out.push('\n');
+            }
+            let end_of_message = match index {
+                0 => line.rfind(UNLINKED),
+                _ => None,
+            };
+            let from = match is_frame {
+                true => 0,
+                false => end_of_message.unwrap_or(line.len()),
+            };
+            out.push_str(&line[..from]);
+            self.remap_line(&line[from..], &mut out);
         }
         out
-    }
-
-    /// A code frame for the topmost place of a stack trace that lies in the function's own
-    /// files, or in a source that its map carries.
-    pub fn code_frame(&self, stack: &str) -> Option<CodeFrame> {
-        stack
-            .lines()
-            .filter(|line| line.trim_start().starts_with("at "))
-            .take(FRAMES_MAPPED)
-            .filter_map(|line| Place::find(line).map(|(_, place)| place))
-            .find_map(|place| self.frame_at(&place))
-    }
-
-    fn frame_at(&self, place: &Place<'_>) -> Option<CodeFrame> {
-        let script = self.scripts.get(place.specifier)?;
-        let Some(origin) = self.map(place.specifier, place.position) else {
-            let text = script.original.as_deref()?;
-            return Some(CodeFrame::new(&script.path, text, place.position, 1));
-        };
-        let carried = script.parsed().and_then(|map| {
-            let line = place.position.line.checked_sub(1)?;
-            let column = place.position.column.checked_sub(1)?;
-            let token = map.lookup_token(line, column)?;
-            token.sourcemap().get_source_contents(token.get_src_id())
-        });
-        let own = || {
-            self.scripts
-                .values()
-                .find(|script| script.path == origin.file)
-                .and_then(|script| script.original.as_deref())
-        };
-        let text = carried.or_else(own)?;
-        Some(CodeFrame::new(&origin.file, text, origin.position, 1))
     }
 
     fn remap_line(&self, line: &str, out: &mut String) {
@@ -148,33 +141,119 @@ impl SourceMaps {
             let (before, after) = (&rest[..range.start], &rest[range.end..]);
             out.push_str(before);
             match self.map(place.specifier, place.position) {
-                Some(Origin { file, position, .. }) => {
+                Some(Origin { file, position }) => {
                     out.push_str(&format!("{file}:{}:{}", position.line, position.column));
                 }
-                None => {
-                    let file = match self.scripts.get(place.specifier) {
-                        Some(script) => &script.path,
-                        None => place.specifier,
-                    };
-                    let Position { line, column } = place.position;
-                    out.push_str(&format!("{file}:{line}:{column}"));
-                }
+                None => out.push_str(&rest[range]),
             }
             rest = after;
         }
         out.push_str(rest);
     }
+
+    /// A code frame for the topmost place of a stack trace, remapped already, that lies in the
+    /// function's own files or in a source of one of its maps. It has no lines where the map does
+    /// not carry the text.
+    pub fn code_frame(&self, stack: &str) -> Option<CodeFrame> {
+        stack
+            .lines()
+            .filter_map(place_of)
+            .take(FRAMES_SEARCHED)
+            .find_map(|(file, line, column)| {
+                let position = Position { line, column };
+                Some(match self.text(file)? {
+                    Some(text) => CodeFrame::new(file, text, position, 1),
+                    None => CodeFrame::place(file, position),
+                })
+            })
+    }
+
+    /// The text of a file or source of this name; nothing inside for a source that came without.
+    fn text(&self, file: &str) -> Option<Option<&str>> {
+        let mut scripts = self.scripts.values();
+        let own = scripts.find(|script| script.path == file);
+        if let Some(own) = own {
+            return Some(own.original.as_deref());
+        }
+        self.scripts.values().find_map(|script| {
+            script.maps.iter().find_map(|map| {
+                let map = map.parsed()?;
+                let mut sources = 0..map.get_source_count();
+                let found = sources.find(|id| {
+                    let source = map.get_source(*id);
+                    source.is_some_and(|source| script.relative(source) == file)
+                })?;
+                Some(map.get_source_contents(found))
+            })
+        })
+    }
 }
 
 impl Script {
-    fn parsed(&self) -> Option<&DecodedMap> {
-        self.parsed
-            .get_or_init(|| {
-                // `)]}'` in front of the JSON is the crate's business.
-                sourcemap::decode_slice(self.json.as_deref()?).ok()
-            })
-            .as_ref()
+    /// A source as a map of this script names it, relative to the function's folder. A path that
+    /// leaves the folder keeps its leading `../`.
+    fn relative(&self, source: &str) -> String {
+        if source == self.specifier {
+            // Our own compiler's name for it.
+            return self.path.clone();
+        }
+        if let Some(path) = source.strip_prefix("file://") {
+            return printable(&decoded(path));
+        }
+        if source.contains("://") || source.starts_with('/') {
+            // `webpack://app/…`, or a path of the machine that built it: nothing to relate.
+            return printable(source);
+        }
+        let mut parts: Vec<&str> = self.path.split('/').collect();
+        parts.pop();
+        for segment in source.split('/') {
+            match segment {
+                "" | "." => {}
+                ".." if parts.last().is_some_and(|last| *last != "..") => {
+                    parts.pop();
+                }
+                other => parts.push(other),
+            }
+        }
+        printable(&parts.join("/"))
     }
+}
+
+impl Map {
+    fn map(&self, script: &Script, position: Position) -> Option<Origin> {
+        let line = position.line.checked_sub(1)?;
+        let column = position.column.checked_sub(1)?;
+        let map = self.parsed()?;
+        let token = guarded(|| map.lookup_token(line, column))
+            // The crate falls back to the last token of an earlier line.
+            .filter(|token| token.get_dst_line() == line && token.has_source())?;
+        Some(Origin {
+            file: script.relative(token.get_source()?),
+            position: Position {
+                line: token.get_src_line().checked_add(1)?,
+                column: token.get_src_col().checked_add(1)?,
+            },
+        })
+    }
+
+    fn parsed(&self) -> Option<&SourceMap> {
+        let parse = || {
+            // `)]}'` in front of the JSON is the crate's business.
+            match sourcemap::decode_slice(&self.json).ok()? {
+                DecodedMap::Regular(map) => Some(map),
+                DecodedMap::Index(index) => index.flatten().ok(),
+                // Of React Native's bundler.
+                DecodedMap::Hermes(_) => None,
+            }
+        };
+        self.parsed.get_or_init(|| guarded(parse)).as_ref()
+    }
+}
+
+/// A map is the function's, and the crate's sums overflow on numbers that nobody else would write:
+/// a panic in a debug build, and there in the middle of V8, where it would end the process.
+fn guarded<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok().flatten()
 }
 
 /// `file:///path:line:column` in a line of a stack trace.
@@ -233,30 +312,11 @@ fn number(text: &str) -> Option<(u32, &str)> {
 }
 
 fn decoded_path(specifier: &str) -> String {
-    let path = specifier.strip_prefix(SCHEME).unwrap_or(specifier);
-    printable(&percent_decode_str(path).decode_utf8_lossy())
+    printable(&decoded(
+        specifier.strip_prefix(SCHEME).unwrap_or(specifier),
+    ))
 }
 
-/// A source as a map names it, relative to the function's folder; `script` is the path of
-/// the generated file. A path that leaves the folder keeps its leading `../`.
-fn relative(source: &str, script: &str) -> String {
-    if source.starts_with(SCHEME) {
-        return decoded_path(source);
-    }
-    if source.contains("://") || source.starts_with('/') {
-        // `webpack://app/…`, or a path of the machine that built it: nothing to relate.
-        return printable(source);
-    }
-    let mut parts: Vec<&str> = script.split('/').collect();
-    parts.pop();
-    for segment in source.split('/') {
-        match segment {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
-                parts.pop();
-            }
-            other => parts.push(other),
-        }
-    }
-    printable(&parts.join("/"))
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

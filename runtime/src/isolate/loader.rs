@@ -239,9 +239,4 @@ impl ModuleLoader for Loader {
         }
         Box::pin(std::future::ready(()))
     }
-
-    fn get_source_map(&self, specifier: &str) -> Option<Cow<'_, [u8]>> {
-        let module = self.deployment.get()?.graph.get(specifier)?;
-        Some(Cow::Borrowed(module.source_map.as_deref()?))
-    }
 }

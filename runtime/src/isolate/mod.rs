@@ -10,6 +10,7 @@
 //! - [`start`]: from the snapshot to a handler
 //! - [`run`]: its requests
 //! - [`turn`], [`finish`]: one of them, while it runs and at its end
+//! - [`trace`]: stack traces in the author's positions
 //! - [`compiled`]: what V8 has compiled, for the next isolate
 
 mod compiled;
@@ -18,6 +19,7 @@ mod heap;
 mod loader;
 mod run;
 mod start;
+mod trace;
 mod turn;
 
 use std::sync::Arc;

@@ -21,6 +21,7 @@ use holm_js_api::fetch::OutboundPort;
 use holm_js_api::handler::Invocations;
 use holm_js_api::handler::MemoryBudget;
 use holm_js_api::log::LogBudget;
+use holm_js_api::log::Thrown;
 
 use super::Entry;
 use super::Isolate;
@@ -30,8 +31,13 @@ use super::heap::GRACE;
 use super::heap::SLACK;
 use super::heap::sample;
 use super::loader::Loader;
+use super::trace;
+use super::trace::Traced;
 use crate::deployment::Deployment;
 use crate::engine::Engine;
+use crate::graph::ModuleGraph;
+use crate::graph::frame::Position;
+use crate::graph::stack::Origin;
 use crate::meter::Meter;
 use crate::services::Services;
 use crate::watchdog::Keeper;
@@ -121,6 +127,9 @@ impl Blank {
             ..Default::default()
         })
         .map_err(|error| StartError::Host(error.to_string()))?;
+        runtime
+            .v8_isolate()
+            .set_prepare_stack_trace_callback(trace::prepare);
         let (entry, rehearse, bind) = take_entry(&mut runtime)?;
         Ok(Self {
             runtime,
@@ -182,6 +191,9 @@ impl Blank {
         );
         let limit = memory_limit(&deployment, services);
         buffers.limit(limit);
+        runtime
+            .v8_isolate()
+            .set_slot(Traced(deployment.graph.clone()));
         runtime.v8_isolate().set_slot(Budget {
             watch: watch.clone(),
             limit,
@@ -265,6 +277,8 @@ impl Isolate {
     async fn load(&mut self, bind: &v8::Global<v8::Function>) -> Result<(), StartError> {
         let main = ModuleSpecifier::parse(&self.deployment.graph.main().specifier)
             .map_err(|error| StartError::Host(error.to_string()))?;
+        let graph = self.deployment.graph.clone();
+        let threw = |error| threw(&graph, error);
         let id = self
             .runtime
             .load_main_es_module(&main)
@@ -420,26 +434,33 @@ fn take_entry(
     Ok((entry, rehearse, bind))
 }
 
-fn threw(error: CoreError) -> StartError {
+/// What code threw while it was loaded, in the author's positions.
+fn threw(graph: &ModuleGraph, error: CoreError) -> StartError {
     let text = match error.into_kind() {
-        CoreErrorKind::Js(error) => match &error.stack {
-            Some(stack) if stack.contains("\n    at ") => stack.clone(),
-            Some(_) | None => with_place(&error),
-        },
+        CoreErrorKind::Js(error) => {
+            let Thrown { message, mut stack } = Thrown::of(&error);
+            // Early errors have a place and no stack.
+            if stack == message
+                && let Some(place) = place_of(graph, &error)
+            {
+                stack = format!("{message}\n    at {place}");
+            }
+            stack
+        }
         other => other.to_string(),
     };
     StartError::Threw(text.trim_start_matches("Uncaught ").to_owned())
 }
 
-/// The message of an error that has no stack, with the place where it came up.
-fn with_place(error: &JsError) -> String {
-    let message = &error.exception_message;
-    let place = error.frames.first().and_then(|frame| {
-        let file = frame.file_name.as_ref()?;
-        Some((file, frame.line_number?, frame.column_number?))
-    });
-    match place {
-        Some((file, line, column)) => format!("{message}\n    at {file}:{line}:{column}"),
-        None => message.clone(),
-    }
+/// The place where an error came up.
+fn place_of(graph: &ModuleGraph, error: &JsError) -> Option<String> {
+    let frame = error.frames.first()?;
+    let position = Position {
+        line: u32::try_from(frame.line_number?).ok()?,
+        column: u32::try_from(frame.column_number?).ok()?,
+    };
+    let Origin { file, position } = graph
+        .source_maps()
+        .map(frame.file_name.as_ref()?, position)?;
+    Some(format!("{file}:{}:{}", position.line, position.column))
 }

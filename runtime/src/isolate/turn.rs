@@ -238,7 +238,10 @@ impl Isolate {
             }
             self.reply(run, Ok(answer));
         }
-        if let Some(thrown) = thrown {
+        if let Some(mut thrown) = thrown {
+            // Its stack has the author's positions from where it was made.
+            let maps = self.deployment.graph.source_maps();
+            thrown.message = maps.remap(&thrown.message);
             let failure = Failure {
                 thrown: Some(thrown),
                 ..Failure::of(Outcome::Exception)

@@ -8,7 +8,7 @@ fn javascript_runs_as_written() {
         "#!/usr/bin/env holm\r\n// π 😀\r\nexport default { fetch: () => new Response('ok') }\r\n";
     let graph = one("index.js", text);
     assert_eq!(code(&graph), text);
-    assert!(graph.main().source_map.is_none());
+    assert!(graph.main().source_maps.is_empty());
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn typescript_loses_its_types_and_nothing_else() {
         graph.main().original().map(|text| &text[..11]),
         Some("import type")
     );
-    assert!(graph.main().source_map.is_some());
+    assert_eq!(graph.main().source_maps.len(), 1);
 }
 
 #[test]
@@ -117,6 +117,11 @@ fn modern_syntax_that_v8_runs_is_accepted() {
     }
 }
 
+fn shipped(graph: &ModuleGraph) -> Vec<&[u8]> {
+    let maps = &graph.main().source_maps;
+    maps.iter().map(|map| &**map).collect()
+}
+
 #[test]
 fn a_shipped_source_map_is_read_inside_the_folder_only() {
     let map = r#"{"version":3,"sources":["../src/a.ts"],"names":[],"mappings":"AAAA"}"#;
@@ -128,12 +133,12 @@ fn a_shipped_source_map_is_read_inside_the_folder_only() {
         ("dist/index.js.map", map),
     ]);
     let graph = adjacent.load("dist/index.js");
-    assert_eq!(graph.main().source_map.as_deref(), Some(map.as_bytes()));
+    assert_eq!(shipped(&graph), [map.as_bytes()]);
     assert_eq!(graph.watch_paths().count(), 2);
 
     let inline = "//# sourceMappingURL=data:application/json;base64,e30=";
     let graph = one("index.js", &format!("export default 1;{inline}"));
-    assert_eq!(graph.main().source_map.as_deref(), Some(&b"{}"[..]));
+    assert_eq!(shipped(&graph), [&b"{}"[..]]);
 
     let outer = Folder::with(&[
         ("f/index.js", "//# sourceMappingURL=../secret.map"),
@@ -153,6 +158,6 @@ fn a_shipped_source_map_is_read_inside_the_folder_only() {
         let root = outer.path().join("f");
         let graph = ModuleGraph::load_within(&root.join(name), &root, &tiny());
         let graph = graph.expect("a script runs without its map");
-        assert!(graph.main().source_map.is_none(), "{name}");
+        assert!(shipped(&graph).is_empty(), "{name}");
     }
 }

@@ -1,0 +1,29 @@
+// src/util.ts
+function price(order) {
+  if (!order) throw new RangeError("no such order");
+  return order.id * 2;
+}
+
+// src/worker.ts
+var worker_default = {
+  async fetch(request) {
+    const path = new URL(request.url).pathname;
+    if (path === "/log") {
+      try {
+        price();
+      } catch (error) {
+        console.log(error);
+      }
+      return new Response("logged");
+    }
+    if (path === "/stack") {
+      const stack = new Error("made").stack;
+      return new Response(stack);
+    }
+    return new Response(String(price()));
+  }
+};
+export {
+  worker_default as default
+};
+//# sourceMappingURL=data:application/json;base64,ewogICJ2ZXJzaW9uIjogMywKICAic291cmNlcyI6IFsic3JjL3V0aWwudHMiLCAic3JjL3dvcmtlci50cyJdLAogICJzb3VyY2VzQ29udGVudCI6IFsiLy8gVGhlIHR5cGVzIHZhbmlzaCwgYW5kIHRoZSBsaW5lcyBvZiB3aGF0IHJ1bnMgZGlmZmVyLlxuaW50ZXJmYWNlIE9yZGVyIHtcbiAgaWQ6IG51bWJlcjtcbn1cblxuZXhwb3J0IGZ1bmN0aW9uIHByaWNlKG9yZGVyPzogT3JkZXIpOiBudW1iZXIge1xuICBpZiAoIW9yZGVyKSB0aHJvdyBuZXcgUmFuZ2VFcnJvcihcIm5vIHN1Y2ggb3JkZXJcIik7XG4gIHJldHVybiBvcmRlci5pZCAqIDI7XG59XG4iLCAiaW1wb3J0IHsgcHJpY2UgfSBmcm9tIFwiLi91dGlsLnRzXCI7XG5cbnR5cGUgUGF0aCA9IHN0cmluZztcblxuZXhwb3J0IGRlZmF1bHQge1xuICBhc3luYyBmZXRjaChyZXF1ZXN0OiBSZXF1ZXN0KTogUHJvbWlzZTxSZXNwb25zZT4ge1xuICAgIGNvbnN0IHBhdGg6IFBhdGggPSBuZXcgVVJMKHJlcXVlc3QudXJsKS5wYXRobmFtZTtcbiAgICBpZiAocGF0aCA9PT0gXCIvbG9nXCIpIHtcbiAgICAgIHRyeSB7XG4gICAgICAgIHByaWNlKCk7XG4gICAgICB9IGNhdGNoIChlcnJvcikge1xuICAgICAgICBjb25zb2xlLmxvZyhlcnJvcik7XG4gICAgICB9XG4gICAgICByZXR1cm4gbmV3IFJlc3BvbnNlKFwibG9nZ2VkXCIpO1xuICAgIH1cbiAgICBpZiAocGF0aCA9PT0gXCIvc3RhY2tcIikge1xuICAgICAgY29uc3Qgc3RhY2sgPSBuZXcgRXJyb3IoXCJtYWRlXCIpLnN0YWNrO1xuICAgICAgcmV0dXJuIG5ldyBSZXNwb25zZShzdGFjayk7XG4gICAgfVxuICAgIHJldHVybiBuZXcgUmVzcG9uc2UoU3RyaW5nKHByaWNlKCkpKTtcbiAgfSxcbn07XG4iXSwKICAibWFwcGluZ3MiOiAiO0FBS08sU0FBUyxNQUFNLE9BQXVCO0FBQzNDLE1BQUksQ0FBQyxNQUFPLE9BQU0sSUFBSSxXQUFXLGVBQWU7QUFDaEQsU0FBTyxNQUFNLEtBQUs7QUFDcEI7OztBQ0pBLElBQU8saUJBQVE7QUFBQSxFQUNiLE1BQU0sTUFBTSxTQUFxQztBQUMvQyxVQUFNLE9BQWEsSUFBSSxJQUFJLFFBQVEsR0FBRyxFQUFFO0FBQ3hDLFFBQUksU0FBUyxRQUFRO0FBQ25CLFVBQUk7QUFDRixjQUFNO0FBQUEsTUFDUixTQUFTLE9BQU87QUFDZCxnQkFBUSxJQUFJLEtBQUs7QUFBQSxNQUNuQjtBQUNBLGFBQU8sSUFBSSxTQUFTLFFBQVE7QUFBQSxJQUM5QjtBQUNBLFFBQUksU0FBUyxVQUFVO0FBQ3JCLFlBQU0sUUFBUSxJQUFJLE1BQU0sTUFBTSxFQUFFO0FBQ2hDLGFBQU8sSUFBSSxTQUFTLEtBQUs7QUFBQSxJQUMzQjtBQUNBLFdBQU8sSUFBSSxTQUFTLE9BQU8sTUFBTSxDQUFDLENBQUM7QUFBQSxFQUNyQztBQUNGOyIsCiAgIm5hbWVzIjogW10KfQo=

@@ -1,0 +1,6 @@
+interface Gone {
+  one: number;
+}
+
+export const names: string[] = ["a"];
+export { names };

@@ -1,0 +1,6 @@
+interface Gone {
+  one: number;
+}
+
+import { absent } from "./worker.ts";
+export default absent;
