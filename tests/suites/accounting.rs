@@ -62,6 +62,9 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
             "accounting::what_the_node_does_for_a_fetch_is_charged",
             async |world| inflate(world.origin().url()).await,
         ),
+        world.trial("accounting::a_source_map_is_nobodys", async |_| {
+            large_map().await
+        }),
     ]
 }
 
@@ -125,5 +128,23 @@ async fn inflate(origin: String) -> anyhow::Result<()> {
         charged <= spent && charged.as_secs_f64() >= 0.9 * spent.as_secs_f64(),
         "{charged:?} were charged, {spent:?} spent"
     );
+    server.assert_healthy().await
+}
+
+/// The first error that needs a large map is told like any other, within the usual CPU time.
+async fn large_map() -> anyhow::Result<()> {
+    let lines = vec![format!("AAAA{}", ",CAAA".repeat(9)); 100_000].join(";");
+    let map = format!(r#"{{"version":3,"sources":["src/a.ts"],"names":[],"mappings":"{lines}"}}"#);
+    let worker = "export default { fetch() { throw new Error('mapped'); } };\n\
+        //# sourceMappingURL=worker.js.map\n";
+    let config = node(table([(FUNCTION, function("worker.js", HOST).into())]));
+    let files = [("worker.js", worker), ("worker.js.map", map.as_str())];
+    let server = Server::serve(&config, &files).await?;
+    let answer = Request::get(HOST, "/").send(server.address()).await?;
+    ensure!(answer.status == 500, "{}", answer.status);
+    let record = server.log().first("record", is_record).await?;
+    ensure!(record["outcome"] == "exception", "{record}");
+    let stack = "Error: mapped\n    at Object.fetch (src/a.ts:1:1)";
+    ensure!(record["error"]["stack"] == stack, "{record}");
     server.assert_healthy().await
 }

@@ -35,8 +35,8 @@ pub struct GraphLimits {
     pub script: Size,
     /// One WebAssembly module; equals V8's `--wasm-max-module-size` as Holm sets it.
     pub wasm: Size,
-    /// One source map; a larger one is left unread.
-    pub source_map: Size,
+    /// All source maps that a function ships; those that do not fit are left unread.
+    pub source_maps: Size,
 }
 
 impl Default for GraphLimits {
@@ -46,7 +46,7 @@ impl Default for GraphLimits {
             modules: 10_000,
             script: Size::mebibytes(16),
             wasm: Size::mebibytes(16),
-            source_map: Size::mebibytes(16),
+            source_maps: Size::mebibytes(16),
         }
     }
 }

@@ -57,6 +57,8 @@ struct Loader<'a> {
     queue: VecDeque<usize>,
     files: BTreeSet<PathBuf>,
     bytes: u64,
+    /// What further source maps may have.
+    maps: Size,
     problems: Vec<GraphProblem>,
     more: usize,
     /// A limit of the whole function is broken: report that once and stop.
@@ -87,6 +89,7 @@ impl<'a> Loader<'a> {
             queue: VecDeque::new(),
             files: BTreeSet::new(),
             bytes: 0,
+            maps: limits.source_maps,
             problems: Vec::new(),
             more: 0,
             full: false,
@@ -335,9 +338,9 @@ impl<'a> Loader<'a> {
                 .source_maps
                 .extend(source_map.map(|json| json.into_bytes().into()));
         }
-        let limit = self.limits.source_map;
-        if let Some(map) = map::shipped(text, &module.path, &self.root, limit) {
+        if let Some(map) = map::shipped(text, &module.path, &self.root, self.maps) {
             self.files.extend(map.file);
+            self.maps.0 = self.maps.0.saturating_sub(map.json.len() as u64);
             module.source_maps.push(map.json.into());
         }
         // The compiler leaves comments where they are.

@@ -22,6 +22,9 @@ use super::{Module, ModuleKind};
 const FRAMES_SEARCHED: usize = 200;
 /// Bytes of a path that are searched for its end, likewise.
 const PATH_BYTES: usize = 4096;
+/// Bytes of a map that is parsed on a thread of its own: it is for all requests to come, and should
+/// not use up the CPU time of the one that met the first error.
+const LARGE: usize = 64 << 10;
 const SCHEME: &str = "file:///";
 /// What deno_core writes before the place of a module that does not link.
 const UNLINKED: &str = " at file:///";
@@ -246,7 +249,15 @@ impl Map {
                 DecodedMap::Hermes(_) => None,
             }
         };
-        self.parsed.get_or_init(|| guarded(parse)).as_ref()
+        let parse = || guarded(parse);
+        let apart = || {
+            let name = std::thread::Builder::new().name("holm-map".into());
+            std::thread::scope(|scope| name.spawn_scoped(scope, parse).ok()?.join().ok()?)
+        };
+        let is_large = self.json.len() > LARGE;
+        self.parsed
+            .get_or_init(|| if is_large { apart() } else { parse() })
+            .as_ref()
     }
 }
 

@@ -154,6 +154,22 @@ fn a_shipped_source_map_is_read_inside_the_folder_only() {
             "const s = '//# sourceMappingURL=big.js.map'\n;",
         ),
     ]);
+    // One fits, and leaves no room for a second.
+    let half = "x".repeat(600);
+    let two = Folder::with(&[
+        ("index.js", "import './b.js'\n//# sourceMappingURL=a.map"),
+        ("b.js", "//# sourceMappingURL=b.map"),
+        ("a.map", &half),
+        ("b.map", &half),
+    ]);
+    let graph = ModuleGraph::load_within(&two.path().join("index.js"), two.path(), &tiny());
+    let graph = graph.expect("a script runs without its map");
+    let read = graph
+        .modules()
+        .iter()
+        .map(|module| module.source_maps.len());
+    assert_eq!(read.collect::<Vec<_>>(), [1, 0]);
+
     for name in ["index.js", "big.js", "none.js", "string.js"] {
         let root = outer.path().join("f");
         let graph = ModuleGraph::load_within(&root.join(name), &root, &tiny());

@@ -82,6 +82,6 @@ fn tiny() -> GraphLimits {
         modules: 3,
         script: Size(100),
         wasm: Size(20),
-        source_map: Size(1_000),
+        source_maps: Size(1_000),
     }
 }
