@@ -127,6 +127,11 @@ impl BodyStream {
         self.limit = limit;
     }
 
+    /// Sets the length, if none is known.
+    pub fn declare(&mut self, length: u64) {
+        self.length.get_or_insert(length);
+    }
+
     /// The next chunk; `None` at the clean end. Cancel-safe.
     pub async fn chunk(&mut self) -> Option<Result<Bytes, BodyError>> {
         std::future::poll_fn(|cx| self.poll_chunk(cx)).await
@@ -250,6 +255,11 @@ impl BodySender {
             Err(mpsc::error::TrySendError::Full(chunk)) => Ok(Some(chunk)),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(ReaderGone),
         }
+    }
+
+    /// Bytes that were written so far.
+    pub fn written(&self) -> u64 {
+        self.shared.written.load(Ordering::Relaxed)
     }
 
     /// Breaks the body off, so that the reader cannot take it for complete. The reader gets what

@@ -1,5 +1,6 @@
 //! The fields of a request, as whoever answers it is to find them: what HTTP/2 takes apart is put
-//! together, and what it does not allow is refused, as the bytes of HTTP/1 were before.
+//! together, and what it does not allow is refused, as the bytes of HTTP/1 were before. And the
+//! values of a response's.
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST};
 use http::{HeaderMap, HeaderValue, Uri, Version};
@@ -30,9 +31,29 @@ pub(crate) fn set_host(uri: &Uri, headers: &mut HeaderMap) {
     }
 }
 
+/// Takes the blanks off the ends of values: HTTP/2 forbids them, and HTTP/1 does not count them.
+/// A function cannot set any, but what it hands on from elsewhere may have some.
+pub(crate) fn trim(headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        if has_blank_end(value)
+            && let Ok(trimmed) = HeaderValue::from_bytes(trimmed(value.as_bytes()))
+        {
+            *value = trimmed;
+        }
+    }
+}
+
 /// RFC 9113, 8.2.1.
 fn has_blank_end(value: &HeaderValue) -> bool {
     matches!(value.as_bytes(), [b' ' | b'\t', ..] | [.., b' ' | b'\t'])
+}
+
+/// Without the spaces and tabs at its ends.
+pub(crate) fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// Browsers send each cookie in a field of its own over HTTP/2 (RFC 9113, 8.2.3). No comma separates

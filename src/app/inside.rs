@@ -21,7 +21,9 @@ use holm_runtime::pool::Pool;
 use holm_runtime::record::Record;
 use http::HeaderMap;
 use http::HeaderValue;
+use http::Method;
 use http::StatusCode;
+use http::header::CONTENT_LENGTH;
 
 use super::Broken;
 use super::Function;
@@ -115,6 +117,7 @@ async fn answer(node: &Node, pool: &Pool, request: OutboundRequest) -> OutboundR
         }
         Body::Empty | Body::Full(_) => None,
     };
+    let is_head = method == Method::HEAD;
     let request = FetchRequest {
         method,
         url: url.into(),
@@ -124,7 +127,8 @@ async fn answer(node: &Node, pool: &Pool, request: OutboundRequest) -> OutboundR
     let depth = caller.depth.saturating_add(1);
     match ask(pool, request, caller.request, depth).await {
         Ok(response) => {
-            let (head, body) = response.into_parts();
+            let (mut head, body) = response.into_parts();
+            settle_length(&mut head.headers, &body, is_head);
             OutboundResponse {
                 status: head.status,
                 headers: head.headers,
@@ -140,6 +144,18 @@ async fn answer(node: &Node, pool: &Pool, request: OutboundRequest) -> OutboundR
             }
         },
     }
+}
+
+/// Corrects the length that a function claims as the edge would.
+fn settle_length(headers: &mut HeaderMap, body: &Body, is_head: bool) {
+    let is_for_a_get = is_head && body.length() == Some(0);
+    if is_for_a_get || !headers.contains_key(CONTENT_LENGTH) {
+        return;
+    }
+    match body.length() {
+        Some(length) => headers.insert(CONTENT_LENGTH, length.into()),
+        None => headers.remove(CONTENT_LENGTH),
+    };
 }
 
 fn too_large() -> OutboundResponse {

@@ -163,6 +163,18 @@ impl Resource for BodySource {
 #[derive(Debug)]
 pub struct BodyWriter {
     sender: RefCell<Option<BodySender>>,
+    length: Option<u64>,
+}
+
+/// A body is not of the length that its head declares, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WrongLength {
+    /// There is more of it.
+    #[error("the response's body is longer than its content-length of {0} bytes")]
+    Longer(u64),
+    /// It ends before.
+    #[error("the response's body is shorter than its content-length of {0} bytes")]
+    Shorter(u64),
 }
 
 impl BodyWriter {
@@ -171,6 +183,7 @@ impl BodyWriter {
         let (sender, stream) = BodyStream::channel(length);
         let writer = Self {
             sender: RefCell::new(Some(sender)),
+            length,
         };
         (writer, stream)
     }
@@ -178,6 +191,34 @@ impl BodyWriter {
     /// The sender, until the body has ended.
     pub fn sender(&self) -> Option<BodySender> {
         self.sender.borrow().clone()
+    }
+
+    /// Whether so many bytes more are not too many.
+    ///
+    /// # Errors
+    /// [`WrongLength`] when they are.
+    pub(crate) fn check_room(&self, bytes: usize) -> Result<(), WrongLength> {
+        match (self.length, self.written()) {
+            (Some(length), Some(written)) if written + bytes as u64 > length => {
+                Err(WrongLength::Longer(length))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this is where it has to end.
+    ///
+    /// # Errors
+    /// [`WrongLength`] when bytes are missing.
+    pub(crate) fn check_end(&self) -> Result<(), WrongLength> {
+        match (self.length, self.written()) {
+            (Some(length), Some(written)) if written < length => Err(WrongLength::Shorter(length)),
+            _ => Ok(()),
+        }
+    }
+
+    fn written(&self) -> Option<u64> {
+        self.sender.borrow().as_ref().map(BodySender::written)
     }
 
     /// Sends `chunk` if there is room for it now.

@@ -14,6 +14,7 @@ use http::Method;
 pub use self::body::BodySource;
 pub use self::body::BodyWriter;
 pub use self::body::MemoryBudget;
+use self::body::WrongLength;
 pub use self::invocations::Invocation;
 pub use self::invocations::Invocations;
 pub(crate) use self::invocations::calling;

@@ -14,10 +14,12 @@ use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 use http::StatusCode;
+use http::header::CONTENT_LENGTH;
 
 use super::BodySource;
 use super::BodyWriter;
 use super::Invocation;
+use super::WrongLength;
 use super::calling;
 use crate::body::Body;
 use crate::body::BodyError;
@@ -34,13 +36,7 @@ const MAX_HEAD: usize = 64 << 10;
 const FIELD_OVERHEAD: usize = 4;
 
 /// Headers that belong to the connection, not to the message: the edge sets them itself.
-const CONNECTION_HEADERS: [&str; 5] = [
-    "connection",
-    "keep-alive",
-    "transfer-encoding",
-    "upgrade",
-    "content-length",
-];
+const CONNECTION_HEADERS: [&str; 4] = ["connection", "keep-alive", "transfer-encoding", "upgrade"];
 
 #[op2]
 pub(crate) fn op_holm_request_headers<'s, 'i>(
@@ -108,6 +104,7 @@ pub(crate) fn op_holm_respond_resource<'s, 'i>(
         Body::Empty | Body::Full(_) => None,
     };
     *response.body_mut() = body;
+    declare(&mut response);
     // Nothing is left in it; an entry that is gone already is as good.
     drop(state.resource_table.take_any(rid));
     if answer(state, id, response)
@@ -134,8 +131,10 @@ pub(crate) fn op_holm_respond_stream<'s, 'i>(
         reason = "a length of a body that JavaScript holds is a safe integer; -1 says unknown"
     )]
     let length = (length >= 0.0).then_some(length as u64);
+    let mut response = head(scope, status, headers, Body::Empty)?;
+    let length = length.or_else(|| given_length(response.headers()));
     let (writer, stream) = BodyWriter::channel(length);
-    let response = head(scope, status, headers, Body::Stream(stream))?;
+    *response.body_mut() = Body::Stream(stream);
     let writer = Rc::new(writer);
     let rid = state.resource_table.add_rc(writer.clone());
     if answer(state, id, response)
@@ -145,6 +144,24 @@ pub(crate) fn op_holm_respond_stream<'s, 'i>(
         invocation.resources.push(rid);
     }
     Ok(rid)
+}
+
+/// Holds a stream of unknown length to the one that the function gave.
+fn declare(response: &mut http::Response<Body>) {
+    let length = given_length(response.headers());
+    if let (Body::Stream(stream), Some(length)) = (response.body_mut(), length) {
+        stream.declare(length);
+    }
+}
+
+/// The `content-length` that a function gave, if it gave one and no other.
+fn given_length(headers: &HeaderMap) -> Option<u64> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let first = lengths.next()?;
+    let digits = first.to_str().ok()?;
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_one = lengths.all(|length| length == first);
+    (is_number && is_one).then(|| digits.parse().ok())?
 }
 
 /// Keeps the answer for the host; the first one counts.
@@ -252,6 +269,7 @@ pub(crate) fn op_holm_body_try_write(
     #[buffer] chunk: &[u8],
 ) -> Result<bool, JsErrorBox> {
     let writer = state.resource_table.get::<BodyWriter>(rid).map_err(gone)?;
+    writer.check_room(chunk.len()).map_err(wrong_length)?;
     let refused = writer
         .try_send(Bytes::copy_from_slice(chunk))
         .map_err(reader_gone)?;
@@ -274,10 +292,17 @@ pub(crate) async fn op_holm_body_write(
 }
 
 #[op2(fast)]
-pub(crate) fn op_holm_body_end(state: &mut OpState, #[smi] rid: ResourceId) {
+pub(crate) fn op_holm_body_end(
+    state: &mut OpState,
+    #[smi] rid: ResourceId,
+) -> Result<(), JsErrorBox> {
+    if let Ok(writer) = state.resource_table.get::<BodyWriter>(rid) {
+        writer.check_end().map_err(wrong_length)?;
+    }
     if let Ok(writer) = state.resource_table.take::<BodyWriter>(rid) {
         drop(writer.end());
     }
+    Ok(())
 }
 
 #[op2(fast)]
@@ -289,6 +314,10 @@ pub(crate) fn op_holm_body_fail(state: &mut OpState, #[smi] rid: ResourceId) {
             "the function broke its response off".into(),
         ));
     }
+}
+
+fn wrong_length(error: WrongLength) -> JsErrorBox {
+    JsErrorBox::type_error(error.to_string())
 }
 
 fn gone(_: deno_core::error::ResourceError) -> JsErrorBox {

@@ -10,6 +10,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 
 use super::{Edge, Origin};
 use crate::admit::{self, HostMemory, Named};
@@ -214,14 +215,20 @@ impl Sender {
         let mut claimed = None;
         // Most responses have none of these: comparing names is cheaper than six look-ups.
         if headers.keys().any(is_of_the_connection) {
-            claimed = headers.get(CONTENT_LENGTH).and_then(length);
+            claimed = length(headers);
             for name in &OF_THE_CONNECTION {
                 headers.remove(name);
             }
         }
+        fields::trim(headers);
         headers.insert(SERVER, HeaderValue::from_static("holm"));
         if self.version != Version::HTTP_2 && edge.drain.has_begun() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        // hyper would make up words. HTTP/2 has none.
+        if self.version != Version::HTTP_2 && status.canonical_reason().is_none() {
+            let none = ReasonPhrase::from_static(b"");
+            response.extensions_mut().insert(none);
         }
         let body = response.body_mut();
         if let Some(claimed) = claimed {
@@ -255,8 +262,12 @@ fn is_of_the_connection(name: &HeaderName) -> bool {
     OF_THE_CONNECTION.contains(name)
 }
 
-fn length(value: &HeaderValue) -> Option<u64> {
-    let digits = value.to_str().ok()?;
+/// The length that a response claims, if it claims one and no other.
+fn length(headers: &HeaderMap) -> Option<u64> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let first = lengths.next()?;
+    let digits = first.to_str().ok()?;
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| digits.parse().ok())?
+    let is_one = lengths.all(|length| length == first);
+    (is_number && is_one).then(|| digits.parse().ok())?
 }

@@ -4,6 +4,7 @@ use http::Uri;
 use memchr::memchr;
 
 use super::{BodyFraming, Limits};
+use crate::fields::trimmed;
 use crate::refusal::Refusal;
 
 /// What is known of a head that is still coming in.
@@ -148,7 +149,7 @@ impl Head {
         if self.length.is_some() {
             return Err(Refusal::Malformed("it has more than one Content-Length"));
         }
-        let digits = trim(value);
+        let digits = trimmed(value);
         let length = std::str::from_utf8(digits)
             .ok()
             .filter(|_| digits.iter().all(u8::is_ascii_digit))
@@ -163,7 +164,7 @@ impl Head {
     }
 
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Refusal> {
-        if self.is_chunked || !trim(value).eq_ignore_ascii_case(b"chunked") {
+        if self.is_chunked || !trimmed(value).eq_ignore_ascii_case(b"chunked") {
             return Err(Refusal::Malformed(
                 "its Transfer-Encoding is not just: chunked",
             ));
@@ -219,13 +220,6 @@ fn check_target(method: &[u8], target: &[u8]) -> Result<(), Refusal> {
             Ok(_) | Err(_) => Err(FORM),
         },
     }
-}
-
-fn trim(mut value: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
-    }
-    value
 }
 
 /// RFC 9110, 5.6.2.

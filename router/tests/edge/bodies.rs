@@ -156,6 +156,63 @@ fn what_belongs_to_the_connection_is_not_the_responses_to_say() {
     assert_eq!(status(&client.response()), 502);
 }
 
+/// Ours to say is the truth, where we know it; else what the function says, once.
+#[test]
+fn a_stream_has_the_length_that_it_was_given() {
+    let served = Served::new();
+    for (claim, length) in [
+        ("2", Some("2")),
+        ("2&2", Some("2")),
+        ("2&3", None),
+        ("+2", None),
+        ("two", None),
+    ] {
+        let mut client = served.client();
+        client.send(format!(
+            "GET /claims?{claim} HTTP/1.1\r\nHost: a.test\r\n\r\n"
+        ));
+        let head = client.until("\r\n\r\n");
+        assert_eq!(header(&head, "content-length"), length, "{claim}: {head}");
+        client.until("2");
+        let mut client = served.client();
+        client.send(format!(
+            "HEAD /claims?{claim} HTTP/1.1\r\nHost: a.test\r\n\r\n"
+        ));
+        let head = client.until("\r\n\r\n");
+        assert_eq!(header(&head, "content-length"), length, "{claim}: {head}");
+    }
+    let mut client = served.client();
+    client.send("GET /claims?1 HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
+    assert!(client.end().expect("a clean end").ends_with("\r\n\r\n1"));
+    let mut client = served.client();
+    client.send("GET /claims?3 HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let end = client.end();
+    assert_eq!(end.map_err(|e| e.kind()), Err(ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn a_status_that_has_no_words_gets_none() {
+    let served = Served::new();
+    let mut client = served.client();
+    client.send("GET /unknown-status HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let answer = client.response();
+    assert!(answer.starts_with("HTTP/1.1 299 \r\n"), "{answer}");
+}
+
+#[test]
+fn values_go_out_without_blanks_at_their_ends() {
+    let served = Served::new();
+    let mut client = served.client();
+    client.send("GET /blanks HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let answer = client.response();
+    for line in ["x: a", "x: b", "x: c d", "x: "] {
+        assert!(
+            answer.lines().any(|seen| seen == line),
+            "{line:?}: {answer:?}"
+        );
+    }
+}
+
 #[test]
 fn an_unread_body_does_not_become_a_request() {
     let served = Served::new();

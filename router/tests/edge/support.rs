@@ -10,7 +10,7 @@ use holm_router::{
     BodyError, Dispatch, Drained, Exchange, Refusal, ResponseBody, Server, Settings, Stats,
     Synthetic,
 };
-use http::{Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -77,6 +77,22 @@ impl Dispatch for Probe {
                 }
                 response
             }
+            // A status that no list has.
+            "/unknown-status" => {
+                let mut response = Response::new(ResponseBody::from("odd"));
+                *response.status_mut() = StatusCode::from_u16(299).expect("a status");
+                response
+            }
+            // Claims a length that its body does not have.
+            "/claims" => claims(&exchange),
+            "/blanks" => {
+                let mut response = Response::new(ResponseBody::from("blanks"));
+                for value in [" a", "b\t", "c d", " "] {
+                    let value = HeaderValue::from_static(value);
+                    response.headers_mut().append("x", value);
+                }
+                response
+            }
             "/empty" => {
                 let mut response = Response::new(ResponseBody::from("not sent"));
                 *response.status_mut() = StatusCode::NO_CONTENT;
@@ -125,6 +141,22 @@ impl Probe {
         });
         Response::new(ResponseBody::stream(receiver, None))
     }
+}
+
+/// A stream of two bytes with the lengths that the query gives.
+fn claims(exchange: &Exchange) -> Response<ResponseBody> {
+    let (sender, receiver) = mpsc::channel(2);
+    for chunk in ["1", "2"] {
+        let chunk = Ok(Bytes::from_static(chunk.as_bytes()));
+        sender.try_send(chunk).expect("room for two");
+    }
+    let mut response = Response::new(ResponseBody::stream(receiver, None));
+    let query = exchange.request.uri().query().unwrap_or_default();
+    for length in query.split('&') {
+        let length = HeaderValue::from_str(length).expect("a value");
+        response.headers_mut().append("content-length", length);
+    }
+    response
 }
 
 fn fields(headers: &http::HeaderMap) -> Vec<u8> {

@@ -174,6 +174,14 @@ impl Count {
         }
     }
 
+    /// Whether the client has all of it.
+    fn is_complete(&self) -> bool {
+        match self {
+            Self::Known(_) => true,
+            Self::Live(progress) => progress.is_complete(),
+        }
+    }
+
     /// Bytes that went into the body.
     pub(super) fn written(&self) -> u64 {
         match self {
@@ -292,10 +300,19 @@ impl Isolate {
                 None => false,
             };
         }
-        match &mut run.hangup {
-            Some(hangup) => hangup.closed.as_mut().poll(cx).is_ready(),
-            None => false,
+        let Some(hangup) = &mut run.hangup else {
+            return false;
+        };
+        if hangup.closed.as_mut().poll(cx).is_pending() {
+            return false;
         }
+        if !run.bytes_out.is_complete() {
+            return true;
+        }
+        // Who knows the length does not wait for the end.
+        run.hangup = None;
+        run.answered(&self.watch);
+        false
     }
 
     /// Tells the function that its client went away; returns how many `waitUntil` promises are
