@@ -93,7 +93,6 @@ impl Framing {
     }
 
     /// Whether the next byte belongs to a head.
-    #[cfg(test)]
     pub(crate) fn expects_head(&self) -> bool {
         matches!(self.state, State::Head(_))
     }

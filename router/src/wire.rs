@@ -6,11 +6,15 @@
 //! reason. So a refusal takes the same way out as any response, in its turn behind those before
 //! it, and what follows it is never read as a request.
 //!
+//! The end of a client's side is not its going away: it is held back from hyper, which takes it for
+//! that, while a request is in flight (see `end`).
+//!
 //! The clocks of the connection run here too, because only here is it known whether a byte is
 //! owed: for the head, for the time between requests, for a client that takes nothing. One timer
 //! serves them all and is set late: it fires at most a few times a minute, not once per request.
 
 mod clock;
+mod end;
 mod frames;
 mod outbound;
 mod transport;
@@ -31,6 +35,7 @@ use crate::refusal::Refusal;
 
 pub(crate) use clock::Windows;
 use clock::{Clock, Phase};
+use end::End;
 use frames::Frames;
 pub use transport::{Tcp, Transport};
 
@@ -60,7 +65,9 @@ pub(crate) struct Wire<I: Transport> {
     clock: Clock,
     linger: Option<Pin<Box<Sleep>>>,
     stalled: Option<Pin<Box<Sleep>>>,
-    is_eof: bool,
+    end: End,
+    /// Nothing that hyper wrote waits for the client.
+    is_flushed: bool,
     is_shut: bool,
 }
 
@@ -103,7 +110,8 @@ impl<I: Transport> Wire<I> {
             clock: Clock::new(windows),
             linger: None,
             stalled: None,
-            is_eof: false,
+            end: End::default(),
+            is_flushed: true,
             is_shut: false,
         }
     }
@@ -163,9 +171,10 @@ impl<I: Transport> Wire<I> {
     fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut piece = [0; PIECE];
         let mut buffer = ReadBuf::new(&mut piece);
-        ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
+        let polled = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
         let read = buffer.filled();
-        self.is_eof = read.is_empty();
+        self.end.looked(&polled, read);
+        ready!(polled)?;
         match &mut self.inbound {
             Inbound::Unknown { held, .. } | Inbound::Http1 { held, .. } => {
                 held.extend_from_slice(read);
@@ -207,18 +216,19 @@ impl<I: Transport> Wire<I> {
     }
 
     /// Reads straight into hyper's buffer, and takes back what may not pass. Returns whether
-    /// anything is left in it, or the end was reached.
+    /// anything is left in it.
     fn poll_direct(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<bool>> {
         let start = buffer.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        let polled = Pin::new(&mut self.io).poll_read(cx, buffer);
         let read = &buffer.filled()[start..];
+        self.end.looked(&polled, read);
+        ready!(polled)?;
         if read.is_empty() {
-            self.is_eof = true;
-            return Poll::Ready(Ok(true));
+            return Poll::Ready(Ok(false));
         }
         let pass = match &mut self.inbound {
             Inbound::Http1 { framing, held } => {
@@ -240,6 +250,20 @@ impl<I: Transport> Wire<I> {
         };
         buffer.set_filled(start + pass);
         Poll::Ready(Ok(pass > 0))
+    }
+
+    /// Whether the client, which has ended its side, is still owed what it asked for.
+    fn is_in_flight(&self) -> bool {
+        let is_between = match &self.inbound {
+            // Some clients end a body with a line break that is no part of it.
+            Inbound::Http1 { framing, held } => {
+                framing.expects_head() && held.iter().all(|byte| b"\r\n".contains(byte))
+            }
+            Inbound::Unknown { .. } | Inbound::Http2(_) | Inbound::Refused | Inbound::Broken => {
+                false
+            }
+        };
+        is_between && (self.link.is_active() || !self.is_flushed)
     }
 
     /// Ready once the time for what the client owes is over.
@@ -273,7 +297,7 @@ impl<I: Transport> Wire<I> {
             | Inbound::Http1 { .. }
             | Inbound::Http2(_)
             | Inbound::Refused
-            | Inbound::Broken => self.is_eof = true,
+            | Inbound::Broken => self.end.reach(),
         }
     }
 }
@@ -293,8 +317,9 @@ impl<I: Transport> AsyncRead for Wire<I> {
                 wire.ready.advance(length);
                 return Poll::Ready(Ok(()));
             }
-            if wire.is_eof {
-                return Poll::Ready(Ok(()));
+            if wire.end.is_reached() {
+                let is_in_flight = wire.is_in_flight();
+                return wire.end.poll_told(is_in_flight, cx).map(Ok);
             }
             let is_held = match &wire.inbound {
                 // An end here would be taken for the client's, and the answer not be sent.

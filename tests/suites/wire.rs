@@ -23,6 +23,16 @@ const CLOSE_DEADLINE: Duration = Duration::from_secs(20);
 const WORKER: &str = "export default {
   async fetch(request) {
     const { host, pathname } = new URL(request.url);
+    if (pathname === '/stream') {
+      let left = 5;
+      return new Response(new ReadableStream({
+        async pull(controller) {
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          controller.enqueue(new TextEncoder().encode(`[${left}]`));
+          if (--left === 0) controller.close();
+        },
+      }));
+    }
     const body = await request.text();
     return new Response(`[${host}${pathname} ${body}]`);
   },
@@ -81,6 +91,35 @@ const BROKEN_OFF: [(&str, &str, &str); 3] = [
     ),
 ];
 
+/// Bytes behind which a client sends its FIN at once, and what the answers to them end in.
+const SENT_WHOLE: [(&str, &str, &[&str]); 5] = [
+    (
+        "get",
+        "GET /get HTTP/1.1\r\nhost: one.test\r\n\r\n",
+        &["\r\n\r\n[one.test/get ]"],
+    ),
+    (
+        "body",
+        "POST /post HTTP/1.1\r\nhost: one.test\r\ncontent-length: 3\r\n\r\nabc",
+        &["\r\n\r\n[one.test/post abc]"],
+    ),
+    (
+        "chunked_body",
+        "POST /post HTTP/1.1\r\nhost: one.test\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        &["\r\n\r\n[one.test/post abc]"],
+    ),
+    (
+        "pipeline",
+        "GET /a HTTP/1.1\r\nhost: one.test\r\n\r\nGET /b HTTP/1.1\r\nhost: two.test\r\n\r\n",
+        &["\r\n\r\n[one.test/a ]", "\r\n\r\n[two.test/b ]"],
+    ),
+    (
+        "streamed_answer",
+        "GET /stream HTTP/1.1\r\nhost: one.test\r\n\r\n",
+        &["[1]\r\n0\r\n\r\n"],
+    ),
+];
+
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     let mut trials = vec![
         world.trial("wire::http2_streams_at_once", async |_| streams().await),
@@ -95,6 +134,10 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         let name = format!("wire::broken_off_{name}");
         let trial = async move |_| broken_off(bytes, outcome).await;
         trials.push(world.trial(name, trial));
+    }
+    for (name, bytes, bodies) in SENT_WHOLE {
+        let name = format!("wire::sent_whole_{name}");
+        trials.push(world.trial(name, async move |_| sent_whole(bytes, bodies).await));
     }
     for (name, bytes) in REFUSED {
         let name = format!("wire::refused_{name}");
@@ -235,6 +278,40 @@ async fn broken_off(bytes: &str, outcome: &str) -> anyhow::Result<()> {
     let record = server.record("one.test", "POST", "/part", 0).await?;
     ensure!(record["outcome"] == outcome, "{record}");
     server.assert_healthy().await
+}
+
+/// The end of a client's side is not its going away: it is answered, and the requests have records
+/// as any have.
+async fn sent_whole(bytes: &str, bodies: &[&str]) -> anyhow::Result<()> {
+    let server = serve().await?;
+    let mut socket = TcpStream::connect(server.address()).await?;
+    socket.write_all(bytes.as_bytes()).await?;
+    socket.shutdown().await?;
+    let mut answer = String::new();
+    let read = socket.read_to_string(&mut answer);
+    tokio::time::timeout(CLOSE_DEADLINE, read).await??;
+    let mut rest = answer.as_str();
+    for body in bodies {
+        let (_, behind) = rest
+            .split_once(body)
+            .with_context(|| format!("no {body:?} in {answer:?}"))?;
+        rest = behind;
+    }
+    ensure!(rest.is_empty(), "more than the answers: {answer:?}");
+    for (method, path) in requests(bytes) {
+        let host = if path == "/b" { "two.test" } else { "one.test" };
+        let record = server.record(host, method, path, 0).await?;
+        ensure!(record["outcome"] == "ok", "the record is {record}");
+    }
+    server.assert_healthy().await
+}
+
+/// Methods and paths of the requests in these bytes.
+fn requests(bytes: &str) -> impl Iterator<Item = (&str, &str)> {
+    bytes.lines().filter_map(|line| {
+        let (method, path) = line.strip_suffix(" HTTP/1.1")?.split_once(' ')?;
+        Some((method, path))
+    })
 }
 
 /// Sends bytes and reads until the server closes.

@@ -56,6 +56,7 @@ impl<I: Transport> AsyncWrite for Wire<I> {
     ) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
         wire.settle_in()?;
+        wire.is_flushed = false;
         let result = Pin::new(&mut wire.io).poll_write(cx, bytes);
         wire.sent(&result);
         wire.written(cx, result)
@@ -68,6 +69,7 @@ impl<I: Transport> AsyncWrite for Wire<I> {
     ) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
         wire.settle_in()?;
+        wire.is_flushed = false;
         let result = Pin::new(&mut wire.io).poll_write_vectored(cx, slices);
         wire.sent(&result);
         wire.written(cx, result)
@@ -87,6 +89,9 @@ impl<I: Transport> AsyncWrite for Wire<I> {
             // readable, so this is where the idle clock has to start. If it were over already,
             // it would have woken the task, and the read that follows finds it so.
             let _ = wire.poll_clock(cx);
+            wire.is_flushed = true;
+            let is_in_flight = wire.is_in_flight();
+            wire.end.flushed(is_in_flight, cx);
         }
         result
     }

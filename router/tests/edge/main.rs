@@ -2,6 +2,7 @@
 
 mod bodies;
 mod drain;
+mod ends;
 mod floods;
 mod frames;
 mod heads;
