@@ -23,6 +23,8 @@ pub struct Deployment {
     pub limits: Limits,
     /// How many requests one of its isolates answers at the same time, at most.
     pub concurrency: Concurrency,
+    /// Whether it may make code of strings, with `eval`, `new Function` and the like.
+    pub eval: bool,
     /// Its modules, compiled.
     pub code_cache: Arc<CodeCache>,
 }

@@ -136,6 +136,7 @@ impl Node {
             vars: vars.into(),
             limits: plan.limits,
             concurrency: plan.concurrency,
+            eval: plan.eval,
             code_cache: Arc::default(),
         });
         let pool = Pool::new(self.engine, deployment.clone(), self.services.clone());

@@ -77,4 +77,6 @@ pub(crate) struct FunctionPlan {
     pub(crate) limits: Limits,
     /// How many requests one of its isolates answers at the same time, at most.
     pub(crate) concurrency: Concurrency,
+    /// Whether it may make code of strings.
+    pub(crate) eval: bool,
 }

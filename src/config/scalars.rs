@@ -67,6 +67,25 @@ impl FromToml for String {
     }
 }
 
+impl FromToml for bool {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let typed = value.get_ref().as_bool();
+        if typed.is_none() {
+            let problem = wrong_type(value, name, "true or false");
+            let bare = value.get_ref().as_str();
+            let fix = bare
+                .filter(|text| matches!(*text, "true" | "false"))
+                .map(|text| format!("write it without quotes: {text}"));
+            findings.report(problem.maybe_help(fix));
+        }
+        typed
+    }
+}
+
 impl FromToml for u32 {
     fn from_toml(
         value: &Spanned<DeValue<'_>>,

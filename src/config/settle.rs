@@ -149,6 +149,7 @@ fn function(
         vars: raw.vars.map(|vars| vars.0).unwrap_or_default(),
         limits,
         concurrency,
+        eval: raw.eval.unwrap_or(true),
     };
     (plan, routes)
 }

@@ -95,6 +95,7 @@ fn function(found: &Found) -> Result<FunctionPlan, Problem> {
         vars: Map::new(),
         limits: Limits::DEFAULT,
         concurrency: Concurrency::EXCLUSIVE,
+        eval: true,
     })
 }
 

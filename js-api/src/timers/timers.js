@@ -6,7 +6,6 @@
 const { core, internals, primordials } = __bootstrap;
 const { cancelTimer, createTimer, getAsyncContext, setAsyncContext } = core;
 const {
-  EvalError,
   MapPrototypeDelete,
   MapPrototypeForEach,
   MapPrototypeGet,
@@ -31,7 +30,7 @@ let nesting = 0;
 
 function start(callback, delay, args, repeat, name) {
   if (typeof callback !== "function") {
-    throw new EvalError(`${name} takes a function; code from a string is not run`);
+    throw new TypeError(`${name} takes a function; code from a string is not run`);
   }
   if (MapPrototypeGetSize(active) >= MAX_TIMERS) {
     throw new RangeError(`too many timers: ${MAX_TIMERS} are running already`);

@@ -279,6 +279,9 @@ impl Isolate {
             .map_err(|error| StartError::Host(error.to_string()))?;
         let graph = self.deployment.graph.clone();
         let threw = |error| threw(&graph, error);
+        if !self.deployment.eval {
+            self.refuse_code_from_strings();
+        }
         let id = self
             .runtime
             .load_main_es_module(&main)
@@ -315,6 +318,15 @@ impl Isolate {
         self.bind(bind, &namespace)
     }
 
+    /// From here on `eval` and its kin throw. Not from some later time: a library that finds out at
+    /// start-up what it may do relies on that when a request is there.
+    fn refuse_code_from_strings(&mut self) {
+        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &self.entry.context);
+        scope
+            .get_current_context()
+            .set_allow_generation_from_strings(false);
+    }
+
     fn bind(
         &mut self,
         bind: &v8::Global<v8::Function>,
@@ -343,10 +355,6 @@ impl Isolate {
                 }));
             }
         }
-        // Code from strings is refused from here on.
-        scope
-            .get_current_context()
-            .set_allow_generation_from_strings(false);
         Ok(())
     }
 }

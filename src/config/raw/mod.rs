@@ -235,6 +235,9 @@ pub(in crate::config) struct RawFunction {
     /// 1024.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1_024))]
     pub(in crate::config) concurrency: Option<At<u32>>,
+    /// Whether `eval`, `new Function` and the like make code of strings. Default: true.
+    #[schemars(extend("default" = true))]
+    pub(in crate::config) eval: Option<bool>,
 }
 
 /// The value of `vars`.

@@ -197,6 +197,7 @@ impl FromToml for RawFunction {
             vars: fields.optional("vars"),
             limits: fields.optional("limits"),
             concurrency: fields.optional("concurrency"),
+            eval: fields.optional("eval"),
         };
         fields.finish();
         Some(function)

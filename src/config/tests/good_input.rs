@@ -41,6 +41,7 @@ limits = { cpu = "2s", max_isolates = 2, min_isolates = 2, idle = "0ms" }
 main = "site/folder/index.ts"
 routes = ["*"]
 concurrency = 100
+eval = false
 "#;
 
 fn plan(source: &str) -> Result<Plan, Problems> {
@@ -97,6 +98,14 @@ fn isolates_are_shared_only_where_that_is_written() -> Result<(), Box<dyn Error>
     assert!(!plan.functions[0].concurrency.is_shared());
     assert!(plan.functions[1].concurrency.is_shared());
     assert_eq!(plan.functions[1].concurrency.get(), 100);
+    Ok(())
+}
+
+#[test]
+fn code_from_strings_is_refused_only_where_that_is_written() -> Result<(), Box<dyn Error>> {
+    let plan = plan(FULL)?;
+    assert!(plan.functions[0].eval);
+    assert!(!plan.functions[1].eval);
     Ok(())
 }
 

@@ -1,29 +1,30 @@
 const thrown = (act) => {
   try {
-    act();
-    return "nothing";
+    return act();
   } catch (error) {
     return error.name;
   }
 };
+const start = thrown(() => new Function("return 1")());
 
 export default {
   async fetch() {
     globalThis.ran = false;
     const AsyncFunction = (async () => {}).constructor;
     const GeneratorFunction = function* () {}.constructor;
-    try {
-      setTimeout("globalThis.ran = true", 0);
-    } catch {
-      // Throwing is as good as not running.
-    }
+    const timeout = thrown(() => setTimeout("globalThis.ran = true", 0));
+    const interval = thrown(() => setInterval("globalThis.ran = true", 1));
     await new Promise((resolve) => setTimeout(resolve, 5));
     return Response.json({
+      start,
       eval: thrown(() => eval("1 + 1")),
       indirect: thrown(() => (0, eval)("1 + 1")),
       function: thrown(() => new Function("return 1")()),
-      async: thrown(() => new AsyncFunction("return 1")()),
-      generator: thrown(() => new GeneratorFunction("yield 1")()),
+      async: await thrown(() => new AsyncFunction("return 1")()),
+      generator: thrown(() => new GeneratorFunction("yield 1")().next().value),
+      timeout,
+      interval,
+      wasm: (await WebAssembly.compile(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0]))) instanceof WebAssembly.Module,
       ran: globalThis.ran,
     });
   },

@@ -6,18 +6,12 @@ const names = [
 
 export default {
   fetch() {
-    let constructor;
-    try {
-      fetch.constructor("return this")();
-    } catch (error) {
-      constructor = error.name;
-    }
     return Response.json({
       found: names.filter((name) => typeof globalThis[name] !== "undefined"),
       own: Reflect.ownKeys(globalThis)
         .map(String)
         .filter((name) => /deno|bootstrap|internal|primordial|^op_|snapshot/i.test(name)),
-      constructor,
+      constructor: fetch.constructor("return this")() === globalThis,
     });
   },
 };

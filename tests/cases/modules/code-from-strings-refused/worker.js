@@ -1,0 +1,3 @@
+const compiled = new Function("return new Response('compiled')");
+
+export default { fetch: () => compiled() };
