@@ -68,6 +68,7 @@ deno_core::extension!(
         "ext:holm/handler.js" = "handler/handler.js",
     ],
     // The base snapshot rehearses requests that no host gave.
+        "ext:holm/values.js" = "handler/values.js",
     state = |state| state.put(handler::Invocations::default()),
 );
 

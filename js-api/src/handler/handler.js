@@ -41,14 +41,13 @@ const {
   SafeMap,
   TypeError,
   TypedArrayPrototypeGetByteLength,
-  TypedArrayPrototypeGetSymbolToStringTag,
 } = primordials;
 
 const { setAsyncContext } = core;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
-const wasm = core.loadExtScript("ext:holm/streaming.js");
+const { bytesOf, describe } = core.loadExtScript("ext:holm/values.js");
 const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
 const { abortRequest, fromInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
 const { ResponsePrototype, toInnerResponse, wireHeaderList } = core.loadExtScript(
@@ -208,7 +207,7 @@ function respond(call, response) {
     if (!ObjectPrototypeIsPrototypeOf(ResponsePrototype, response)) {
       throw new TypeError(
         "the fetch handler must return a Response (or a promise of one), not " +
-          describe(response),
+          describe(response, "an object that is no Response"),
       );
     }
     const inner = toInnerResponse(response);
@@ -222,12 +221,6 @@ function respond(call, response) {
   } catch (error) {
     fail(call, error);
   }
-}
-
-function describe(value) {
-  if (value === null) return "null";
-  if (typeof value === "object") return "an object that is no Response";
-  return value === undefined ? "undefined" : `a ${typeof value}`;
 }
 
 function send(call, inner) {
@@ -274,12 +267,10 @@ async function pump(call, reader, writer) {
     while (true) {
       const { value, done } = await reader.read();
       if (done) break;
-      if (TypedArrayPrototypeGetSymbolToStringTag(value) !== "Uint8Array") {
-        throw new TypeError("a response body stream must yield Uint8Array chunks");
-      }
-      if (TypedArrayPrototypeGetByteLength(value) === 0) continue;
-      if (!op_holm_body_try_write(writer, value)) {
-        await op_holm_body_write(writer, value);
+      const bytes = bytesOf(value);
+      if (TypedArrayPrototypeGetByteLength(bytes) === 0) continue;
+      if (!op_holm_body_try_write(writer, bytes)) {
+        await op_holm_body_write(writer, bytes);
       }
     }
     op_holm_body_end(writer);

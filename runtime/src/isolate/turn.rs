@@ -231,11 +231,16 @@ impl Isolate {
             return;
         };
         run.settled = invocation.settled;
-        let answer = invocation.answer.take();
+        let mut answer = invocation.answer.take();
         let writer = invocation.writer.take();
         let passing = invocation.passing.take();
         let thrown = invocation.thrown.take();
         drop(state);
+        if thrown.is_some() {
+            // A body that failed before there was any of it is no answer yet: the client gets the
+            // failure, and not a head with nothing behind it.
+            answer = answer.filter(|answer| Count::of(answer.body()).written() > 0);
+        }
         if let Some(answer) = answer {
             run.bytes_out = Count::of(answer.body());
             run.hangup = writer.and_then(Hangup::of);
