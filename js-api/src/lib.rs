@@ -9,6 +9,7 @@
 //! - [`fetch`]: `fetch()` over the [`ports::Outbound`] port.
 //! - [`clock`]: the time that a function sees.
 //! - [`log`]: `console`, and what a function throws.
+//! - `decompression`: `DecompressionStream`.
 //! - `memory`: what a function holds outside V8's heap.
 //! - `globals`, `timers`, `crypto`, `wasm`, `stand_ins`: JavaScript only.
 //!
@@ -16,6 +17,7 @@
 
 pub mod body;
 pub mod clock;
+mod decompression;
 pub mod fetch;
 pub mod handler;
 pub mod log;
@@ -33,6 +35,11 @@ deno_core::extension!(
     deps = [deno_webidl, deno_web, deno_crypto, deno_fetch],
     ops = [
         clock::op_holm_now,
+        decompression::op_holm_decompress,
+        decompression::op_holm_decompression_drop,
+        decompression::op_holm_decompression_end,
+        decompression::op_holm_decompression_new,
+        decompression::op_holm_decompression_overran,
         handler::op_holm_body_end,
         handler::op_holm_body_fail,
         handler::op_holm_body_try_write,
@@ -55,6 +62,7 @@ deno_core::extension!(
         dir "src",
         "ext:holm/runtime.js" = "stand_ins/runtime.js",
         "ext:holm/buffers.js" = "memory/buffers.js",
+        "ext:holm/decompression.js" = "decompression/decompression.js",
         "ext:holm/compression.js" = "memory/compression.js",
         "ext:holm/clock.js" = "clock/clock.js",
         "ext:holm/derivation.js" = "crypto/derivation.js",

@@ -42,6 +42,7 @@ function lazily(specifier) {
 const lazyPattern = lazily("ext:deno_web/01_urlpattern.js");
 const lazyPorts = lazily("ext:deno_web/13_message_port.js");
 const lazyCompression = lazily("ext:holm/compression.js");
+const lazyDecompression = lazily("ext:holm/decompression.js");
 function lazyPerformance() {
   const module = core.loadExtScript("ext:deno_web/15_performance.js");
   if (!timeOriginSet) {
@@ -139,7 +140,7 @@ core.defineGlobalProperties(globalThis, {
   CompressionStream: lazyInterface(lazyCompression, "CompressionStream"),
   Crypto: lazyInterface(lazyCrypto, "Crypto"),
   CryptoKey: lazyInterface(lazyCrypto, "CryptoKey"),
-  DecompressionStream: lazyInterface(lazyCompression, "DecompressionStream"),
+  DecompressionStream: lazyInterface(lazyDecompression, "DecompressionStream"),
   EventSource: lazyInterface(lazyEventSource, "EventSource"),
   FileReader: lazyInterface(lazyReader, "FileReader"),
   MessageChannel: lazyInterface(lazyPorts, "MessageChannel"),

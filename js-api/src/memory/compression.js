@@ -1,7 +1,7 @@
 // Compression streams, whose state lies outside V8's heap, counted as memory of the isolate.
 //
-// deno_web takes its ops when it is loaded, which is when a function first names one of the
-// classes; so this script goes first.
+// deno_web takes its ops when it is loaded, which is when a function first names the class; so this
+// script goes first. Its DecompressionStream is not used: see decompression.js.
 (function () {
 const { core, primordials } = __bootstrap;
 const { SafeWeakMap, WeakMapPrototypeGet, WeakMapPrototypeSet } = primordials;
@@ -18,7 +18,7 @@ const holds = new SafeWeakMap();
 
 ops.op_compression_new = (format, isDecoder) => {
   const state = op_compression_new(format, isDecoder);
-  WeakMapPrototypeSet(holds, state, op_holm_hold(format, isDecoder));
+  WeakMapPrototypeSet(holds, state, op_holm_hold(format));
   return state;
 };
 ops.op_compression_finish = (state, reportErrors) => {
