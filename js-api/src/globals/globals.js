@@ -198,9 +198,6 @@ core.registerErrorBuilder(
 // console writes to the request's log, never to the process's own output.
 setNoColorFns(() => true, () => true);
 const console = new Console((message, level) => op_holm_log(message, level));
-for (const name of ["profile", "profileEnd", "timeStamp"]) {
-  delete console[name];
-}
 ObjectDefineProperty(globalThis, "console", propNonEnumerable(console));
 
 // `globalThis` is an EventTarget.
