@@ -4,10 +4,11 @@
 // What nearly every request touches is evaluated now, into the snapshot; the rest is loaded when
 // a function first reads its name.
 ((globalThis) => {
-const { core, primordials } = globalThis.__bootstrap;
+const { core, internals, primordials } = globalThis.__bootstrap;
 const {
   ObjectDefineProperty,
   ObjectDefineProperties,
+  ObjectKeys,
   ObjectSetPrototypeOf,
   SymbolToStringTag,
 } = primordials;
@@ -56,13 +57,6 @@ const lazyReader = lazily("ext:deno_web/10_filereader.js");
 const lazyCrypto = lazily("ext:holm/derivation.js");
 const lazyFetch = lazily("ext:deno_fetch/26_fetch.js");
 const lazyEventSource = lazily("ext:deno_fetch/27_eventsource.js");
-
-function lazyInterface(loader, name) {
-  return core.propNonEnumerableLazyLoaded((module) => module[name], loader);
-}
-function lazyValue(loader, name) {
-  return core.propWritableLazyLoaded((module) => module[name], loader);
-}
 
 class Navigator {
   constructor() {
@@ -137,37 +131,59 @@ for (const name in interfaces) {
 
 core.defineGlobalProperties(globalThis, {
   ...properties,
-  CompressionStream: lazyInterface(lazyCompression, "CompressionStream"),
-  Crypto: lazyInterface(lazyCrypto, "Crypto"),
-  CryptoKey: lazyInterface(lazyCrypto, "CryptoKey"),
-  DecompressionStream: lazyInterface(lazyDecompression, "DecompressionStream"),
-  EventSource: lazyInterface(lazyEventSource, "EventSource"),
-  FileReader: lazyInterface(lazyReader, "FileReader"),
-  MessageChannel: lazyInterface(lazyPorts, "MessageChannel"),
-  MessagePort: lazyInterface(lazyPorts, "MessagePort"),
-  Performance: lazyInterface(lazyPerformance, "Performance"),
-  PerformanceEntry: lazyInterface(lazyPerformance, "PerformanceEntry"),
-  PerformanceMark: lazyInterface(lazyPerformance, "PerformanceMark"),
-  PerformanceMeasure: lazyInterface(lazyPerformance, "PerformanceMeasure"),
-  PerformanceObserver: lazyInterface(lazyPerformance, "PerformanceObserver"),
-  PerformanceObserverEntryList: lazyInterface(lazyPerformance, "PerformanceObserverEntryList"),
-  SubtleCrypto: lazyInterface(lazyCrypto, "SubtleCrypto"),
-  URLPattern: lazyInterface(lazyPattern, "URLPattern"),
 
   atob: propWritable(base64.atob),
   btoa: propWritable(base64.btoa),
   clearInterval: propWritable(timers.clearInterval),
   clearTimeout: propWritable(timers.clearTimeout),
   crypto: core.propWritableLazyLoaded((module) => module.crypto, lazyCrypto),
-  fetch: lazyValue(lazyFetch, "fetch"),
   navigator: propGetterOnly(() => navigator),
-  performance: lazyValue(lazyPerformance, "performance"),
+  performance: core.propWritableLazyLoaded((module) => module.performance, lazyPerformance),
   reportError: propWritable(event.reportError),
   self: propGetterOnly(() => globalThis),
   setInterval: propWritable(timers.setInterval),
   setTimeout: propWritable(timers.setTimeout),
-  structuredClone: lazyValue(lazyPorts, "structuredClone"),
 });
+
+// What is loaded when a function first reads its name: by Web IDL data properties, which no getter of
+// JavaScript's can look like. The host adds V8's lazy ones, which a snapshot cannot keep.
+const interfaceLoaders = {
+  __proto__: null,
+  CompressionStream: lazyCompression,
+  Crypto: lazyCrypto,
+  CryptoKey: lazyCrypto,
+  DecompressionStream: lazyDecompression,
+  EventSource: lazyEventSource,
+  FileReader: lazyReader,
+  MessageChannel: lazyPorts,
+  MessagePort: lazyPorts,
+  Performance: lazyPerformance,
+  PerformanceEntry: lazyPerformance,
+  PerformanceMark: lazyPerformance,
+  PerformanceMeasure: lazyPerformance,
+  PerformanceObserver: lazyPerformance,
+  PerformanceObserverEntryList: lazyPerformance,
+  SubtleCrypto: lazyCrypto,
+  URLPattern: lazyPattern,
+};
+const operationLoaders = {
+  __proto__: null,
+  fetch: lazyFetch,
+  structuredClone: lazyPorts,
+};
+const lazyStreaming = lazily("ext:holm/streaming.js");
+const webAssemblyLoaders = {
+  __proto__: null,
+  compileStreaming: lazyStreaming,
+  instantiateStreaming: lazyStreaming,
+};
+internals.holmLazy = {
+  interfaces: ObjectKeys(interfaceLoaders),
+  operations: ObjectKeys(operationLoaders),
+  webAssembly: ObjectKeys(webAssemblyLoaders),
+  load: (name) =>
+    (interfaceLoaders[name] ?? operationLoaders[name] ?? webAssemblyLoaders[name])()[name],
+};
 
 // Errors that ops throw as DOMExceptions.
 for (

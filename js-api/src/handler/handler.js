@@ -4,9 +4,10 @@
 //   bind(module, vars, shared)    keeps the default export; says what is wrong with it;
 //                                 `shared`: several requests run at the same time
 //   fetch(id, method, url, body)  one request; `body` is a resource id, or -1
-//   prepare()                     adds what a snapshot cannot keep; once, before anything else
 //   isPending()                   whether the event loop has anything left to do
 //   rehearse()                    answers requests that nobody made, before there is a function
+//   lazy                          what is loaded when a function first reads its name: lists of names,
+//                                 and load(name)
 //   abort(id)                     the client went away
 //   end(id)                       the request is over, but has not run its course, or something
 //                                 floats after it: drop that
@@ -365,6 +366,14 @@ function abort(id) {
 }
 
 function end(id) {
+  const call = MapPrototypeGet(calls, id);
+  if (call !== undefined) {
+    call.over = true;
+    MapPrototypeDelete(calls, id);
+  }
+  internals.holmClearTimers(isShared ? id : undefined);
+}
+
 /** What makes `env` of `vars`, the JSON text of an object. */
 function envOf(vars) {
   const values = JSONParse(vars);
@@ -373,14 +382,6 @@ function envOf(vars) {
     if (typeof values[name] === "object") return () => JSONParse(vars);
   }
   return () => ({ ...values });
-}
-
-  const call = MapPrototypeGet(calls, id);
-  if (call !== undefined) {
-    call.over = true;
-    MapPrototypeDelete(calls, id);
-  }
-  internals.holmClearTimers(isShared ? id : undefined);
 }
 
 function bind(namespace, vars, shared) {
@@ -459,7 +460,7 @@ globalThis.__holm = {
   end,
   fetch: handleFetch,
   isPending: op_event_loop_has_more_work,
-  prepare: wasm.install,
+  lazy: internals.holmLazy,
   rehearse,
 };
 })(globalThis);

@@ -7,7 +7,6 @@
 (function () {
 const { core, primordials } = __bootstrap;
 const {
-  ObjectDefineProperty,
   ReflectApply,
   StringPrototypeToLowerCase,
   TypeError,
@@ -16,6 +15,7 @@ const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const { Response } = core.loadExtScript("ext:deno_fetch/23_response.js");
 
 const { arrayBuffer } = Response.prototype;
+const { compile, instantiate } = globalThis.WebAssembly;
 
 /** The bytes of a response that may be WebAssembly, as the standard says what may be. */
 async function bytesOf(source, method) {
@@ -35,31 +35,17 @@ async function bytesOf(source, method) {
   return ReflectApply(arrayBuffer, response, []);
 }
 
-/** V8 makes `WebAssembly` anew in each isolate, so this is for the isolate and not for the snapshot. */
-function install() {
-  const { WebAssembly } = globalThis;
-  const { compile, instantiate } = WebAssembly;
-  const methods = {
-    async compileStreaming(source, options = undefined) {
-      return compile(await bytesOf(source, "compileStreaming"), options);
-    },
-    async instantiateStreaming(source, imports = undefined, options = undefined) {
-      if (imports !== undefined && webidl.type(imports) !== "Object") {
-        throw new TypeError("the imports of a WebAssembly module must be an object");
-      }
-      return instantiate(await bytesOf(source, "instantiateStreaming"), imports, options);
-    },
-  };
-  for (const name in methods) {
-    ObjectDefineProperty(WebAssembly, name, {
-      __proto__: null,
-      value: methods[name],
-      writable: true,
-      enumerable: true,
-      configurable: true,
-    });
-  }
-}
+const { compileStreaming, instantiateStreaming } = {
+  async compileStreaming(source, options = undefined) {
+    return compile(await bytesOf(source, "compileStreaming"), options);
+  },
+  async instantiateStreaming(source, imports = undefined, options = undefined) {
+    if (imports !== undefined && webidl.type(imports) !== "Object") {
+      throw new TypeError("the imports of a WebAssembly module must be an object");
+    }
+    return instantiate(await bytesOf(source, "instantiateStreaming"), imports, options);
+  },
+};
 
-return { install };
+return { compileStreaming, instantiateStreaming };
 })();

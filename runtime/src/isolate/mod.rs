@@ -7,6 +7,7 @@
 //!
 //! - [`heap`]: memory budget
 //! - [`loader`]: modules from the checked graph
+//! - [`lazy`]: globals that are loaded when they are first read
 //! - [`start`]: from the snapshot to a handler
 //! - [`run`]: its requests
 //! - [`turn`], [`finish`]: one of them, while it runs and at its end
@@ -16,6 +17,7 @@
 mod compiled;
 mod finish;
 mod heap;
+mod lazy;
 mod loader;
 mod run;
 mod start;

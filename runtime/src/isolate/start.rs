@@ -30,6 +30,7 @@ use super::heap::Buffers;
 use super::heap::GRACE;
 use super::heap::SLACK;
 use super::heap::sample;
+use super::lazy;
 use super::loader::Loader;
 use super::trace;
 use super::trace::Traced;
@@ -407,26 +408,15 @@ fn take_entry(
         let function = v8::Local::<v8::Function>::try_from(value).ok()?;
         Some(v8::Global::new(scope, function))
     };
-    let names = [
-        "fetch",
-        "isPending",
-        "abort",
-        "end",
-        "rehearse",
-        "bind",
-        "prepare",
-    ];
-    let [fetch, is_pending, abort, end, rehearse, bind, prepare] = names.map(function);
+    let names = ["fetch", "isPending", "abort", "end", "rehearse", "bind"];
+    let [fetch, is_pending, abort, end, rehearse, bind] = names.map(function);
     let fetch = fetch.ok_or_else(missing)?;
     let is_pending = is_pending.ok_or_else(missing)?;
     let abort = abort.ok_or_else(missing)?;
     let end = end.ok_or_else(missing)?;
     let rehearse = rehearse.ok_or_else(missing)?;
     let bind = bind.ok_or_else(missing)?;
-    let prepare = prepare.ok_or_else(missing)?;
-    let receiver = v8::undefined(scope).into();
-    let prepared = v8::Local::new(scope, prepare).call(scope, receiver, &[]);
-    prepared.ok_or_else(missing)?;
+    lazy::add(scope, global, holm).ok_or_else(missing)?;
     // V8 adds SharedArrayBuffer to every context it makes: no memory that isolates could share.
     for name in ["__holm", "__bootstrap", "Deno", "SharedArrayBuffer"] {
         let name = v8::String::new(scope, name).ok_or_else(missing)?;
