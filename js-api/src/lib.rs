@@ -65,8 +65,10 @@ deno_core::extension!(
         "ext:holm/decompression.js" = "decompression/decompression.js",
         "ext:holm/compression.js" = "memory/compression.js",
         "ext:holm/clock.js" = "clock/clock.js",
+        "ext:holm/temporal.js" = "clock/temporal.js",
         "ext:holm/derivation.js" = "crypto/derivation.js",
         "ext:holm/timers.js" = "timers/timers.js",
+        "ext:holm/values.js" = "handler/values.js",
         "ext:holm/streaming.js" = "wasm/streaming.js",
         "ext:deno_net/02_tls.js" = "stand_ins/tls.js",
     ],
@@ -76,7 +78,6 @@ deno_core::extension!(
         "ext:holm/handler.js" = "handler/handler.js",
     ],
     // The base snapshot rehearses requests that no host gave.
-        "ext:holm/values.js" = "handler/values.js",
     state = |state| state.put(handler::Invocations::default()),
 );
 

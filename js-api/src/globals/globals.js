@@ -10,9 +10,10 @@ const {
   ObjectDefineProperties,
   ObjectKeys,
   ObjectSetPrototypeOf,
+  SafeArrayIterator,
   SymbolToStringTag,
 } = primordials;
-const { op_holm_log, op_holm_user_agent } = core.ops;
+const { op_holm_log, op_holm_now, op_holm_user_agent } = core.ops;
 
 core.loadExtScript("ext:holm/runtime.js");
 core.loadExtScript("ext:holm/buffers.js");
@@ -35,6 +36,14 @@ const { Console, setNoColorFns } = core.loadExtScript("ext:deno_web/01_console.j
 const { WorkerGlobalScope } = core.loadExtScript("ext:deno_web/04_global_interfaces.js");
 
 const { propGetterOnly, propNonEnumerable, propWritable } = core;
+
+// A file that is given no time gets the function's; deno_web reads the clock itself.
+const toFileOptions = webidl.converters["FilePropertyBag"];
+webidl.converters["FilePropertyBag"] = (...args) => {
+  const options = toFileOptions(...new SafeArrayIterator(args));
+  options.lastModified ??= op_holm_now();
+  return options;
+};
 
 /** A loader of a script that is evaluated on first use. */
 function lazily(specifier) {
@@ -164,6 +173,7 @@ const interfaceLoaders = {
   PerformanceObserver: lazyPerformance,
   PerformanceObserverEntryList: lazyPerformance,
   SubtleCrypto: lazyCrypto,
+  Temporal: lazily("ext:holm/temporal.js"),
   URLPattern: lazyPattern,
 };
 const operationLoaders = {
