@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::code_cache::CodeCache;
 use crate::graph::ModuleGraph;
 use crate::limits::Limits;
+use crate::outcome::Outcome;
 
 /// One version of one function. Immutable but for what V8 leaves in its code cache; a change makes
 /// another one.
@@ -27,6 +28,38 @@ pub struct Deployment {
     pub eval: bool,
     /// Its modules, compiled.
     pub code_cache: Arc<CodeCache>,
+}
+
+impl Deployment {
+    /// For the operator's log: which limit ended a request with this outcome, and what raises it.
+    pub fn broken_limit(&self, outcome: Outcome) -> Option<String> {
+        let Limits {
+            cpu, memory, wall, ..
+        } = self.limits;
+        match outcome {
+            Outcome::ExceededCpu if self.concurrency.is_shared() => Some(format!(
+                "its isolate used more CPU time than {cpu} for each request in it; `limits.cpu` raises it"
+            )),
+            Outcome::ExceededCpu => Some(format!(
+                "used more than its {cpu} of CPU time; `limits.cpu` raises it"
+            )),
+            Outcome::ExceededMemory => Some(format!(
+                "its isolate used more than its {memory} of memory; `limits.memory` raises it"
+            )),
+            Outcome::ExceededWallTime => Some(format!(
+                "took longer than its {wall}; `limits.wall` raises it"
+            )),
+            Outcome::Ok
+            | Outcome::Exception
+            | Outcome::StartupFailed
+            | Outcome::NoResponse
+            | Outcome::Canceled
+            | Outcome::Overloaded
+            | Outcome::Reset
+            | Outcome::Refused
+            | Outcome::InternalError => None,
+        }
+    }
 }
 
 /// Requests that one isolate answers at the same time. More than one share its limits.

@@ -49,6 +49,8 @@ pub struct Failure {
     pub thrown: Option<Thrown>,
     /// The function is in quarantine for this long: its isolates kept getting stuck.
     pub retry_after: Option<Duration>,
+    /// Why it was not even tried, for the operator's log.
+    pub refusal: Option<String>,
 }
 
 impl Failure {
@@ -58,6 +60,7 @@ impl Failure {
             outcome,
             thrown: None,
             retry_after: None,
+            refusal: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
+use serde_json::Value;
 use tokio::task::JoinSet;
 use toml::Table;
 
@@ -113,6 +114,13 @@ async fn refused(asked: &mut JoinSet<anyhow::Result<Answer>>) -> anyhow::Result<
     Ok(())
 }
 
+/// The log says why a request was refused.
+async fn reason(server: &Server, why: &str) -> anyhow::Result<()> {
+    let says = |line: &Value| line["outcome"] == "overloaded" && line["logs"][0]["message"] == why;
+    server.log().first(why, says).await?;
+    Ok(())
+}
+
 async fn answered(mut asked: JoinSet<anyhow::Result<Answer>>, count: usize) -> anyhow::Result<()> {
     ensure!(asked.len() == count, "{} are left", asked.len());
     while let Some(answer) = asked.join_next().await {
@@ -132,6 +140,7 @@ async fn function_queue(world: &World) -> anyhow::Result<()> {
     }
     // The flood is nothing to the other function.
     answered(ask(server.address(), "b", 4), 4).await?;
+    reason(&server, "its queue of 4 was full; `limits.queue` raises it").await?;
     drop(held);
     answered(flood, 4).await?;
     server.assert_healthy().await
@@ -151,6 +160,8 @@ async fn node_queue(world: &World) -> anyhow::Result<()> {
     }
     let mut few = ask(server.address(), "b", 3);
     refused(&mut few).await?;
+    let full = "as many requests waited on the node as may; `server.max_queued` raises it";
+    reason(&server, full).await?;
     drop((held, also));
     answered(flood, 4).await?;
     answered(few, 2).await?;
@@ -174,6 +185,8 @@ async fn quarantine(world: &World) -> anyhow::Result<()> {
             answer.status,
             answer.headers
         );
+        let raises = |line: &Value| line.to_string().contains("`limits.cpu` raises it");
+        server.log().nth("reason", strike, raises).await?;
         answered(ask(server.address(), "a", 1), 1).await?;
     }
     let answer = request.send(server.address()).await?;
@@ -186,6 +199,11 @@ async fn quarantine(world: &World) -> anyhow::Result<()> {
         answer.status,
         answer.headers
     );
+    reason(
+        &server,
+        "in quarantine: its isolates kept getting stuck in native code",
+    )
+    .await?;
     let after: u64 = answer.headers["retry-after"].to_str()?.parse()?;
     ensure!((1..=QUARANTINE).contains(&after), "retry-after: {after}");
     answered(ask(server.address(), "a", 1), 1).await?;

@@ -56,6 +56,11 @@ pub struct Log {
 #[derive(Clone, Copy, Debug)]
 pub struct LogBudget(pub u64);
 
+impl LogBudget {
+    /// For what Holm itself adds: it must not be lost because the function was talkative.
+    pub const UNLIMITED: Self = Self(u64::MAX);
+}
+
 impl Log {
     /// Adds a line, cut at what is left of `budget`.
     pub fn push(&mut self, level: Level, mut message: String, budget: LogBudget) {

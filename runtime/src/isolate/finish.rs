@@ -118,11 +118,11 @@ impl Isolate {
 
     fn log_lateness(&self, id: u32, outcome: Outcome) {
         if outcome == Outcome::Ok {
-            self.log(
-                id,
-                Level::Warn,
-                "work given to waitUntil was ended: it ran over its time",
+            let time = self.deployment.limits.wait_until;
+            let words = format!(
+                "work given to waitUntil was ended after its {time}; `limits.wait_until` raises it"
             );
+            self.log(id, Level::Warn, &words);
         }
     }
 

@@ -17,6 +17,8 @@ use holm_js_api::handler::FetchRequest;
 use holm_js_api::handler::Invocation;
 use holm_js_api::handler::Invocations;
 use holm_js_api::handler::MemoryBudget;
+use holm_js_api::log::Level;
+use holm_js_api::log::LogBudget;
 use holm_js_api::ports::Caller;
 
 use super::Isolate;
@@ -114,6 +116,7 @@ impl Isolate {
             id: self.served,
             reply: Some(reply),
             body: None,
+            deployment: self.deployment.clone(),
             record: Record {
                 method: Some(fetch.method.clone()),
                 url: Some(fetch.url.clone()),
@@ -319,6 +322,12 @@ impl Isolate {
         let Some(seat) = self.watch.end(run.id, self.metered, cpu) else {
             return Fitness::Spent;
         };
+        let mut log = invocation
+            .map(|invocation| invocation.log)
+            .unwrap_or_default();
+        if let Some(limit) = self.deployment.broken_limit(outcome) {
+            log.push(Level::Error, limit, LogBudget::UNLIMITED);
+        }
         services.recorder.record(Record {
             outcome,
             status: status.or(seat.record.status),
@@ -328,9 +337,7 @@ impl Isolate {
             bytes_in: run.bytes_in.read(),
             bytes_out: run.bytes_out.written(),
             subrequests: seat.subrequests.load(Ordering::Relaxed),
-            log: invocation
-                .map(|invocation| invocation.log)
-                .unwrap_or_default(),
+            log,
             thrown: run.failure.and_then(|failure| failure.thrown),
             ..seat.record
         });

@@ -72,7 +72,7 @@ pub enum StartError {
     /// Its top level ran into a limit.
     #[error("the top level of the module ran over its {limit}")]
     Limit {
-        /// Name and value of the limit.
+        /// Name and value of the limit, and what raises it.
         limit: String,
     },
     /// Its top level awaits something that never comes.
@@ -267,8 +267,11 @@ impl Isolate {
         self.watch.acknowledge();
         let limits = &self.deployment.limits;
         let limit = match verdict {
-            Verdict::Cpu => format!("start-up CPU time of {}", limits.startup_cpu),
-            Verdict::Memory => format!("memory of {}", limits.memory),
+            Verdict::Cpu => format!(
+                "start-up CPU time of {}; `limits.startup_cpu` raises it",
+                limits.startup_cpu
+            ),
+            Verdict::Memory => format!("memory of {}; `limits.memory` raises it", limits.memory),
             Verdict::Wall | Verdict::WaitUntil => return StartError::NeverReady,
         };
         StartError::Limit { limit }

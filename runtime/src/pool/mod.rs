@@ -169,18 +169,30 @@ impl Pool {
         if let Some(left) = state.quarantine.left(job.queued) {
             let failure = Failure {
                 retry_after: Some(left),
+                refusal: Some(
+                    "in quarantine: its isolates kept getting stuck in native code".into(),
+                ),
                 ..Failure::of(Outcome::Overloaded)
             };
             return Err(Refused { job, failure });
         }
         let waiting = state.queue.len();
-        if waiting >= shared.deployment.limits.queue.as_usize()
-            || !shared.services.admission.admits(waiting)
-        {
-            return Err(Refused {
-                job,
-                failure: Failure::of(Outcome::Overloaded),
-            });
+        let slots = shared.deployment.limits.queue;
+        let refusal = if waiting >= slots.as_usize() {
+            Some(format!(
+                "its queue of {slots} was full; `limits.queue` raises it"
+            ))
+        } else if !shared.services.admission.admits(waiting) {
+            Some("as many requests waited on the node as may; `server.max_queued` raises it".into())
+        } else {
+            None
+        };
+        if refusal.is_some() {
+            let failure = Failure {
+                refusal,
+                ..Failure::of(Outcome::Overloaded)
+            };
+            return Err(Refused { job, failure });
         }
         let now = job.queued;
         state.asked = Some(now);

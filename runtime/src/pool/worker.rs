@@ -8,6 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use deno_core::unsync;
+use holm_js_api::log::Level;
+use holm_js_api::log::Log;
+use holm_js_api::log::LogBudget;
 use holm_js_api::log::Thrown;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -354,12 +357,17 @@ pub(super) fn refuse(shared: &Shared, job: Job, failure: Failure) {
 pub(super) fn record(shared: &Shared, job: &Job, failure: &Failure) {
     let Event::Fetch(fetch) = &job.event;
     let queued = job.queued.elapsed();
+    let mut log = Log::default();
+    if let Some(refusal) = &failure.refusal {
+        log.push(Level::Error, refusal.clone(), LogBudget::UNLIMITED);
+    }
     shared.services.recorder.record(Record {
         method: Some(fetch.method.clone()),
         url: Some(fetch.url.clone()),
         outcome: failure.outcome,
         wall: queued,
         queued,
+        log,
         thrown: failure.thrown.clone(),
         ..Record::of(&shared.deployment, job.request.clone(), job.start)
     });

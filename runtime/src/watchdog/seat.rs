@@ -12,6 +12,7 @@ use holm_js_api::log::Level;
 use holm_js_api::log::LogBudget;
 use tokio::sync::oneshot;
 
+use crate::deployment::Deployment;
 use crate::job::Failure;
 use crate::job::Reply;
 use crate::outcome::Outcome;
@@ -27,6 +28,8 @@ pub(crate) struct Seat {
     pub(crate) reply: Option<oneshot::Sender<Reply>>,
     /// A streamed answer that is under way.
     pub(crate) body: Option<BodyProgress>,
+    /// The function that it is for.
+    pub(crate) deployment: Arc<Deployment>,
     /// What is known of the request since its start.
     pub(crate) record: Record,
     /// When it was queued.
@@ -44,6 +47,7 @@ impl Seat {
             id: _,
             reply,
             body,
+            deployment,
             mut record,
             queued,
             subrequests,
@@ -61,10 +65,13 @@ impl Seat {
         record.wall = queued.elapsed();
         record.cpu = cpu;
         record.subrequests = subrequests.load(Ordering::Relaxed);
+        if let Some(limit) = deployment.broken_limit(outcome) {
+            record.log.push(Level::Error, limit, LogBudget::UNLIMITED);
+        }
         record.log.push(
             Level::Error,
             "the function did not stop when told to: it is inside native code that cannot be interrupted".into(),
-            LogBudget(u64::MAX),
+            LogBudget::UNLIMITED,
         );
         recorder.record(record);
     }
