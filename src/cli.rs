@@ -65,8 +65,10 @@ enum Command {
     Schema,
     /// Serve one function, or a folder of them, and reload when a file is saved.
     ///
-    /// Each function answers at http://NAME.localhost:8080/. What it throws, and what does not
-    /// compile, shows in the browser with the line it happened on.
+    /// Needs no holm.toml; if PATH is a folder that has one, its functions are served, at their own
+    /// routes. Otherwise each function answers at http://NAME.localhost:8080/. A single one answers
+    /// at http://localhost:8080/ too. What a function throws, and what does not compile, shows in the
+    /// browser with the line it happened on.
     Dev {
         /// A script, a function's folder, or a folder of functions.
         #[arg(value_name = "PATH", default_value = ".")]

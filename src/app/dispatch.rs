@@ -51,7 +51,9 @@ impl Dispatch for Node {
                 let (id, wall) = (exchange.id, exchange.received.elapsed());
                 let record = unanswered::of_refusal(id.into(), wall, &refusal);
                 self.services.recorder.record(asked_by(&exchange, record));
-                rescue::refuse(refusal, id, exchange.request.headers())
+                let app = self.app();
+                let urls = app.as_ref().map_or(&[][..], |app| &app.urls);
+                rescue::lost(refusal, urls, id, exchange.request.headers())
             }
         }
     }

@@ -86,6 +86,7 @@ impl Node {
         let app = App {
             routes: plan.routes.clone(),
             functions,
+            urls: Vec::new(),
         };
         (app, problems)
     }

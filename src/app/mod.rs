@@ -36,6 +36,8 @@ pub(crate) use self::rescue::status_of;
 pub(crate) struct App {
     routes: RouteTable<usize>,
     functions: Vec<Function>,
+    /// `holm dev`: where the functions are, for those who ask elsewhere.
+    urls: Vec<String>,
 }
 
 /// What stands behind a route.
@@ -59,6 +61,11 @@ impl App {
     /// How many functions it has.
     pub(crate) fn functions(&self) -> usize {
         self.functions.len()
+    }
+
+    /// `holm dev`: tells clients that ask where no function is, where they are.
+    pub(crate) fn tell_the_lost(&mut self, urls: Vec<String>) {
+        self.urls = urls;
     }
 
     /// Whether no function has anything to do.

@@ -76,6 +76,23 @@ pub(super) fn refuse(
     Synthetic::from(refusal).respond(id, headers)
 }
 
+/// The same under `holm dev`, where it may say which `urls` there are.
+pub(super) fn lost(
+    refusal: Refusal,
+    urls: &[String],
+    id: RequestId,
+    headers: &HeaderMap,
+) -> Response<ResponseBody> {
+    let mut synthetic = Synthetic::from(refusal);
+    if !urls.is_empty() {
+        let list = urls.join("\n  ");
+        synthetic.detail = format!("{}\n\nServed here:\n  {list}", synthetic.detail).into();
+        let page = page(&synthetic.title, &synthetic.detail, id);
+        synthetic = synthetic.page(page);
+    }
+    synthetic.respond(id, headers)
+}
+
 /// The status that stands for an outcome; nothing where the handler gave its own.
 pub(crate) fn status_of(outcome: Outcome) -> Option<StatusCode> {
     match outcome {

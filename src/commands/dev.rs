@@ -1,5 +1,6 @@
 //! `holm dev`: one function or a folder of them, reloaded on save.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,9 +28,9 @@ pub(crate) fn run(path: &Path, port: u16) -> Result<(), Failure> {
     let server = serve::bind(&plan)?;
     let port = server.local_addr().port();
     let mut watch = watch(path)?;
-    reload(&node, &plan, &mut watch)?;
-    for function in &plan.functions {
-        info!(url = %format!("http://{}.localhost:{port}/", function.name), "serving");
+    reload(&node, &plan, port, &mut watch)?;
+    for url in plan.urls(port) {
+        info!(%url, "serving");
     }
     let of_thread = node.clone();
     let path = path.to_owned();
@@ -50,7 +51,9 @@ fn plan(path: &Path, port: u16) -> Result<Plan, Failure> {
     } else {
         Plan::single(path)?
     };
-    plan.server.http.set_port(port);
+    // Whatever the file says: everybody who asks is shown what goes wrong.
+    plan.server.http = (Ipv4Addr::LOCALHOST, port).into();
+    plan.answer_at_localhost();
     Ok(plan)
 }
 
@@ -75,8 +78,9 @@ fn folders(path: &Path) -> Vec<PathBuf> {
 }
 
 /// Returns whether every function starts.
-fn reload(node: &Arc<Node>, plan: &Plan, watch: &mut Watch) -> Result<bool, Failure> {
-    let (app, problems) = node.load(plan);
+fn reload(node: &Arc<Node>, plan: &Plan, port: u16, watch: &mut Watch) -> Result<bool, Failure> {
+    let (mut app, problems) = node.load(plan);
+    app.tell_the_lost(plan.urls(port));
     for problem in &problems {
         error!("{problem}");
     }
@@ -94,7 +98,7 @@ fn follow(node: &Arc<Node>, path: &Path, port: u16, mut watch: Watch) {
             watch
                 .add(folders(path))
                 .map_err(|error| Failure::Other(format!("cannot watch files: {error}")))?;
-            reload(node, &plan, &mut watch)
+            reload(node, &plan, port, &mut watch)
         });
         match outcome {
             Ok(true) => info!("reloaded"),

@@ -9,7 +9,7 @@
 //!   by value
 //! - [`settle`]: raw → plan; with [`limits`] and [`main_file`]
 //! - [`plan`]: what the rest of the program works with
-//! - [`single`]: a plan without a file, for `holm dev PATH`
+//! - [`single`]: a plan without a file, for `holm dev PATH`; [`local`]: what `holm dev` adds to any
 //! - [`mod@explain`]: which route takes a URL, and why
 //! - [`problem`]: what is wrong, where, and what to do
 //!
@@ -22,6 +22,7 @@ mod at;
 mod explain;
 mod fields;
 mod limits;
+mod local;
 mod main_file;
 mod network;
 mod plan;

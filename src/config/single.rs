@@ -1,6 +1,6 @@
 //! A plan without a configuration file: `holm dev PATH`.
 //!
-//! PATH is a module, a folder with a main module (`index.js` and its like, or the `main` of its
+//! PATH is a module, a folder (without a holm.toml) with a main module (`index.js` and its like, or the `main` of its
 //! `package.json`), or a folder of such. Each function answers at `NAME.localhost`, which browsers
 //! and curl take for this machine, under the limits that it would have on a node.
 

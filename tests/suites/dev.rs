@@ -30,6 +30,10 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         }),
         world.trial("dev::stack_and_frame_agree", async |_| one_position().await),
         world.trial("dev::folder_of_functions", async |_| folder().await),
+        world.trial("dev::one_function_at_plain_localhost", async |_| {
+            plain().await
+        }),
+        world.trial("dev::its_own_holm_toml", async |_| own_file().await),
     ]
 }
 
@@ -39,7 +43,13 @@ fn answers(text: &str) -> String {
 
 async fn dev(path: &Path) -> anyhow::Result<Server> {
     let path_text = crate::harness::server::path_text(path)?;
-    Server::spawn(&["dev", path_text, "--port", "0"], path).await
+    let folder = if path.is_dir() {
+        Some(path)
+    } else {
+        path.parent()
+    };
+    let folder = folder.context("no folder")?;
+    Server::spawn(&["dev", path_text, "--port", "0"], folder).await
 }
 
 /// Asks until the answer is as wanted.
@@ -202,5 +212,55 @@ async fn folder() -> anyhow::Result<()> {
         answer.body == "second"
     })
     .await?;
+    // Which of them would plain localhost be? It says where they are.
+    let port = server.address().port();
+    for accept in ["text/plain", "text/html"] {
+        let request = Request::get("localhost", "/").header("accept", accept);
+        let answer = request.send(server.address()).await?;
+        let text = String::from_utf8_lossy(&answer.body);
+        ensure!(answer.status == 404, "status {}", answer.status);
+        for name in ["first", "second"] {
+            let url = format!("http://{name}.localhost:{port}/");
+            ensure!(text.contains(&url), "no {url}: {text}");
+        }
+    }
+    Ok(())
+}
+
+async fn plain() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("app.js"), answers("one"))?;
+    let server = dev(&folder.path().join("app.js")).await?;
+    let port = server.address().port();
+    for host in [HOST, "localhost", "127.0.0.1", &format!("localhost:{port}")] {
+        let answer = Request::get(host, "/x").send(server.address()).await?;
+        ensure!(answer.body == "one", "{host}: {answer:?}");
+    }
+    let elsewhere = Request::get("other.test", "/").send(server.address());
+    ensure!(elsewhere.await?.status == 404);
+    Ok(())
+}
+
+/// Variables, limits and routes are those of the file.
+async fn own_file() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let script = "export default { fetch: (request, env) => new Response(env.WORD) };\n";
+    std::fs::write(folder.path().join("index.js"), script)?;
+    let config = "version = 1\nserver.http = \"0.0.0.0:1\"\n[functions.a]\nmain = \"index.js\"\nvars = { WORD = \"one\" }\n\
+        routes = [\"*.example.test\", \"b.example.test/api/*\"]\n";
+    let file = folder.path().join("holm.toml");
+    std::fs::write(&file, config)?;
+    let server = dev(folder.path()).await?;
+    let port = server.address().port();
+    ensure!(server.address().ip().is_loopback(), "{}", server.address());
+    let url = format!("http://b.example.test:{port}/api/");
+    let serving = |line: &serde_json::Value| line["msg"] == "serving" && line["url"] == *url;
+    server.log().first(&url, serving).await?;
+    for host in ["a.example.test", "localhost"] {
+        let answer = Request::get(host, "/").send(server.address()).await?;
+        ensure!(answer.body == "one", "{host}: {answer:?}");
+    }
+    std::fs::write(&file, config.replace("one", "two"))?;
+    until(&server, "localhost", |answer| answer.body == "two").await?;
     Ok(())
 }
