@@ -57,7 +57,8 @@ enum Command {
         /// The configuration.
         #[arg(value_name = "FILE", default_value = "holm.toml")]
         file: PathBuf,
-        /// Say which function answers this URL, by which route, and why not another.
+        /// Say which function answers this URL, by which route, and why not another. Exit code 1 if
+        /// none does.
         #[arg(long, value_name = "URL")]
         explain: Option<String>,
     },

@@ -57,7 +57,8 @@ pub struct PatternError {
     pub at: usize,
     /// What the trouble is.
     pub fault: PatternFault,
-    /// A pattern that would be accepted in its place.
+    /// A pattern that would be accepted in its place. It takes no host and no path that a reader of
+    /// what was written would not expect: who copies it in haste must not open more than was meant.
     pub fix: Option<String>,
 }
 
@@ -113,7 +114,9 @@ impl Pattern {
             return Err(fault(0, PatternFault::Scheme, Some(&text[scheme + 3..])));
         }
         if let Some(at) = text.find(['?', '#']) {
-            return Err(fault(at, PatternFault::Query, Some(&text[..at])));
+            // What is behind `#` is never sent. Without its query a route would take more.
+            let fix = text[at..].starts_with('#').then_some(&text[..at]);
+            return Err(fault(at, PatternFault::Query, fix));
         }
         let slash = text.find('/').unwrap_or(text.len());
         let (host, path) = text.split_at(slash);
@@ -224,8 +227,14 @@ fn parse_host(host: &str, path: &str) -> Result<HostPattern, PatternError> {
     };
     let offset = host.len() - name.len();
     if let Some(star) = name.find('*') {
-        let after = name[star..].find('.').map(|dot| &name[star + dot + 1..]);
-        let fix = after.map(|suffix| format!("*.{suffix}{path}"));
+        let after = host.trim_start_matches('*');
+        let fix = match host.len() - after.len() {
+            // `*foo.com`, by which `barfoo.com` may be meant as well: that cannot be said.
+            stars @ (1 | 2) if !after.contains('*') => {
+                Some(format!("{}.{after}{path}", &host[..stars]))
+            }
+            _ => None,
+        };
         return Err(fault(
             offset + star,
             PatternFault::HostWildcard,
@@ -263,10 +272,12 @@ fn parse_path(path: &str, host: &str) -> Result<PathPattern, PatternError> {
         None => (path, false),
     };
     if let Some(star) = fixed.find('*') {
-        let segment = fixed[..star].rfind('/').unwrap_or(0);
-        let fix = format!("{host}{}/*", &fixed[..segment]);
+        // `/x/**` as `/x/*`, and `/x*` as the part of it that a route can name: `/x/*`.
+        let front = path.strip_suffix("/**").or(path.strip_suffix('*'));
+        let plain = front.filter(|front| !front.contains('*'));
+        let fix = plain.map(|front| format!("{host}{front}/*"));
         let at = host.len() + star;
-        return Err(fault(at, PatternFault::PathWildcard, Some(&fix)));
+        return Err(fault(at, PatternFault::PathWildcard, fix.as_deref()));
     }
     if let Err(problem) = path::check(fixed) {
         let (at, fix) = match problem {

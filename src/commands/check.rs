@@ -29,9 +29,15 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
     print::out(&text)
 }
 
-/// Says which function answers `url`.
+/// Says which function answers `url`. It is a failure if none does.
 pub(crate) fn explain(file: &Path, url: &str) -> Result<(), Failure> {
     let plan = config::load(file)?;
-    let text = config::explain(&plan, url).map_err(|error| Failure::Other(error.to_string()))?;
-    print::out(&format!("{text}\n"))
+    let explained =
+        config::explain(&plan, url).map_err(|error| Failure::Other(error.to_string()))?;
+    print::out(&format!("{}\n", explained.text))?;
+    if explained.is_served {
+        Ok(())
+    } else {
+        Err(Failure::Nowhere)
+    }
 }

@@ -25,6 +25,9 @@ pub(crate) enum Failure {
     /// An address cannot be had.
     #[error(transparent)]
     Listen(#[from] holm_router::BindError),
+    /// No function answers a URL. That has been said, as the result that was asked for.
+    #[error("no function answers it")]
+    Nowhere,
     /// Nobody took the end of the log: so many lines.
     #[error("{0} lines of the log could not be written: nobody reads it")]
     Unwritten(usize),
@@ -58,13 +61,14 @@ impl Failure {
             }
             // The log has tried, and stderr would keep the process waiting for ever.
             Self::Unwritten(_) => {}
+            Self::Nowhere => {}
         }
     }
 
     /// The code that scripts tell it by.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Unwritten(_) | Self::Other(_) => 1,
+            Self::Nowhere | Self::Unwritten(_) | Self::Other(_) => 1,
             Self::Config(_) => 2,
             Self::Functions(_) => 3,
             Self::Listen(_) => 4,

@@ -11,6 +11,15 @@ use url::Url;
 use super::plan::{FunctionPlan, Plan};
 use super::spelling;
 
+/// Where a request goes.
+#[derive(Debug)]
+pub(crate) struct Explained {
+    /// In words, for a terminal.
+    pub(crate) text: String,
+    /// Whether any function answers it.
+    pub(crate) is_served: bool,
+}
+
 /// Why a URL cannot be explained.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExplainError {
@@ -35,14 +44,14 @@ pub(crate) enum ExplainError {
     },
 }
 
-/// Says, for a terminal, where a request for `url` goes: the rule that wins, the function, its file
+/// Says where a request for `url` goes: the rule that wins, the function, its file
 /// and its limits, and the rules that lost and why.
 ///
 /// `url` may leave out its scheme. Its path is normalised as a browser would.
 ///
 /// # Errors
 /// When `url` is none, or none that an HTTP server could be asked for.
-pub(crate) fn explain(plan: &Plan, url: &str) -> Result<String, ExplainError> {
+pub(crate) fn explain(plan: &Plan, url: &str) -> Result<Explained, ExplainError> {
     let (host, url) = host_of(url)?;
     let explanation = plan.routes.explain(&host, url.path());
     let mut text = String::new();
@@ -81,7 +90,10 @@ pub(crate) fn explain(plan: &Plan, url: &str) -> Result<String, ExplainError> {
             text.push_str(&format!("  {pattern:width$}  to {name}: {why}\n"));
         }
     }
-    Ok(text)
+    Ok(Explained {
+        text,
+        is_served: winner.is_some(),
+    })
 }
 
 fn host_of(typed: &str) -> Result<(Hostname, Url), ExplainError> {

@@ -24,6 +24,7 @@ fn explained(url: &str) -> String {
     let folder = plan.origin.parent().expect("a file is in a folder");
     config::explain(&plan, url)
         .expect("a URL")
+        .text
         .replace(&folder.display().to_string(), "FOLDER")
 }
 
