@@ -45,8 +45,20 @@ enum Why {
     Start {
         error: StartError,
         frame: Option<String>,
+        files: Vec<PathBuf>,
     },
     Task,
+}
+
+impl FunctionProblem {
+    /// The files in which it may be mended.
+    pub(crate) fn watched(&self) -> Vec<PathBuf> {
+        match &self.why {
+            Why::Graph(error) => error.watch_paths().map(PathBuf::from).collect(),
+            Why::Start { files, .. } => files.clone(),
+            Why::Task => Vec::new(),
+        }
+    }
 }
 
 impl fmt::Display for FunctionProblem {
@@ -55,7 +67,7 @@ impl fmt::Display for FunctionProblem {
         write!(f, "function {function} ({main}) does not start: ")?;
         match &self.why {
             Why::Graph(error) => write!(f, "{error}"),
-            Why::Start { error, frame } => {
+            Why::Start { error, frame, .. } => {
                 write!(f, "{error}")?;
                 match frame {
                     Some(frame) => write!(f, "\n\n{frame}"),
@@ -156,7 +168,12 @@ impl Node {
                     .code_frame(&error.to_string())
                     .map(|frame| frame.render(false));
                 let may_pass = may_pass(&error);
-                let problem = problem(Why::Start { error, frame });
+                let files = deployment.graph.watch_paths().map(PathBuf::from).collect();
+                let problem = problem(Why::Start {
+                    error,
+                    frame,
+                    files,
+                });
                 if !may_pass {
                     return broken(problem);
                 }

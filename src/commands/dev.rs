@@ -12,6 +12,7 @@ use super::Failure;
 use super::serve;
 use super::signal::Signals;
 use super::watch::Watch;
+use crate::app::FunctionProblem;
 use crate::app::Mode;
 use crate::app::Node;
 use crate::config;
@@ -58,16 +59,20 @@ fn plan(path: &Path, port: u16) -> Result<Plan, Failure> {
 }
 
 fn watch(path: &Path) -> Result<Watch, Failure> {
-    let cannot = |error: notify::Error| Failure::Other(format!("cannot watch files: {error}"));
-    let mut watch = Watch::new().map_err(cannot)?;
-    watch.add(folders(path)).map_err(cannot)?;
+    let mut watch = Watch::new().map_err(cannot_watch)?;
+    watch.folders(folders(path)).map_err(cannot_watch)?;
     Ok(watch)
+}
+
+fn cannot_watch(error: notify::Error) -> Failure {
+    Failure::Other(format!("cannot watch files: {error}"))
 }
 
 /// The folder that `path` is or is in, and the folders right below it.
 fn folders(path: &Path) -> Vec<PathBuf> {
     if !path.is_dir() {
-        return vec![path.to_owned()];
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        return vec![folder.unwrap_or(Path::new(".")).to_owned()];
     }
     let mut folders = vec![path.to_owned()];
     if let Ok(entries) = path.read_dir() {
@@ -84,9 +89,9 @@ fn reload(node: &Arc<Node>, plan: &Plan, port: u16, watch: &mut Watch) -> Result
     for problem in &problems {
         error!("{problem}");
     }
-    watch
-        .add(app.watched())
-        .map_err(|error| Failure::Other(format!("cannot watch files: {error}")))?;
+    let broken = problems.iter().flat_map(FunctionProblem::watched);
+    let files: Vec<PathBuf> = app.watched().chain(broken).collect();
+    watch.files(files).map_err(cannot_watch)?;
     node.install(app);
     Ok(problems.is_empty())
 }
@@ -94,12 +99,11 @@ fn reload(node: &Arc<Node>, plan: &Plan, port: u16, watch: &mut Watch) -> Result
 fn follow(node: &Arc<Node>, path: &Path, port: u16, mut watch: Watch) {
     loop {
         watch.changed();
-        let outcome = plan(path, port).and_then(|plan| {
-            watch
-                .add(folders(path))
-                .map_err(|error| Failure::Other(format!("cannot watch files: {error}")))?;
-            reload(node, &plan, port, &mut watch)
-        });
+        // First, so that no file of a new folder comes in between unseen.
+        let watched = watch.folders(folders(path)).map_err(cannot_watch);
+        let outcome = watched
+            .and_then(|()| plan(path, port))
+            .and_then(|plan| reload(node, &plan, port, &mut watch));
         match outcome {
             Ok(true) => info!("reloaded"),
             // What does not start has been told.

@@ -128,7 +128,7 @@ pub(super) fn index(folder: &Path) -> Option<PathBuf> {
 }
 
 /// Whether a file can be a main module, judging by its name.
-pub(super) fn is_module(path: &Path) -> bool {
+pub(crate) fn is_module(path: &Path) -> bool {
     EXTENSIONS.contains(&extension(path))
 }
 

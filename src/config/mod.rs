@@ -50,6 +50,7 @@ use self::raw::RawConfig;
 
 pub(crate) use self::explain::explain;
 pub(crate) use self::explain::notes;
+pub(crate) use self::main_file::is_module;
 pub(crate) use self::plan::{FunctionPlan, LogFormat, LogRequests, Plan};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::schema::schema;

@@ -1,15 +1,17 @@
 //! `holm dev`: a save is served, a mistake is shown.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::Trial;
+use tokio::process::Command;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::harness::client::Answer;
-use crate::harness::{Request, Server, World};
+use crate::harness::{Request, Server, World, program};
 
 /// How long a save may take to be served, on a debug build and a busy machine.
 const RELOAD_DEADLINE: Duration = Duration::from_secs(20);
@@ -32,6 +34,10 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("dev::folder_of_functions", async |_| folder().await),
         world.trial("dev::one_function_at_plain_localhost", async |_| {
             plain().await
+        }),
+        world.trial("dev::other_files_in_the_folder", async |_| own_log().await),
+        world.trial("dev::a_new_function_and_a_missing_import", async |_| {
+            appearing().await
         }),
         world.trial("dev::its_own_holm_toml", async |_| own_file().await),
     ]
@@ -262,5 +268,84 @@ async fn own_file() -> anyhow::Result<()> {
     }
     std::fs::write(&file, config.replace("one", "two"))?;
     until(&server, "localhost", |answer| answer.body == "two").await?;
+    Ok(())
+}
+
+/// `holm dev one.js 2>dev.log`: what it writes itself is no reason to load anything anew.
+async fn own_log() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let script = folder.path().join("one.js");
+    let log = folder.path().join("dev.log");
+    std::fs::write(&script, answers("one"))?;
+    let _child = Command::new(program::holm())
+        .args(["dev", "one.js", "--port", "0"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(&log)?)
+        .kill_on_drop(true)
+        .spawn()?;
+    said(&log, "listening", 1).await?;
+    for times in 1..=3 {
+        // Whole at once, as editors do it.
+        let draft = folder.path().join("one.js~");
+        std::fs::write(&draft, answers(&times.to_string()))?;
+        std::fs::rename(&draft, &script)?;
+        said(&log, "reloaded", times).await?;
+    }
+    // Its own lines about that must not have set it off again. A reload takes a tenth of this.
+    std::fs::write(folder.path().join("other.txt"), "unread")?;
+    let mut poll = interval(POLL);
+    for _ in 0..20 {
+        poll.tick().await;
+        let text = std::fs::read_to_string(&log)?;
+        let reloads = text.matches("reloaded").count();
+        ensure!(reloads == 3, "reloaded {reloads} times: {text}");
+    }
+    Ok(())
+}
+
+/// Waits until a file has a word so many times.
+async fn said(log: &Path, word: &str, times: usize) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let mut poll = interval(POLL);
+    loop {
+        poll.tick().await;
+        let text = std::fs::read_to_string(log)?;
+        if text.matches(word).count() >= times {
+            return Ok(());
+        }
+        ensure!(begin.elapsed() < RELOAD_DEADLINE, "no {word}: {text}");
+    }
+}
+
+/// Files that were not there may be the ones that were missed.
+async fn appearing() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("a.js"), answers("a"))?;
+    let server = dev(folder.path()).await?;
+    std::fs::write(
+        folder.path().join("b.js"),
+        "import text from './text.txt';\nexport default { fetch: () => new Response(text) };\n",
+    )?;
+    let missed = |answer: &Answer| answer.status == 500;
+    let page = until(&server, "b.localhost", missed).await?;
+    let page = String::from_utf8_lossy(&page.body);
+    ensure!(page.contains("text.txt"), "{page}");
+    std::fs::write(folder.path().join("text.txt"), "there")?;
+    until(&server, "b.localhost", |answer| answer.body == "there").await?;
+    std::fs::create_dir(folder.path().join("c"))?;
+    std::fs::write(folder.path().join("c/index.js"), answers("c"))?;
+    until(&server, "c.localhost", |answer| answer.body == "c").await?;
+    // One that throws at its top level, for something that it imports.
+    std::fs::write(
+        folder.path().join("c/part.js"),
+        "throw new Error('early');\n",
+    )?;
+    let with_part = format!("import './part.js';\n{}", answers("c2"));
+    std::fs::write(folder.path().join("c/index.js"), with_part)?;
+    until(&server, "c.localhost", missed).await?;
+    std::fs::write(folder.path().join("c/part.js"), "")?;
+    until(&server, "c.localhost", |answer| answer.body == "c2").await?;
     Ok(())
 }
