@@ -40,6 +40,17 @@ const WORKER: &str = "export default {
         },
       }));
     }
+    if (pathname === '/written') {
+      const { readable, writable } = new TransformStream();
+      const writer = writable.getWriter();
+      writer.write(new TextEncoder().encode('first chunk'));
+      fetch(`${env.ORIGIN}/hang${search}`).catch(() => {});
+      (async () => {
+        // As fast as the client reads: it leaves in the middle of a write.
+        for (;;) await writer.write(new Uint8Array(65536));
+      })().catch(() => console.log('stream canceled'));
+      return new Response(readable);
+    }
     // Passed on without a detour through JavaScript.
     const upstream = await fetch(`${env.ORIGIN}/hang-body${search}`);
     return new Response(upstream.body);
@@ -53,6 +64,7 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         for (when, path) in [
             ("before_the_head", "/head"),
             ("in_a_body_made_here", "/made"),
+            ("in_a_body_written", "/written"),
             ("in_a_body_passed_on", "/passed"),
         ] {
             let name = format!("cancel::{when}_{name}");
@@ -68,6 +80,7 @@ async fn canceled(world: &World, path: &str, version: Version) -> anyhow::Result
     let mut keys = function("worker.js", HOST);
     let vars = table([("ORIGIN", world.origin().url().into())]);
     keys.insert("vars".to_owned(), vars.into());
+    keys.insert("limits".to_owned(), table([("cpu", "2s".into())]).into());
     let mut config = node(table([("cancel", keys.into())]));
     merge(&mut config, egress_to_loopback());
     let server = Server::serve(&config, &[("worker.js", WORKER)]).await?;
@@ -116,7 +129,7 @@ async fn canceled(world: &World, path: &str, version: Version) -> anyhow::Result
     ensure!(told, "request.signal did not abort: {record}");
     let told = logs.iter().any(|line| line["message"] == "stream canceled");
     ensure!(
-        told == (path == "/made"),
+        told == (path == "/made" || path == "/written"),
         "cancel() of the stream: {record}"
     );
     ensure!(
