@@ -16,6 +16,8 @@ use super::sink::Entry;
 use super::sink::Sink;
 
 /// Takes the events of Holm's own crates: everything from INFO up, and warnings of others.
+///
+/// What h2 warns of are frames that a client may send as many of as it likes: not its warnings.
 pub(super) struct Layer {
     sink: Arc<Sink>,
 }
@@ -30,8 +32,7 @@ impl<S: Subscriber> tracing_subscriber::Layer<S> for Layer {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let metadata = event.metadata();
         let level = *metadata.level();
-        let ours = metadata.target().starts_with("holm");
-        if level > (if ours { Level::INFO } else { Level::WARN }) {
+        if level > least(metadata.target()) {
             return;
         }
         let mut details = Details::default();
@@ -42,6 +43,15 @@ impl<S: Subscriber> tracing_subscriber::Layer<S> for Layer {
             message: details.message,
             fields: details.fields,
         });
+    }
+}
+
+/// The least of what is taken from a crate's module.
+fn least(module: &str) -> Level {
+    match module.split("::").next() {
+        Some("h2") => Level::ERROR,
+        Some(name) if name.starts_with("holm") => Level::INFO,
+        Some(_) | None => Level::WARN,
     }
 }
 

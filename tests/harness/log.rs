@@ -112,6 +112,17 @@ impl Log {
             .collect()
     }
 
+    /// Every event of a level logged so far.
+    pub(crate) fn events(&self, level: &str) -> Vec<Value> {
+        self.lines
+            .borrow()
+            .json
+            .iter()
+            .filter(|line| line["type"] == "event" && line["level"] == level)
+            .cloned()
+            .collect()
+    }
+
     /// Lines that are not JSON and came since this was last asked: there should be none. Told
     /// once, so that of the cases that share a server the nearest one fails, not all that follow.
     pub(crate) fn take_stray(&self) -> Vec<String> {

@@ -126,6 +126,9 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("wire::pipelined_requests_answer_in_order", async |_| {
             pipelined().await
         }),
+        world.trial("wire::frames_do_not_write_the_log", async |_| {
+            frames().await
+        }),
         world.trial("wire::slow_client_does_not_hold_others", async |_| {
             slow_client().await
         }),
@@ -213,6 +216,24 @@ async fn pipelined() -> anyhow::Result<()> {
             .with_context(|| format!("no {expected} in {answer}"))?;
         rest = &rest[at + expected.len()..];
     }
+    server.assert_healthy().await
+}
+
+/// A client could fill the log with what it costs nothing to send.
+async fn frames() -> anyhow::Result<()> {
+    const PREFACE: &str = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const SETTINGS: &str = "\0\0\0\u{4}\0\0\0\0\0";
+    // The answer to a PING that nobody sent, and at the end one of a length that no PING has.
+    const ANSWER: &str = "\0\0\u{8}\u{6}\u{1}\0\0\0\0abcdefgh";
+    const END: &str = "\0\0\0\u{6}\0\0\0\0\0";
+    let server = serve().await?;
+    let bytes = format!("{PREFACE}{SETTINGS}{}{END}", ANSWER.repeat(100));
+    raw(server.address(), &bytes).await?;
+    let request = Request::get("one.test", "/next");
+    request.send(server.address()).await?;
+    server.record("one.test", "GET", "/next", 0).await?;
+    let told = server.log().events("warn");
+    ensure!(told.is_empty(), "the log says {told:?}");
     server.assert_healthy().await
 }
 
