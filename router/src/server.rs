@@ -1,12 +1,13 @@
 //! The plain listener: accepts, sheds what is too much, and drains.
 
 mod bind;
+mod cap;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -20,6 +21,7 @@ use crate::stats::Stats;
 use crate::wire::Tcp;
 
 pub use bind::BindError;
+use cap::Refused;
 
 /// Connections that are told that there are too many; the next ones are just closed.
 const TURNED_AWAY: usize = 64;
@@ -139,6 +141,7 @@ struct Guests<D> {
     edge: Arc<Edge<D>>,
     served: JoinSet<()>,
     turned_away: JoinSet<()>,
+    refused: Refused,
 }
 
 impl<D: Dispatch> Guests<D> {
@@ -147,6 +150,7 @@ impl<D: Dispatch> Guests<D> {
             edge,
             served: JoinSet::new(),
             turned_away: JoinSet::new(),
+            refused: Refused::default(),
         }
     }
 
@@ -159,12 +163,21 @@ impl<D: Dispatch> Guests<D> {
         let origin = Origin::http(peer);
         // The counter is shared with other listeners of this edge, as the limit is.
         let open = self.edge.stats().open();
-        if open < self.edge.settings().connections as u64 {
+        let limit = self.edge.settings().connections as u64;
+        if open < limit {
             self.served
                 .spawn(edge.connection(Tcp::from(stream), origin));
             return;
         }
         self.edge.stats().shedding();
+        if let Some(refused) = self.refused.one(Instant::now()) {
+            warn!(
+                refused,
+                open,
+                limit,
+                "too many connections: new ones are refused; `server.max_connections` is the limit"
+            );
+        }
         if self.turned_away.len() < TURNED_AWAY {
             let stream = Tcp::from(stream);
             self.turned_away.spawn(edge.turn_away(stream, origin));

@@ -46,6 +46,7 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("overload::of_the_node_is_shared_out", async |world| {
             node_queue(&world).await
         }),
+        world.trial("overload::of_connections", async |_| connections().await),
         world.trial("overload::quarantine", async |world| {
             quarantine(&world).await
         }),
@@ -165,6 +166,43 @@ async fn node_queue(world: &World) -> anyhow::Result<()> {
     drop((held, also));
     answered(flood, 4).await?;
     answered(few, 2).await?;
+    server.assert_healthy().await
+}
+
+/// Connections beyond the cap are refused, which the log says once, with the key that raises it.
+async fn connections() -> anyhow::Result<()> {
+    let functions = table([("a", function("worker.js", &host("a")).into())]);
+    let mut config = node(functions);
+    let cap = table([("max_connections", 2.into())]);
+    merge(&mut config, table([("server", cap.into())]));
+    let server = Server::serve(&config, &[("worker.js", WORKER)]).await?;
+    let request = Request::get(&host("a"), "/");
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut connection = Connection::open(server.address(), Version::Http1).await?;
+        let answer = connection.exchange(request.clone()).await?;
+        ensure!(answer.status == 200, "{}", answer.status);
+        open.push(connection);
+    }
+    for _ in 0..10 {
+        let answer = request.clone().send(server.address()).await?;
+        ensure!(answer.status == 503, "{}", answer.status);
+    }
+    let line = server
+        .log()
+        .first("warning", |line| line["level"] == "warn")
+        .await?;
+    let message = line["msg"].as_str().unwrap_or_default();
+    ensure!(
+        message.contains("server.max_connections") && line["limit"] == 2 && line["refused"] == 1,
+        "{line}"
+    );
+    let mut connection = open.pop().context("two are open")?;
+    let answer = connection.exchange(request).await?;
+    ensure!(answer.status == 200, "{}", answer.status);
+    server.record(&host("a"), "GET", "/", 2).await?;
+    let told = server.log().events("warn");
+    ensure!(told.len() == 1, "{told:?}");
     server.assert_healthy().await
 }
 
