@@ -2,14 +2,15 @@
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use crate::code_cache::CodeCache;
 use crate::graph::ModuleGraph;
 use crate::limits::Limits;
 use crate::outcome::Outcome;
 
-/// One version of one function. Immutable but for what V8 leaves in its code cache; a change makes
-/// another one.
+/// One version of one function. Immutable but for what its first start finds out, and what V8 leaves in
+/// its code cache; a change makes another one.
 #[derive(Clone, Debug)]
 pub struct Deployment {
     /// Name in the configuration.
@@ -28,6 +29,8 @@ pub struct Deployment {
     pub eval: bool,
     /// Its modules, compiled.
     pub code_cache: Arc<CodeCache>,
+    /// Handlers that it exports and nothing calls; known once it has started.
+    pub uncalled: Arc<OnceLock<Vec<String>>>,
 }
 
 impl Deployment {

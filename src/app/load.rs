@@ -151,6 +151,7 @@ impl Node {
             concurrency: plan.concurrency,
             eval: plan.eval,
             code_cache: Arc::default(),
+            uncalled: Arc::default(),
         });
         let pool = Pool::new(self.engine, deployment.clone(), self.services.clone());
         let problem = match pool.try_start().await {

@@ -76,6 +76,20 @@ impl App {
         })
     }
 
+    /// Handlers that functions export and nothing calls: the function's name, and the handler's.
+    pub(crate) fn uncalled(&self) -> Vec<(Arc<str>, String)> {
+        let ready = self.functions.iter().filter_map(|function| match function {
+            Function::Ready(pool) => Some(pool.deployment()),
+            Function::Broken(_) => None,
+        });
+        ready
+            .flat_map(|deployment| {
+                let handlers = deployment.uncalled.get().into_iter().flatten();
+                handlers.map(|handler| (deployment.name.clone(), handler.clone()))
+            })
+            .collect()
+    }
+
     /// The files that its functions were made of, as far as they could be read.
     pub(crate) fn watched(&self) -> impl Iterator<Item = PathBuf> + '_ {
         self.functions.iter().flat_map(|function| match function {

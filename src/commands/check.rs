@@ -17,8 +17,19 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
     if !problems.is_empty() {
         return Err(Failure::Functions(problems));
     }
+    let uncalled = app.uncalled();
+    for (function, handler) in &uncalled {
+        print::err(&format!(
+            "warning: function {function}: `{handler}` is exported, and nothing calls it yet\n"
+        ));
+    }
+    let verdict = match uncalled.len() {
+        0 => "all in order".to_owned(),
+        1 => "1 warning".to_owned(),
+        count => format!("{count} warnings"),
+    };
     let mut text = format!(
-        "{}: {} functions, {} routes, all in order\n",
+        "{}: {} functions, {} routes, {verdict}\n",
         file.display(),
         app.functions(),
         plan.routes.routes().len()

@@ -92,6 +92,7 @@ fn reload(node: &Arc<Node>, plan: &Plan, port: u16, watch: &mut Watch) -> Result
     let broken = problems.iter().flat_map(FunctionProblem::watched);
     let files: Vec<PathBuf> = app.watched().chain(broken).collect();
     watch.files(files).map_err(cannot_watch)?;
+    serve::warn_of_uncalled(&app);
     node.install(app);
     Ok(problems.is_empty())
 }

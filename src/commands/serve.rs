@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::Failure;
 use super::signal::Signals;
+use crate::app::App;
 use crate::app::Mode;
 use crate::app::Node;
 use crate::config;
@@ -45,6 +46,7 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
         config = %file.display(),
         "loaded"
     );
+    warn_of_uncalled(&app);
     node.install(app);
     let outcome = listen(&node, server, signals);
     if !node.finish(plan.server.drain.as_duration()) {
@@ -72,6 +74,13 @@ pub(super) fn allow_files() {
     };
     if let Err(error) = setrlimit(Resource::Nofile, wanted) {
         warn!(%error, "cannot raise the limit of open files");
+    }
+}
+
+/// Logs the handlers that somebody may be waiting for in vain.
+pub(super) fn warn_of_uncalled(app: &App) {
+    for (function, handler) in app.uncalled() {
+        warn!(%function, %handler, "a handler is exported, and nothing calls it yet");
     }
 }
 

@@ -1,24 +1,43 @@
-//! Ends of `holm serve` that come before it serves.
+//! What comes before `holm serve` serves: the end, or a warning.
 
 use std::sync::Arc;
 
 use anyhow::ensure;
 use libtest_mimic::Trial;
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::harness::area::{function, merge, node, table};
-use crate::harness::{World, program};
+use crate::harness::{Server, World, program};
 
 const WORKER: &str = "export default { fetch() { return new Response('hi'); } };\n";
 
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
         world.trial("listen::port_in_use", async |_| port_in_use().await),
+        world.trial("listen::handlers_that_nothing_calls", async |_| {
+            uncalled().await
+        }),
         world.trial("listen::address_not_ours", async |_| {
             // TEST-NET-1, RFC 5737: on no machine.
             refused("192.0.2.1:8080", &["192.0.2.1:8080"]).await
         }),
     ]
+}
+
+/// The log says once what `holm check` warns of.
+async fn uncalled() -> anyhow::Result<()> {
+    let worker = WORKER.replace("fetch()", "scheduled() {}, fetch()");
+    let config = node(table([(
+        "hello",
+        function("worker.js", "hello.test").into(),
+    )]));
+    let server = Server::serve(&config, &[("worker.js", &worker)]).await?;
+    let warns = |line: &Value| {
+        line["level"] == "warn" && line["function"] == "hello" && line["handler"] == "scheduled"
+    };
+    server.log().first("warning", warns).await?;
+    server.assert_healthy().await
 }
 
 async fn port_in_use() -> anyhow::Result<()> {

@@ -1,8 +1,8 @@
 // Calls a function's handler and carries what it returns to the host.
 //
 // The host (holm-runtime) takes `globalThis.__holm` away before any user code runs:
-//   bind(module, vars, shared)    keeps the default export; says what is wrong with it;
-//                                 `shared`: several requests run at the same time
+//   bind(module, vars, shared)    keeps the default export; says what is wrong with it, or which of
+//                                 its handlers nothing calls; `shared`: several requests run at the same time
 //   fetch(id, method, url, body)  one request; `body` is a resource id, or -1
 //   isPending()                   whether the event loop has anything left to do
 //   rehearse()                    answers requests that nobody made, before there is a function
@@ -402,7 +402,25 @@ function bind(namespace, vars, shared) {
       : `fetch in the default export must be a function, not ${describe(handler)}`;
   }
   fetchHandler = handler;
-  return null;
+  return uncalled(exported);
+}
+
+// Handlers that Workers have, and Holm does not call.
+const LATER = ["scheduled", "queue", "email", "tail", "tailStream", "trace"];
+
+/** Those of `exported`. Whoever makes a method of every name (a proxy) is not taken at its word. */
+function uncalled(exported) {
+  const names = [];
+  for (let i = 0; i < LATER.length; i++) {
+    try {
+      if (LATER[i] in exported && typeof exported[LATER[i]] === "function") {
+        ArrayPrototypePush(names, LATER[i]);
+      }
+    } catch {
+      // A getter that throws is no handler.
+    }
+  }
+  return names;
 }
 
 // What nobody catches ends in the request's log; the request itself goes on.

@@ -347,10 +347,19 @@ impl Isolate {
         let shared = v8::Boolean::new(scope, self.deployment.concurrency.is_shared()).into();
         let bind = v8::Local::new(scope, bind);
         match bind.call(scope, receiver, &[namespace, vars, shared]) {
-            Some(fault) if fault.is_null() => {}
-            Some(fault) => {
-                return Err(StartError::NoHandler(fault.to_rust_string_lossy(scope)));
-            }
+            Some(bound) => match v8::Local::<v8::Array>::try_from(bound) {
+                Ok(uncalled) => {
+                    let names = (0..uncalled.length())
+                        .filter_map(|index| uncalled.get_index(scope, index))
+                        .map(|name| name.to_rust_string_lossy(scope))
+                        .collect();
+                    // An isolate before this one may have said so.
+                    let _ = self.deployment.uncalled.set(names);
+                }
+                Err(_) => {
+                    return Err(StartError::NoHandler(bound.to_rust_string_lossy(scope)));
+                }
+            },
             None => {
                 let thrown = scope.exception();
                 return Err(StartError::NoHandler(match thrown {

@@ -1,0 +1,7 @@
+class Worker {
+  fetch() {
+    return new Response("hi");
+  }
+  email() {}
+}
+export default new Worker();
