@@ -88,6 +88,24 @@ pub(crate) struct Expect {
     pub(crate) record: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
     pub(crate) record_contain: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) record_form: BTreeMap<String, Form>,
+}
+
+/// What a field of a record looks like, where its value is different each time.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Form {
+    /// A whole number, not below zero.
+    Count,
+    /// A whole number above zero.
+    Positive,
+    /// The id of a request: 16 small letters and digits.
+    Id,
+    /// RFC 3339, in UTC, to the microsecond.
+    Time,
+    /// A hash of modules, and perhaps one of variables: `32 hex digits[-8 hex digits]`.
+    Version,
 }
 
 /// One run of the program and what it must leave behind.
@@ -169,6 +187,33 @@ impl Default for Hostile {
         Self {
             within_ms: 5_000,
             growth_mib: 512,
+        }
+    }
+}
+
+impl Form {
+    /// Whether this is such a value. What is absent is none.
+    pub(crate) fn is_of(self, value: &serde_json::Value) -> bool {
+        let text = value.as_str().unwrap_or_default();
+        let is_hex = |text: &str, length| {
+            let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            text.len() == length && text.bytes().all(digit)
+        };
+        match self {
+            Self::Count => value.is_u64(),
+            Self::Positive => value.as_u64().is_some_and(|number| number > 0),
+            Self::Id => {
+                let letter = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
+                text.len() == 16 && text.bytes().all(letter)
+            }
+            Self::Time => {
+                let digits = |byte: u8| if byte.is_ascii_digit() { b'0' } else { byte };
+                text.bytes().map(digits).eq(*b"0000-00-00T00:00:00.000000Z")
+            }
+            Self::Version => match text.split_once('-') {
+                Some((modules, vars)) => is_hex(modules, 32) && is_hex(vars, 8),
+                None => is_hex(text, 32),
+            },
         }
     }
 }

@@ -134,9 +134,16 @@ pub(crate) fn record(expect: &Expect, record: &Value) -> Vec<Mismatch> {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        if !seen.contains(part) {
+        if part.is_empty() || !seen.contains(part) {
             let text = format!("expected {part:?} in {}", excerpt(&seen));
             found.push(Mismatch::plain(&["record_contain", path], text));
+        }
+    }
+    for (path, form) in &expect.record_form {
+        let seen = at(record, path);
+        if !form.is_of(seen) {
+            let text = format!("{seen} is no {form:?}");
+            found.push(Mismatch::plain(&["record_form", path], text));
         }
     }
     found

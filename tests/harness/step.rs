@@ -185,4 +185,5 @@ fn wants_record(step: &Step) -> bool {
         || !expect.logs_lack.is_empty()
         || !expect.record.is_empty()
         || !expect.record_contain.is_empty()
+        || !expect.record_form.is_empty()
 }
