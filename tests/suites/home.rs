@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 
 use crate::harness::area::{function, node, table};
 use crate::harness::client::{Answer, Version};
-use crate::harness::{Connection, Request, Server, World};
+use crate::harness::{Connection, Request, Server, World, program};
 
 /// Requests after which a connection has moved in for sure.
 const HOT: usize = 200;
@@ -85,8 +85,30 @@ async fn between() -> anyhow::Result<()> {
         for _ in 0..HOT {
             ask(&mut connection, name).await?;
         }
+        moved_in(&server, &mut connection, name).await?;
     }
     server.assert_healthy().await
+}
+
+/// Whether the connection is where its function is: the work of requests is all done on that thread,
+/// and the I/O threads, which take more than half of it otherwise, have none.
+async fn moved_in(server: &Server, connection: &mut Connection, name: &str) -> anyhow::Result<()> {
+    let thread = format!("holm-{name}");
+    let spent = || -> anyhow::Result<_> {
+        let io = program::thread_cpu(server.pid(), "holm-io")?;
+        Ok((io, program::thread_cpu(server.pid(), &thread)?))
+    };
+    let (io, own) = spent()?;
+    for _ in 0..HOT {
+        ask(connection, name).await?;
+    }
+    let (io_after, own_after) = spent()?;
+    let (io, own) = (io_after - io, own_after - own);
+    ensure!(
+        io * 4 < own,
+        "{name}: {io:?} on I/O threads, {own:?} at home"
+    );
+    Ok(())
 }
 
 /// The isolate ends; its connections go on.
