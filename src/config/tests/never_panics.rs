@@ -57,11 +57,14 @@ fn check(source: &str) -> Result<(), TestCaseError> {
         Err(problems) => {
             prop_assert!(problems.lines().count() > 0);
             for line in problems.lines() {
+                let is_hidden = |c| c != '\t' && is_hidden(c);
                 prop_assert!(!line.contains(is_hidden), "{line:?}");
             }
             let text = problems.render(false, Some(80));
             prop_assert!(text.contains("holm.toml"));
-            let hidden = text.chars().find(|&c| c != '\n' && is_hidden(c));
+            let hidden = text
+                .chars()
+                .find(|&c| !matches!(c, '\n' | '\t') && is_hidden(c));
             prop_assert!(hidden.is_none(), "{hidden:?} in {text:?}");
             prop_assert!(problems.render(true, Some(20)).contains("holm.toml"));
         }
