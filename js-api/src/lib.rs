@@ -42,6 +42,7 @@ deno_core::extension!(
         decompression::op_holm_decompression_overran,
         handler::op_holm_body_end,
         handler::op_holm_body_fail,
+        handler::op_holm_body_was_left,
         handler::op_holm_body_try_write,
         handler::op_holm_body_write,
         handler::op_holm_exception,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{bail, ensure};
 use libtest_mimic::Trial;
 
 use crate::harness::area::{egress_to_loopback, function, merge, node, table};
@@ -18,6 +18,9 @@ const HOST: &str = "accounting.test";
 const FUNCTION: &str = "charged";
 
 const REQUESTS: usize = 300;
+
+/// Times that the work of the node is measured: whatever else it does only adds to what is spent.
+const TRIES: usize = 5;
 
 /// How far the sum may be off.
 const TOLERANCE: f64 = 0.01;
@@ -116,19 +119,25 @@ async fn inflate(origin: String) -> anyhow::Result<()> {
 
     Request::get(HOST, "/1").send(server.address()).await?;
     server.log().first("record", is_record).await?;
-    let before = spent()?;
-    let answer = Request::get(HOST, "/64").send(server.address()).await?;
-    ensure!(answer.status == 200, "{}", answer.status);
-    server.log().nth("record", 1, is_record).await?;
-    let spent = spent()?.saturating_sub(before);
-    let record = server.log().records().pop().context("a record")?;
-    let charged = charged([&record])?;
-    // The rest is the request that came in.
-    ensure!(
-        charged <= spent && charged.as_secs_f64() >= 0.9 * spent.as_secs_f64(),
-        "{charged:?} were charged, {spent:?} spent"
-    );
-    server.assert_healthy().await
+    let mut seen = Vec::new();
+    for nth in 1..=TRIES {
+        let before = spent()?;
+        let answer = Request::get(HOST, "/64").send(server.address()).await?;
+        ensure!(answer.status == 200, "{}", answer.status);
+        let record = server.log().nth("record", nth, is_record).await?;
+        let spent = spent()?.saturating_sub(before);
+        let charged = charged([&record])?;
+        ensure!(
+            charged <= spent,
+            "{charged:?} were charged, {spent:?} spent"
+        );
+        // The rest is the request that came in, and on a busy machine what turns between tasks take.
+        if charged.as_secs_f64() >= 0.9 * spent.as_secs_f64() {
+            return server.assert_healthy().await;
+        }
+        seen.push((charged, spent));
+    }
+    bail!("charged and spent: {seen:?}")
 }
 
 /// The first error that needs a large map is told like any other, within the usual CPU time.

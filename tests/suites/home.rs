@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use libtest_mimic::Trial;
 
 use crate::harness::area::{function, node, table};
@@ -12,6 +12,9 @@ use crate::harness::{Connection, Request, Server, World, program};
 
 /// Requests after which a connection has moved in for sure.
 const HOT: usize = 200;
+
+/// Times that they are asked for until they are seen to have moved in.
+const ROUNDS: usize = 20;
 
 /// No answer and no end of the connection takes that long, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -98,17 +101,21 @@ async fn moved_in(server: &Server, connection: &mut Connection, name: &str) -> a
         let io = program::thread_cpu(server.pid(), "holm-io")?;
         Ok((io, program::thread_cpu(server.pid(), &thread)?))
     };
-    let (io, own) = spent()?;
-    for _ in 0..HOT {
-        ask(connection, name).await?;
+    let mut seen = Vec::new();
+    // It does not while its function is slow, as functions are on a busy machine.
+    for _ in 0..ROUNDS {
+        let (io, own) = spent()?;
+        for _ in 0..HOT {
+            ask(connection, name).await?;
+        }
+        let (io_after, own_after) = spent()?;
+        let (io, own) = (io_after - io, own_after - own);
+        if io * 4 < own {
+            return Ok(());
+        }
+        seen.push((io, own));
     }
-    let (io_after, own_after) = spent()?;
-    let (io, own) = (io_after - io, own_after - own);
-    ensure!(
-        io * 4 < own,
-        "{name}: {io:?} on I/O threads, {own:?} at home"
-    );
-    Ok(())
+    bail!("{name}: CPU time on I/O threads and at home: {seen:?}")
 }
 
 /// The isolate ends; its connections go on.

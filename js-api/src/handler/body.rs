@@ -164,6 +164,8 @@ impl Resource for BodySource {
 pub struct BodyWriter {
     sender: RefCell<Option<BodySender>>,
     length: Option<u64>,
+    /// A write failed, because the reader is gone.
+    left: Cell<bool>,
 }
 
 /// A body is not of the length that its head declares, in bytes.
@@ -184,6 +186,7 @@ impl BodyWriter {
         let writer = Self {
             sender: RefCell::new(Some(sender)),
             length,
+            left: Cell::new(false),
         };
         (writer, stream)
     }
@@ -227,9 +230,19 @@ impl BodyWriter {
     /// [`ReaderGone`] when nobody reads the body any more.
     pub(crate) fn try_send(&self, chunk: Bytes) -> Result<Option<Bytes>, ReaderGone> {
         match &*self.sender.borrow() {
-            Some(sender) => sender.try_send(chunk),
+            Some(sender) => sender.try_send(chunk).inspect_err(|_| self.note_left()),
             None => Err(ReaderGone),
         }
+    }
+
+    /// A write failed, because nobody reads the body any more.
+    pub(crate) fn note_left(&self) {
+        self.left.set(true);
+    }
+
+    /// Whether a write has failed because nobody reads the body any more.
+    pub(crate) fn was_left(&self) -> bool {
+        self.left.get()
     }
 
     /// Ends the body and drops the sender.

@@ -17,6 +17,7 @@ const {
   op_event_loop_has_more_work,
   op_holm_body_end,
   op_holm_body_fail,
+  op_holm_body_was_left,
   op_holm_body_try_write,
   op_holm_body_write,
   op_holm_exception,
@@ -277,8 +278,13 @@ async function pump(call, reader, writer) {
     op_holm_body_end(writer);
   } catch (error) {
     if (!call.aborted) {
-      op_holm_exception(call.id, error);
-      op_holm_body_fail(writer);
+      if (op_holm_body_was_left(call.id, writer)) {
+        // The client went away while this was being written, which the host has not told yet.
+        abort(call.id);
+      } else {
+        op_holm_exception(call.id, error);
+        op_holm_body_fail(writer);
+      }
     }
     PromisePrototypeThen(reader.cancel(error), undefined, () => {});
   }

@@ -41,6 +41,8 @@ pub struct Invocation {
     pub writer: Option<Rc<BodyWriter>>,
     /// The answer's body, where it is one that came from the host and goes back there.
     pub passing: Option<BodyProgress>,
+    /// The client left while the answer was being written.
+    pub left: bool,
     /// What the handler threw, or its answer's body.
     pub thrown: Option<Thrown>,
     /// The handler, its answer and everything given to `waitUntil` have run their course.
@@ -68,6 +70,7 @@ impl Invocation {
             subrequest_limit,
             answer: None,
             answered: false,
+            left: false,
             writer: None,
             passing: None,
             thrown: None,

@@ -283,12 +283,15 @@ pub(crate) async fn op_holm_body_write(
     #[buffer] chunk: JsBuffer,
 ) -> Result<(), JsErrorBox> {
     let writer = state.borrow().resource_table.get::<BodyWriter>(rid);
-    let sender = writer.map_err(gone)?.sender();
-    let sender = sender.ok_or_else(|| reader_gone(ReaderGone))?;
+    let writer = writer.map_err(gone)?;
+    let sender = writer.sender().ok_or_else(|| reader_gone(ReaderGone))?;
     sender
         .send(Bytes::copy_from_slice(&chunk))
         .await
-        .map_err(reader_gone)
+        .map_err(|error| {
+            writer.note_left();
+            reader_gone(error)
+        })
 }
 
 #[op2(fast)]
@@ -314,6 +317,21 @@ pub(crate) fn op_holm_body_fail(state: &mut OpState, #[smi] rid: ResourceId) {
             "the function broke its response off".into(),
         ));
     }
+}
+
+/// Whether a write failed because nobody reads the answer of request `id` any more. The host is told.
+#[op2(fast)]
+pub(crate) fn op_holm_body_was_left(
+    state: &mut OpState,
+    #[smi] id: u32,
+    #[smi] rid: ResourceId,
+) -> bool {
+    let writer = state.resource_table.get::<BodyWriter>(rid);
+    let was_left = writer.is_ok_and(|writer| writer.was_left());
+    if was_left && let Some(invocation) = Invocation::of(state, id) {
+        invocation.left = true;
+    }
+    was_left
 }
 
 fn wrong_length(error: WrongLength) -> JsErrorBox {

@@ -231,6 +231,7 @@ impl Isolate {
             return;
         };
         run.settled = invocation.settled;
+        run.gone |= invocation.left;
         let mut answer = invocation.answer.take();
         let writer = invocation.writer.take();
         let passing = invocation.passing.take();
