@@ -36,6 +36,7 @@ use super::Function;
 use super::Node;
 use super::bodies;
 use super::rescue;
+use super::rescue::Shown;
 use super::unanswered;
 use super::unanswered::Arriving;
 
@@ -95,11 +96,29 @@ impl Node {
         rescue::broken(why, self.dev, id, exchange.request.headers())
     }
 
-    /// `holm dev`: the lines around the place where the function threw.
-    fn frame(&self, pool: &Pool, failure: &Failure) -> Option<String> {
-        let thrown = failure.thrown.as_ref().filter(|_| self.dev)?;
-        let maps = pool.deployment().graph.source_maps();
-        Some(maps.code_frame(&thrown.stack)?.render(false))
+    /// `holm dev`: what the function threw, with the lines around the place, or the limit that it
+    /// broke.
+    fn shown(&self, pool: &Pool, failure: &Failure) -> Option<Shown> {
+        if !self.dev {
+            return None;
+        }
+        let deployment = pool.deployment();
+        let Some(thrown) = &failure.thrown else {
+            let text = deployment.broken_limit(failure.outcome)?;
+            return Some(Shown {
+                title: rescue::title_of(failure.outcome).to_owned(),
+                text: format!("{}: {text}", deployment.name),
+            });
+        };
+        let frame = deployment.graph.source_maps().code_frame(&thrown.stack);
+        let text = match frame {
+            Some(frame) => format!("{}\n\n{}", thrown.stack, frame.render(false)),
+            None => thrown.stack.clone(),
+        };
+        Some(Shown {
+            title: thrown.message.clone(),
+            text,
+        })
     }
 
     async fn answer(&self, pool: &Pool, exchange: Exchange) -> Response<ResponseBody> {
@@ -138,7 +157,7 @@ impl Node {
                         arriving.refuse(&refusal);
                         rescue::refuse(refusal, id, &accept)
                     }
-                    None => rescue::rescue(&canceled, false, None, id, &accept),
+                    None => rescue::rescue(&canceled, None, id, &accept),
                 };
             }
         };
@@ -159,8 +178,8 @@ impl Node {
         match fault.and_then(Refusal::of_body) {
             Some(refusal) => rescue::refuse(refusal, id, &accept),
             None => {
-                let frame = self.frame(pool, &failure);
-                rescue::rescue(&failure, self.dev, frame, id, &accept)
+                let shown = self.shown(pool, &failure);
+                rescue::rescue(&failure, shown, id, &accept)
             }
         }
     }
@@ -195,7 +214,7 @@ async fn lost(mut lost: watch::Receiver<Option<Outcome>>) -> Farewell {
         return std::future::pending().await;
     };
     let failure = Failure::of(outcome);
-    Box::new(move |id| rescue::rescue(&failure, false, None, id, &HeaderMap::new()))
+    Box::new(move |id| rescue::rescue(&failure, None, id, &HeaderMap::new()))
 }
 
 /// Hands a request to a function and waits for what comes of it.

@@ -16,12 +16,18 @@ use http::StatusCode;
 /// When a client of an overloaded function may try again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// The response for a failure. `dev`: its reader wrote the function, and may see what it threw,
-/// with the `frame` of code around it.
+/// What the reader of a response may see who wrote the function.
+pub(super) struct Shown {
+    /// In a few words.
+    pub(super) title: String,
+    /// All of it.
+    pub(super) text: String,
+}
+
+/// The response for a failure, with what `holm dev` shows of it.
 pub(super) fn rescue(
     failure: &Failure,
-    dev: bool,
-    frame: Option<String>,
+    shown: Option<Shown>,
     id: RequestId,
     headers: &HeaderMap,
 ) -> Response<ResponseBody> {
@@ -36,13 +42,9 @@ pub(super) fn rescue(
                             and is not run for a while."
             .into();
     }
-    if dev && let Some(thrown) = &failure.thrown {
-        let text = match frame {
-            Some(frame) => format!("{}\n\n{frame}", thrown.stack),
-            None => thrown.stack.clone(),
-        };
-        let page = page(&thrown.message, &text, id);
-        synthetic.title = thrown.message.clone().into();
+    if let Some(Shown { title, text }) = shown {
+        let page = page(&title, &text, id);
+        synthetic.title = title.into();
         synthetic.detail = text.into();
         synthetic = synthetic.page(page);
     }
@@ -58,7 +60,7 @@ pub(super) fn broken(
 ) -> Response<ResponseBody> {
     if !dev {
         let failure = Failure::of(Outcome::StartupFailed);
-        return rescue(&failure, false, None, id, headers);
+        return rescue(&failure, None, id, headers);
     }
     let title = "The function does not start";
     Synthetic::new(StatusCode::INTERNAL_SERVER_ERROR, title, why.to_owned())
@@ -108,6 +110,11 @@ pub(crate) fn status_of(outcome: Outcome) -> Option<StatusCode> {
         | Outcome::Reset
         | Outcome::InternalError => Some(words(outcome).0),
     }
+}
+
+/// An outcome in a few words, for people.
+pub(super) fn title_of(outcome: Outcome) -> &'static str {
+    words(outcome).1
 }
 
 fn words(outcome: Outcome) -> (StatusCode, &'static str, &'static str) {

@@ -30,6 +30,7 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("dev::error_page_with_code_frame", async |_| {
             error_page().await
         }),
+        world.trial("dev::broken_limit_and_its_key", async |_| limit().await),
         world.trial("dev::stack_and_frame_agree", async |_| one_position().await),
         world.trial("dev::folder_of_functions", async |_| folder().await),
         world.trial("dev::one_function_at_plain_localhost", async |_| {
@@ -157,6 +158,23 @@ async fn error_page() -> anyhow::Result<()> {
 }
 
 /// Stack and frame agree on the place that was written, whatever was made of it before it ran.
+/// Which limit it was, and what raises it.
+async fn limit() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let script = folder.path().join("app.js");
+    std::fs::write(&script, "export default { fetch() { for (;;); } };\n")?;
+    let server = dev(&script).await?;
+    let answer = Request::get(HOST, "/").send(server.address()).await?;
+    let text = String::from_utf8_lossy(&answer.body);
+    ensure!(
+        answer.status == 503
+            && text.contains("app: used more than its 50ms of CPU time; `limits.cpu` raises it"),
+        "{} {text}",
+        answer.status
+    );
+    server.assert_healthy().await
+}
+
 async fn one_position() -> anyhow::Result<()> {
     let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/errors");
     let worker = "worker.ts:20:32)\n\n";

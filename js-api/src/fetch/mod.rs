@@ -30,11 +30,15 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::header::AUTHORIZATION;
+use http::header::CONTENT_ENCODING;
 use http::header::CONTENT_LENGTH;
 use http::header::CONTENT_TYPE;
 use http::header::HOST;
 use percent_encoding::percent_decode_str;
 use url::Url;
+
+/// Headers of an answer that tell how its body was sent.
+const DESCRIBE_THE_WIRE: [HeaderName; 2] = [CONTENT_ENCODING, CONTENT_LENGTH];
 
 use crate::body::Body;
 use crate::body::BodyError;
@@ -284,6 +288,9 @@ pub(crate) async fn op_fetch_send(
     let headers = response
         .headers
         .iter()
+        // They say how it came, and not what the function has: copied onto its own response, as
+        // proxies do, they would be wrong.
+        .filter(|(name, _)| !response.decoded || !DESCRIBE_THE_WIRE.contains(name))
         .map(|(name, value)| (name.as_str().into(), value.as_bytes().into()))
         .collect();
     let content_length = response.body.length();
@@ -306,7 +313,8 @@ pub(crate) async fn op_fetch_send(
         url: pending.url.to_string(),
         response_rid,
         content_length,
-        body_decoded: response.decoded,
+        // Nothing in the headers is about the wire.
+        body_decoded: false,
         error: None,
     })
 }

@@ -172,10 +172,14 @@ pub struct BodyWriter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WrongLength {
     /// There is more of it.
-    #[error("the response's body is longer than its content-length of {0} bytes")]
+    #[error(
+        "the response's body is longer than its content-length of {0} bytes; leave the field out if it is not known"
+    )]
     Longer(u64),
     /// It ends before.
-    #[error("the response's body is shorter than its content-length of {0} bytes")]
+    #[error(
+        "the response's body is shorter than its content-length of {0} bytes; leave the field out if it is not known"
+    )]
     Shorter(u64),
 }
 
