@@ -1,12 +1,11 @@
-//! What a Holm function sees, and the host ports behind it.
+//! What a Holm function sees.
 //!
 //! The web APIs are the deno_* crates', conformant and maintained; this crate puts them together,
 //! stands in for what they expect of Deno's own runtime, and adds what makes a module a handler.
 //! It starts no isolate and enforces no limit: that is `holm-runtime`.
 //!
-//! - [`body`], [`ports`]: plain data and traits between an isolate and its node. No V8.
 //! - [`handler`]: a request inside an isolate, `ctx`, the answer's way back.
-//! - [`fetch`]: `fetch()` over the [`ports::Outbound`] port.
+//! - [`fetch`]: `fetch()` over the [`Outbound`](holm_model::outbound::Outbound) port.
 //! - [`clock`]: the time that a function sees.
 //! - [`log`]: `console`, and what a function throws.
 //! - `decompression`: `DecompressionStream`.
@@ -15,14 +14,12 @@
 //!
 //! A web API is a folder here and a line in [`extensions`].
 
-pub mod body;
 pub mod clock;
 mod decompression;
 pub mod fetch;
 pub mod handler;
 pub mod log;
 mod memory;
-pub mod ports;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -3,11 +3,13 @@
 use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use crate::code_cache::CodeCache;
 use crate::graph::ModuleGraph;
-use crate::limits::Limits;
-use crate::outcome::Outcome;
+use holm_model::limits::Limits;
+use holm_model::outcome::Outcome;
+use holm_model::record::Record;
 
 /// One version of one function. Immutable but for what its first start finds out, and what V8 leaves in
 /// its code cache; a change makes another one.
@@ -34,6 +36,11 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// The record of request `request` to it, of which nothing else is known yet.
+    pub fn record(&self, request: Arc<str>, start: SystemTime) -> Record {
+        Record::of(self.name.clone(), self.version.clone(), request, start)
+    }
+
     /// For the operator's log: which limit ended a request with this outcome, and what raises it.
     pub fn broken_limit(&self, outcome: Outcome) -> Option<String> {
         let Limits {

@@ -1,15 +1,14 @@
 //! Holm's isolates: pool, limits, meter. The only V8 and the only libc of the project.
 //!
 //! A [`Pool`](pool::Pool) runs one [`Deployment`](deployment::Deployment) on isolates that each
-//! own a thread. A [`Job`](job::Job) goes in, a [`Reply`](job::Reply) comes out, and a
-//! [`Record`](record::Record) says what it cost. The [`Watchdog`](watchdog::Watchdog) ends what
+//! own a thread. A [`Job`](job::Job) goes in, a [`Reply`](holm_model::event::Reply) comes out, and a
+//! [`Record`](holm_model::record::Record) says what it cost. The [`Watchdog`](watchdog::Watchdog) ends what
 //! runs over its limits. HTTP, hostnames and configuration are other crates' business.
 //!
 //! - [`engine`]: V8's one-time set-up
 //! - [`graph`]: a function's modules, checked and compiled from disk. No V8
-//! - [`limits`]: what a request may use. No V8
 //! - [`code_cache`]: compiled modules, shared by isolates
-//! - [`deployment`], [`job`], [`outcome`], [`record`], [`services`]: plain data
+//! - [`deployment`], [`job`], [`services`]: plain data
 //! - [`isolate`]: one V8 heap on one thread
 //! - [`pool`]: queue, scale-out, scale-in
 //! - [`meter`]: CPU time; [`watchdog`]: deadlines
@@ -24,11 +23,8 @@ pub mod engine;
 pub mod graph;
 pub mod isolate;
 pub mod job;
-pub mod limits;
 pub mod meter;
-pub mod outcome;
 pub mod pool;
-pub mod record;
 pub mod services;
 mod sys;
 pub mod thread;

@@ -9,7 +9,7 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use holm_js_api::ports::Account;
+use holm_model::outbound::Account;
 
 use crate::sys;
 use crate::sys::ThreadClock;

@@ -5,14 +5,14 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
-use holm_js_api::ports::Outbound;
+use holm_model::outbound::Outbound;
 
-use crate::outcome::Outcome;
 use crate::pool::Admission;
 use crate::pool::NodeMemory;
 use crate::pool::WarmPool;
-use crate::record::Recorder;
 use crate::watchdog::Watchdog;
+use holm_model::outcome::Outcome;
+use holm_model::record::Recorder;
 
 /// The node's side of its isolates.
 #[derive(Clone)]

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 
 use bytes::BytesMut;
-use holm_js_api::body::Body;
-use holm_js_api::body::BodyError;
-use holm_js_api::body::BodyStream;
+use holm_model::body::Body;
+use holm_model::body::BodyError;
+use holm_model::body::BodyStream;
 use holm_router::RequestBody;
 use holm_router::ResponseBody;
 use tokio::runtime::Handle;

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use holm_model::event::Failure;
+use holm_model::outcome::Outcome;
 use holm_router::Refusal;
 use holm_router::RequestId;
 use holm_router::ResponseBody;
 use holm_router::synthetic::Synthetic;
-use holm_runtime::job::Failure;
-use holm_runtime::outcome::Outcome;
 use http::HeaderMap;
 use http::Response;
 use http::StatusCode;

@@ -6,12 +6,12 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use holm_js_api::log::Thrown;
+use holm_model::log::Thrown;
+use holm_model::outcome::Outcome;
+use holm_model::record::Record;
 use holm_router::Refusal;
 use holm_router::Refused;
 use holm_runtime::deployment::Deployment;
-use holm_runtime::outcome::Outcome;
-use holm_runtime::record::Record;
 use holm_runtime::services::Services;
 use http::Method;
 

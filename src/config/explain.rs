@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
+use holm_model::limits::Limits;
 use holm_router::hostname::{Hostname, HostnameError};
 use holm_router::pattern::{HostPattern, PathPattern, Pattern};
 use holm_router::table::{Candidate, Verdict};
-use holm_runtime::limits::Limits;
 use url::Url;
 
 use super::plan::{FunctionPlan, Plan};

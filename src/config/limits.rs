@@ -8,8 +8,8 @@
 use std::fmt::Display;
 use std::ops::Range;
 
-use holm_runtime::limits::table::{self, Limit};
-use holm_runtime::limits::{Isolates, Limits};
+use holm_model::limits::table::{self, Limit};
+use holm_model::limits::{Isolates, Limits};
 
 use super::at::At;
 use super::problem::{Findings, Problem};

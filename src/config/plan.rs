@@ -6,10 +6,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use holm_model::limits::{Limits, NodeBytes, WallTime};
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
 use holm_runtime::deployment::Concurrency;
-use holm_runtime::limits::{Limits, NodeBytes, WallTime};
 use serde_json::{Map, Value};
 
 pub(crate) use super::raw::{LogFormat, LogRequests};

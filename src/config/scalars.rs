@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use holm_runtime::limits::{
+use holm_model::limits::{
     BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, NodeBytes, QueueSlots, Subrequests,
     UnitError, WallTime,
 };

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use holm_model::limits::NodeBytes;
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
 use holm_runtime::deployment::Concurrency;
-use holm_runtime::limits::NodeBytes;
 
 use super::at::At;
 use super::limits::NodeLimits;

@@ -7,10 +7,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use holm_model::limits::Limits;
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
 use holm_runtime::deployment::Concurrency;
-use holm_runtime::limits::Limits;
 use serde_json::{Map, Value};
 
 use super::main_file::{self, MainFile};

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures::FutureExt;
-use holm_js_api::body::{Body, BodyError, BodySender, BodyStream};
+use holm_model::body::{Body, BodyError, BodySender, BodyStream};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::runtime::Handle;

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use holm_js_api::ports::Account;
+use holm_model::outbound::Account;
 use holm_runtime::meter::own_cpu_time;
 use http::{Extensions, Request};
 use hyper::rt::{Read, ReadBufCursor, Write};

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use arc_swap::ArcSwapOption;
 use futures::future::{BoxFuture, FutureExt};
-use holm_js_api::body::Body;
-use holm_js_api::ports::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
+use holm_model::body::Body;
+use holm_model::outbound::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
 use http::HeaderMap;
 use rustls_pki_types::CertificateDer;
 use tokio::runtime::Handle;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder};
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
-use holm_js_api::body::{BodyError, BodySender};
+use holm_model::body::{BodyError, BodySender};
 use http_body::Body as HttpBody;
 use http_body_util::BodyDataStream;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt};
@@ -178,7 +178,7 @@ mod tests {
 
     use async_compression::Level;
     use async_compression::tokio::write::{BrotliEncoder, GzipEncoder};
-    use holm_js_api::body::{Body, BodyStream, CHUNKS_IN_FLIGHT};
+    use holm_model::body::{Body, BodyStream, CHUNKS_IN_FLIGHT};
     use tokio::io::AsyncWriteExt;
 
     use super::super::body::Outgoing;

@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
-use holm_js_api::body::BodyError;
-use holm_js_api::ports::OutboundError;
+use holm_model::body::BodyError;
+use holm_model::outbound::OutboundError;
 use url::Url;
 
 use super::dial::DialError;

@@ -1,8 +1,8 @@
 //! Heads on the wire: what of a function's headers goes out, and what of an answer's matters
 //! here.
 
-use holm_js_api::body::Body;
-use holm_js_api::ports::OutboundError;
+use holm_model::body::Body;
+use holm_model::outbound::OutboundError;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, RANGE, TE,
     TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use holm_js_api::body::Body;
-use holm_js_api::ports::{MAX_DEPTH, OutboundError, OutboundRequest, OutboundResponse};
+use holm_model::body::Body;
+use holm_model::outbound::{MAX_DEPTH, OutboundError, OutboundRequest, OutboundResponse};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use url::Url;

@@ -23,7 +23,7 @@
 //! let answer = client.send(request).await?;       // from any thread
 //! ```
 //!
-//! [`Outbound`]: holm_js_api::ports::Outbound
+//! [`Outbound`]: holm_model::outbound::Outbound
 
 mod address;
 mod body;

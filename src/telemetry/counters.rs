@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
-use holm_runtime::outcome::Outcome;
+use holm_model::outcome::Outcome;
 
 /// One counter for each outcome, since the process started.
 #[derive(Debug, Default)]

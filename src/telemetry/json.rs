@@ -5,10 +5,10 @@ use std::io::Write;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use holm_js_api::log::LogLine;
-use holm_js_api::log::Thrown;
-use holm_runtime::outcome::Outcome;
-use holm_runtime::record::Record;
+use holm_model::log::LogLine;
+use holm_model::log::Thrown;
+use holm_model::outcome::Outcome;
+use holm_model::record::Record;
 use holm_runtime::visible::is_hidden;
 use http::Method;
 use http::StatusCode;

@@ -15,9 +15,9 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holm_runtime::outcome::Outcome;
-use holm_runtime::record::Record;
-use holm_runtime::record::Recorder;
+use holm_model::outcome::Outcome;
+use holm_model::record::Record;
+use holm_model::record::Recorder;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use holm_runtime::record::Record;
+use holm_model::record::Record;
 use tracing::Level;
 
 use super::Style;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 use std::time::SystemTime;
 
-use holm_js_api::log::Level as LineLevel;
-use holm_js_api::log::Log;
-use holm_js_api::log::LogBudget;
-use holm_js_api::log::Thrown;
-use holm_runtime::outcome::Outcome;
-use holm_runtime::record::Record;
+use holm_model::log::Level as LineLevel;
+use holm_model::log::Log;
+use holm_model::log::LogBudget;
+use holm_model::log::Thrown;
+use holm_model::outcome::Outcome;
+use holm_model::record::Record;
 use http::Method;
 use tracing::Level;
 

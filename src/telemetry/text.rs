@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::time::Duration;
 
-use holm_js_api::log::Level as LineLevel;
-use holm_runtime::outcome::Outcome;
-use holm_runtime::record::Record;
+use holm_model::log::Level as LineLevel;
+use holm_model::outcome::Outcome;
+use holm_model::record::Record;
 use holm_runtime::visible::visible_line;
 use http::Method;
 use owo_colors::OwoColorize;

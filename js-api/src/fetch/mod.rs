@@ -40,16 +40,16 @@ use url::Url;
 /// Headers of an answer that tell how its body was sent.
 const DESCRIBE_THE_WIRE: [HeaderName; 2] = [CONTENT_ENCODING, CONTENT_LENGTH];
 
-use crate::body::Body;
-use crate::body::BodyError;
-use crate::body::BodyStream;
 use crate::handler::BodySource;
 use crate::handler::Invocation;
 use crate::handler::MemoryBudget;
-use crate::ports::Outbound;
-use crate::ports::OutboundError;
-use crate::ports::OutboundRequest;
-use crate::ports::OutboundResponse;
+use holm_model::body::Body;
+use holm_model::body::BodyError;
+use holm_model::body::BodyStream;
+use holm_model::outbound::Outbound;
+use holm_model::outbound::OutboundError;
+use holm_model::outbound::OutboundRequest;
+use holm_model::outbound::OutboundResponse;
 
 /// The port that `fetch()` of this isolate uses.
 #[derive(Clone)]

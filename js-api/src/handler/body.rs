@@ -17,10 +17,10 @@ use deno_core::RcRef;
 use deno_core::Resource;
 use deno_error::JsErrorBox;
 
-use crate::body::Body;
-use crate::body::BodySender;
-use crate::body::BodyStream;
-use crate::body::ReaderGone;
+use holm_model::body::Body;
+use holm_model::body::BodySender;
+use holm_model::body::BodyStream;
+use holm_model::body::ReaderGone;
 
 /// A body that a function reads: of a request that came in, or of an answer to its own `fetch`.
 pub struct BodySource {

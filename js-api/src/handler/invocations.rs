@@ -10,11 +10,11 @@ use deno_core::v8;
 use http::HeaderMap;
 
 use super::BodyWriter;
-use super::FetchResponse;
-use crate::body::BodyProgress;
-use crate::log::Log;
-use crate::log::Thrown;
-use crate::ports::Caller;
+use holm_model::body::BodyProgress;
+use holm_model::event::FetchResponse;
+use holm_model::log::Log;
+use holm_model::log::Thrown;
+use holm_model::outbound::Caller;
 
 /// Where `handler.js` puts the number of a request in the async context of its code.
 const REQUEST: &[u8] = b"holmRequest";

@@ -8,9 +8,6 @@ mod body;
 mod invocations;
 mod ops;
 
-use http::HeaderMap;
-use http::Method;
-
 pub use self::body::BodySource;
 pub use self::body::BodyWriter;
 pub use self::body::MemoryBudget;
@@ -19,20 +16,3 @@ pub use self::invocations::Invocation;
 pub use self::invocations::Invocations;
 pub(crate) use self::invocations::calling;
 pub(crate) use self::ops::*;
-use crate::body::Body;
-
-/// What a handler is called with.
-#[derive(Debug)]
-pub struct FetchRequest {
-    /// Method.
-    pub method: Method,
-    /// Absolute URL, serialized as the URL standard says.
-    pub url: String,
-    /// Headers.
-    pub headers: HeaderMap,
-    /// Body.
-    pub body: Body,
-}
-
-/// The answer of a handler.
-pub type FetchResponse = http::Response<Body>;

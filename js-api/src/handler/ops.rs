@@ -21,12 +21,12 @@ use super::BodyWriter;
 use super::Invocation;
 use super::WrongLength;
 use super::calling;
-use crate::body::Body;
-use crate::body::BodyError;
-use crate::body::ReaderGone;
-use crate::log::Level;
 use crate::log::describe;
 use crate::log::write;
+use holm_model::body::Body;
+use holm_model::body::BodyError;
+use holm_model::body::ReaderGone;
+use holm_model::log::Level;
 
 /// Fields that a response may have: what common proxies take.
 const MAX_FIELDS: u32 = 256;

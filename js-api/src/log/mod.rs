@@ -7,6 +7,9 @@ use deno_core::OpState;
 use deno_core::error::JsError;
 use deno_core::op2;
 use deno_core::v8;
+use holm_model::log::Level;
+use holm_model::log::LogBudget;
+use holm_model::log::Thrown;
 use serde::Serialize;
 
 use crate::handler::Invocations;
@@ -18,66 +21,6 @@ const MAX_CAUSES: usize = 8;
 const MAX_TEXT: usize = 32 << 10;
 /// How a frame of a stack begins.
 pub const FRAME: &str = "    at ";
-
-/// How grave a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// `console.debug`, `console.trace`
-    Debug,
-    /// `console.log`, `console.info` and what prints like them
-    Info,
-    /// `console.warn`
-    Warn,
-    /// `console.error`, `console.assert`, uncaught exceptions
-    Error,
-}
-
-/// One call of `console`, or one uncaught exception.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct LogLine {
-    /// Its level.
-    pub level: Level,
-    /// Its text, without the final line break.
-    pub message: String,
-}
-
-/// The lines of one request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Log {
-    /// The lines that fit the budget, in order.
-    pub lines: Vec<LogLine>,
-    /// Bytes that were written over the budget and left out.
-    pub dropped: u64,
-    bytes: u64,
-}
-
-/// The byte budget of a log.
-#[derive(Clone, Copy, Debug)]
-pub struct LogBudget(pub u64);
-
-impl LogBudget {
-    /// For what Holm itself adds: it must not be lost because the function was talkative.
-    pub const UNLIMITED: Self = Self(u64::MAX);
-}
-
-impl Log {
-    /// Adds a line, cut at what is left of `budget`.
-    pub fn push(&mut self, level: Level, mut message: String, budget: LogBudget) {
-        let left = budget.0.saturating_sub(self.bytes);
-        let length = message.len() as u64;
-        if length > left {
-            let cut = message.floor_char_boundary(usize::try_from(left).unwrap_or(usize::MAX));
-            message.truncate(cut);
-            self.dropped += length - cut as u64;
-            if message.is_empty() {
-                return;
-            }
-        }
-        self.bytes += message.len() as u64;
-        self.lines.push(LogLine { level, message });
-    }
-}
 
 /// Adds a line to the log of the request with that number; an isolate that answers one at a time
 /// needs none.
@@ -91,7 +34,7 @@ pub fn write(state: &mut OpState, id: Option<u32>, level: Level, message: String
 ///
 /// May run code of the function (getters of what it threw): hold no borrow across it.
 pub fn describe<'s>(scope: &mut v8::PinScope<'s, '_>, thrown: v8::Local<'s, v8::Value>) -> Thrown {
-    Thrown::of(&read(scope, thrown))
+    self::thrown(&read(scope, thrown))
 }
 
 /// What can be read of something thrown. What its getters throw is dropped; that they were
@@ -105,31 +48,20 @@ fn read<'s>(scope: &mut v8::PinScope<'s, '_>, thrown: v8::Local<'s, v8::Value>) 
     error
 }
 
-/// Something a function threw.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Thrown {
-    /// Name and message, like `TypeError: x is not a function`.
-    pub message: String,
-    /// Message and stack.
-    pub stack: String,
-}
-
-impl Thrown {
-    /// The text of an error, which has its stack from the isolate: in the author's positions.
-    pub fn of(error: &JsError) -> Self {
-        let mut stack = stack_of(error).to_owned();
-        let mut cause = error.cause.as_deref();
-        // deno_core has cut cycles already; the bound is for what a person reads.
-        for _ in 0..MAX_CAUSES {
-            let Some(error) = cause else { break };
-            stack.push_str("\nCaused by: ");
-            stack.push_str(stack_of(error));
-            cause = error.cause.as_deref();
-        }
-        Self {
-            message: shortened(message_of(error)),
-            stack: shortened(&stack),
-        }
+/// The text of an error, which has its stack from the isolate: in the author's positions.
+pub fn thrown(error: &JsError) -> Thrown {
+    let mut stack = stack_of(error).to_owned();
+    let mut cause = error.cause.as_deref();
+    // deno_core has cut cycles already; the bound is for what a person reads.
+    for _ in 0..MAX_CAUSES {
+        let Some(error) = cause else { break };
+        stack.push_str("\nCaused by: ");
+        stack.push_str(stack_of(error));
+        cause = error.cause.as_deref();
+    }
+    Thrown {
+        message: shortened(message_of(error)),
+        stack: shortened(&stack),
     }
 }
 

@@ -9,19 +9,19 @@ use deno_core::PollEventLoopOptions;
 use deno_core::ResourceId;
 use deno_core::error::CoreErrorKind;
 use deno_core::v8;
-use holm_js_api::body::BodyError;
 use holm_js_api::handler::Invocation;
 use holm_js_api::handler::Invocations;
-use holm_js_api::log::Level;
 use holm_js_api::log::write;
+use holm_model::body::BodyError;
+use holm_model::log::Level;
 use http::StatusCode;
 
 use super::Isolate;
 use super::run::Fitness;
 use super::turn::End;
 use super::turn::Run;
-use crate::job::Failure;
-use crate::outcome::Outcome;
+use holm_model::event::Failure;
+use holm_model::outcome::Outcome;
 
 /// Requests after which the event loop has a turn although it has nothing to do.
 const POLL: u32 = 16;

@@ -10,27 +10,27 @@ use std::time::Instant;
 
 use deno_core::PollEventLoopOptions;
 use deno_core::v8;
-use holm_js_api::body::Body;
 use holm_js_api::clock::Clock;
 use holm_js_api::handler::BodySource;
-use holm_js_api::handler::FetchRequest;
 use holm_js_api::handler::Invocation;
 use holm_js_api::handler::Invocations;
 use holm_js_api::handler::MemoryBudget;
-use holm_js_api::log::Level;
-use holm_js_api::log::LogBudget;
-use holm_js_api::ports::Caller;
+use holm_model::body::Body;
+use holm_model::event::FetchRequest;
+use holm_model::log::Level;
+use holm_model::log::LogBudget;
+use holm_model::outbound::Caller;
 
 use super::Isolate;
 use super::turn::Count;
 use super::turn::End;
 use super::turn::Run;
-use crate::job::Event;
 use crate::job::Job;
-use crate::outcome::Outcome;
-use crate::record::Record;
 use crate::services::Services;
 use crate::watchdog::Seat;
+use holm_model::event::Event;
+use holm_model::outcome::Outcome;
+use holm_model::record::Record;
 
 /// Requests between two looks at V8's heap statistics, which are not free.
 const MEMORY_SAMPLE: u32 = 32;
@@ -124,7 +124,7 @@ impl Isolate {
                 queued: started.saturating_duration_since(queued),
                 memory: self.sampled_memory,
                 cold,
-                ..Record::of(&self.deployment, request.clone(), start)
+                ..self.deployment.record(request.clone(), start)
             },
             queued,
             subrequests: made.clone(),

@@ -20,8 +20,8 @@ use holm_js_api::clock::Clock;
 use holm_js_api::fetch::OutboundPort;
 use holm_js_api::handler::Invocations;
 use holm_js_api::handler::MemoryBudget;
-use holm_js_api::log::LogBudget;
-use holm_js_api::log::Thrown;
+use holm_model::log::LogBudget;
+use holm_model::log::Thrown;
 
 use super::Entry;
 use super::Isolate;
@@ -448,7 +448,7 @@ fn take_entry(
 fn threw(graph: &ModuleGraph, error: CoreError) -> StartError {
     let text = match error.into_kind() {
         CoreErrorKind::Js(error) => {
-            let Thrown { message, mut stack } = Thrown::of(&error);
+            let Thrown { message, mut stack } = holm_js_api::log::thrown(&error);
             // Early errors have a place and no stack.
             if stack == message
                 && let Some(place) = place_of(graph, &error)

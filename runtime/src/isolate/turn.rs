@@ -10,21 +10,21 @@ use std::time::Instant;
 
 use deno_core::error::CoreError;
 use deno_core::v8;
-use holm_js_api::body::Body;
-use holm_js_api::body::BodyError;
-use holm_js_api::body::BodyProgress;
 use holm_js_api::handler::BodyWriter;
 use holm_js_api::handler::Invocation;
+use holm_model::body::Body;
+use holm_model::body::BodyError;
+use holm_model::body::BodyProgress;
 use tokio::time::Sleep;
 use tokio::time::sleep;
 
 use super::Isolate;
-use crate::job::Failure;
-use crate::job::Reply;
-use crate::limits::Limits;
-use crate::outcome::Outcome;
 use crate::watchdog::Verdict;
 use crate::watchdog::Watch;
+use holm_model::event::Failure;
+use holm_model::event::Reply;
+use holm_model::limits::Limits;
+use holm_model::outcome::Outcome;
 
 /// How the execution of a request ended.
 pub(super) enum End {

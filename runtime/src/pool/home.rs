@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::outcome::Outcome;
+use holm_model::outcome::Outcome;
 
 /// Average time of a request up to which its function may have connections on its threads. Those
 /// that wait there meanwhile wait no longer than a replica would take to start.

@@ -50,12 +50,12 @@ use self::worker::Reason;
 use crate::deployment::Deployment;
 use crate::engine::Engine;
 use crate::isolate::StartError;
-use crate::job::Failure;
 use crate::job::Job;
-use crate::outcome::Outcome;
 use crate::services::Services;
 use crate::watchdog::Keeper;
 use crate::watchdog::Patrol;
+use holm_model::event::Failure;
+use holm_model::outcome::Outcome;
 
 /// Time that a start may take before it is given up: more than the watchdog lets it have.
 const START: Duration = Duration::from_secs(15);

@@ -25,10 +25,10 @@ use super::worker::Assignment;
 use super::worker::Worker;
 use crate::engine::Engine;
 use crate::isolate::Blank;
-use crate::limits::Limits;
 use crate::sys;
 use crate::thread::ThreadId;
 use crate::thread::stand_back;
+use holm_model::limits::Limits;
 
 /// Isolates that wait while nobody asks for one.
 pub(super) const RESTING: usize = 2;

@@ -8,10 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use deno_core::unsync;
-use holm_js_api::log::Level;
-use holm_js_api::log::Log;
-use holm_js_api::log::LogBudget;
-use holm_js_api::log::Thrown;
+use holm_model::log::Level;
+use holm_model::log::Log;
+use holm_model::log::LogBudget;
+use holm_model::log::Thrown;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
@@ -26,14 +26,14 @@ use crate::isolate::Fitness;
 use crate::isolate::Isolate;
 use crate::isolate::StartError;
 use crate::isolate::memory_limit;
-use crate::job::Event;
-use crate::job::Failure;
 use crate::job::Job;
 use crate::meter::Meter;
-use crate::outcome::Outcome;
-use crate::record::Record;
 use crate::sys;
 use crate::watchdog::Keeper;
+use holm_model::event::Event;
+use holm_model::event::Failure;
+use holm_model::outcome::Outcome;
+use holm_model::record::Record;
 
 /// V8 takes about 1 MiB of it for JavaScript; the rest is room for native recursion.
 const STACK: usize = 4 << 20;
@@ -369,6 +369,6 @@ pub(super) fn record(shared: &Shared, job: &Job, failure: &Failure) {
         queued,
         log,
         thrown: failure.thrown.clone(),
-        ..Record::of(&shared.deployment, job.request.clone(), job.start)
+        ..shared.deployment.record(job.request.clone(), job.start)
     });
 }

@@ -39,8 +39,8 @@ use self::watch::Sampler;
 pub use self::watch::Verdict;
 pub use self::watch::Watch;
 use crate::meter::Meter;
-use crate::record::Recorder;
 use crate::thread::take_short_turns;
+use holm_model::record::Recorder;
 
 /// The shortest time between two looks.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
@@ -277,7 +277,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::record::Record;
+    use holm_model::record::Record;
 
     struct NoRecords;
 

@@ -6,18 +6,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
-use holm_js_api::body::BodyError;
-use holm_js_api::body::BodyProgress;
-use holm_js_api::log::Level;
-use holm_js_api::log::LogBudget;
+use holm_model::body::BodyError;
+use holm_model::body::BodyProgress;
+use holm_model::log::Level;
+use holm_model::log::LogBudget;
 use tokio::sync::oneshot;
 
 use crate::deployment::Deployment;
-use crate::job::Failure;
-use crate::job::Reply;
-use crate::outcome::Outcome;
-use crate::record::Record;
-use crate::record::Recorder;
+use holm_model::event::Failure;
+use holm_model::event::Reply;
+use holm_model::outcome::Outcome;
+use holm_model::record::Record;
+use holm_model::record::Recorder;
 
 /// The answer's address and the record so far of a request that an isolate works on.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use deno_core::v8;
 use futures::task::AtomicWaker;
-use holm_js_api::ports::Account;
+use holm_model::outbound::Account;
 use tokio::sync::watch;
 
 use super::NEVER;
@@ -24,11 +24,11 @@ use super::Seats;
 use super::TICK;
 use super::nanos;
 use crate::meter::Meter;
-use crate::outcome::Outcome;
-use crate::record::Recorder;
 use crate::sys;
 use crate::sys::Turns;
 use crate::thread::take_short_turns;
+use holm_model::outcome::Outcome;
+use holm_model::record::Recorder;
 
 /// Time between two requests to terminate.
 const REPEAT: Duration = Duration::from_millis(5);

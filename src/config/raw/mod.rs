@@ -11,10 +11,10 @@ mod read;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use holm_router::pattern::Pattern;
-use holm_runtime::limits::{
+use holm_model::limits::{
     BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, NodeBytes, QueueSlots, Subrequests, WallTime,
 };
+use holm_router::pattern::Pattern;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 

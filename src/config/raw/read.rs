@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use holm_runtime::limits::table;
+use holm_model::limits::table;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 

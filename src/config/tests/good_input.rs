@@ -5,8 +5,8 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use holm_model::limits::{CpuTime, Isolates, Limits, NodeBytes, WallTime};
 use holm_router::hostname::Hostname;
-use holm_runtime::limits::{CpuTime, Isolates, Limits, NodeBytes, WallTime};
 use serde_json::{Value, json};
 
 use super::beside_the_site;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use holm_js_api::body::Body;
-use holm_js_api::ports::{Account, Caller, Outbound, OutboundRequest};
+use holm_model::body::Body;
+use holm_model::outbound::{Account, Caller, Outbound, OutboundRequest};
 use http::Request;
 use hyper::body::Incoming;
 

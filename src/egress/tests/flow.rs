@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_compression::tokio::write::GzipEncoder;
 use bytes::Bytes;
-use holm_js_api::body::{Body, BodySender, BodyStream};
-use holm_js_api::ports::Outbound;
+use holm_model::body::{Body, BodySender, BodyStream};
+use holm_model::outbound::Outbound;
 use http::header::CONTENT_ENCODING;
 use http::{HeaderValue, Request};
 use http_body_util::BodyExt;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
-use holm_js_api::body::Body;
-use holm_js_api::ports::{MAX_DEPTH, Outbound, OutboundError, OutboundRequest, OutboundResponse};
+use holm_model::body::Body;
+use holm_model::outbound::{MAX_DEPTH, Outbound, OutboundError, OutboundRequest, OutboundResponse};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::sync::mpsc;
 

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use holm_js_api::body::{Body, BodyError, BodySender};
-use holm_js_api::ports::{Account, Caller, OutboundRequest, OutboundResponse};
+use holm_model::body::{Body, BodyError, BodySender};
+use holm_model::outbound::{Account, Caller, OutboundRequest, OutboundResponse};
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, join_all};
-use holm_js_api::body::{Body, BodyStream};
-use holm_js_api::ports::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
+use holm_model::body::{Body, BodyStream};
+use holm_model::outbound::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
 use http::Request;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;

@@ -1,8 +1,8 @@
 //! What goes over the wire, and what a function is told when nothing does.
 
 use futures::future::join_all;
-use holm_js_api::body::{Body, BodySender, BodyStream};
-use holm_js_api::ports::{Outbound, OutboundError};
+use holm_model::body::{Body, BodySender, BodyStream};
+use holm_model::outbound::{Outbound, OutboundError};
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -226,7 +226,7 @@ async fn a_body_that_fails_fails_its_request() {
         .send("abc".into())
         .await
         .expect("the reader is there");
-    let broken = holm_js_api::body::BodyError::Broken("the function threw".into());
+    let broken = holm_model::body::BodyError::Broken("the function threw".into());
     sender.fail(broken);
     let failure = sending.await.expect_err("half a request has no answer");
     assert_eq!(

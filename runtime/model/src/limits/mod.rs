@@ -9,12 +9,12 @@
 //! - [`mod@unit`]: "50ms" and "128MiB", both ways
 //!
 //! ```
-//! use holm_runtime::limits::{CpuTime, Limits};
+//! use holm_model::limits::{CpuTime, Limits};
 //!
 //! let cpu: CpuTime = "10ms".parse()?;
 //! let limits = Limits { cpu, ..Limits::DEFAULT };
 //! assert!(limits.cpu < Limits::MAX.cpu);
-//! # Ok::<(), holm_runtime::limits::UnitError>(())
+//! # Ok::<(), holm_model::limits::UnitError>(())
 //! ```
 
 pub mod table;

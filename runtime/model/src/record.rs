@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use holm_js_api::log::Log;
-use holm_js_api::log::Thrown;
+use crate::log::Log;
+use crate::log::Thrown;
 use http::Method;
 use http::StatusCode;
 
-use crate::deployment::Deployment;
 use crate::outcome::Outcome;
 
 /// What one request was and used, from its start in the function to the end of its execution,
@@ -79,11 +78,11 @@ impl Record {
         }
     }
 
-    /// As [`Record::empty`], for a request to `deployment`.
-    pub fn of(deployment: &Deployment, request: Arc<str>, start: SystemTime) -> Self {
+    /// As [`Record::empty`], for a request to `version` of `function`.
+    pub fn of(function: Arc<str>, version: Arc<str>, request: Arc<str>, start: SystemTime) -> Self {
         Self {
-            function: Some(deployment.name.clone()),
-            deployment: Some(deployment.version.clone()),
+            function: Some(function),
+            deployment: Some(version),
             ..Self::empty(request, start)
         }
     }

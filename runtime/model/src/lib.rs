@@ -1,0 +1,28 @@
+//! What the parts of Holm tell each other: the edge, the node's side of isolates, the inside of an
+//! isolate, and the log.
+//!
+//! Plain data. Nothing here runs code, opens anything, reads a clock or knows V8 or hyper, so whoever
+//! needs a word of this vocabulary compiles none of that.
+//!
+//! - [`event`]: what code answers, and what comes back; [`body`]: the bodies of both
+//! - [`outbound`]: what code asks the outside for
+//! - [`limits`]: what a request may use; [`outcome`]: how it ended
+//! - [`log`]: what code wrote and threw; [`record`]: what a request was, and what it cost
+//!
+//! ```
+//! use holm_model::limits::Limits;
+//! use holm_model::outcome::Outcome;
+//!
+//! assert_eq!(Limits::DEFAULT.cpu.to_string(), "50ms");
+//! assert_eq!(Outcome::ExceededCpu.word(), "exceededCpu");
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod body;
+pub mod event;
+pub mod limits;
+pub mod log;
+pub mod outbound;
+pub mod outcome;
+pub mod record;

@@ -1,0 +1,72 @@
+//! What code writes and what it throws: text that leaves with the record of its request.
+
+use serde::Serialize;
+
+/// How grave a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// `console.debug`, `console.trace`
+    Debug,
+    /// `console.log`, `console.info` and what prints like them
+    Info,
+    /// `console.warn`
+    Warn,
+    /// `console.error`, `console.assert`, uncaught exceptions
+    Error,
+}
+
+/// One call of `console`, or one uncaught exception.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LogLine {
+    /// Its level.
+    pub level: Level,
+    /// Its text, without the final line break.
+    pub message: String,
+}
+
+/// The lines of one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// The lines that fit the budget, in order.
+    pub lines: Vec<LogLine>,
+    /// Bytes that were written over the budget and left out.
+    pub dropped: u64,
+    bytes: u64,
+}
+
+/// The byte budget of a log.
+#[derive(Clone, Copy, Debug)]
+pub struct LogBudget(pub u64);
+
+impl LogBudget {
+    /// For what Holm itself adds: it must not be lost because the function was talkative.
+    pub const UNLIMITED: Self = Self(u64::MAX);
+}
+
+impl Log {
+    /// Adds a line, cut at what is left of `budget`.
+    pub fn push(&mut self, level: Level, mut message: String, budget: LogBudget) {
+        let left = budget.0.saturating_sub(self.bytes);
+        let length = message.len() as u64;
+        if length > left {
+            let cut = message.floor_char_boundary(usize::try_from(left).unwrap_or(usize::MAX));
+            message.truncate(cut);
+            self.dropped += length - cut as u64;
+            if message.is_empty() {
+                return;
+            }
+        }
+        self.bytes += message.len() as u64;
+        self.lines.push(LogLine { level, message });
+    }
+}
+
+/// Something a function threw.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Thrown {
+    /// Name and message, like `TypeError: x is not a function`.
+    pub message: String,
+    /// Message and stack.
+    pub stack: String,
+}
