@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use holm_model::body::BodyProgress;
 use holm_model::event::Event;
 use holm_model::event::Failure;
 use holm_model::event::FetchRequest;
@@ -147,8 +148,8 @@ impl Node {
             arriving.refuse(&refusal);
             return rescue::refuse(refusal, id, &only(accept));
         }
-        let (body, fault) = match bodies::inbound(body, self.io().handle()).await {
-            Ok(inbound) => inbound,
+        let body = match bodies::inbound(body, self.io().handle()).await {
+            Ok(body) => body,
             Err(error) => {
                 let accept = only(accept);
                 let canceled = Failure::of(Outcome::Canceled);
@@ -162,6 +163,7 @@ impl Node {
             }
         };
         arriving.arrived();
+        let progress = body.progress();
         let request = FetchRequest {
             method: head.method,
             url,
@@ -174,7 +176,7 @@ impl Node {
         };
         let accept = only(accept);
         // A function that fails over a body that is at fault is not to blame.
-        let fault = fault.as_ref().and_then(|fault| fault.get());
+        let fault = progress.as_ref().and_then(BodyProgress::fault);
         match fault.and_then(Refusal::of_body) {
             Some(refusal) => rescue::refuse(refusal, id, &accept),
             None => {

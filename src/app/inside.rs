@@ -110,13 +110,10 @@ async fn answer(node: &Node, pool: &Pool, request: OutboundRequest) -> OutboundR
         arriving.refuse(&Refusal::BodyTooLarge(limit));
         return too_large();
     }
-    let progress = match &mut body {
-        Body::Stream(stream) => {
-            stream.limit(limit);
-            Some(stream.progress())
-        }
-        Body::Empty | Body::Full(_) => None,
-    };
+    if let Body::Stream(stream) = &mut body {
+        stream.limit(limit);
+    }
+    let progress = body.progress();
     let is_head = method == Method::HEAD;
     let request = FetchRequest {
         method,
@@ -139,9 +136,14 @@ async fn answer(node: &Node, pool: &Pool, request: OutboundRequest) -> OutboundR
         Err(failure) => match progress.as_ref().and_then(BodyProgress::fault) {
             // A function that fails over a body that is at fault is not to blame.
             Some(BodyError::TooLarge { .. }) => too_large(),
-            Some(BodyError::Idle | BodyError::Disconnected | BodyError::Broken(_)) | None => {
-                without_answer(failure.outcome)
-            }
+            Some(
+                BodyError::Idle { .. }
+                | BodyError::Disconnected
+                | BodyError::Malformed
+                | BodyError::Length { .. }
+                | BodyError::Aborted(_),
+            )
+            | None => without_answer(failure.outcome),
         },
     }
 }

@@ -136,7 +136,7 @@ where
 pub(super) fn broken(error: impl Into<BoxError>) -> BodyError {
     match error.into().downcast::<BodyError>() {
         Ok(error) => *error,
-        Err(error) => BodyError::Broken(format!("the body broke off: {}", reason(&*error))),
+        Err(error) => BodyError::Aborted(format!("the body broke off: {}", reason(&*error)).into()),
     }
 }
 
@@ -221,8 +221,8 @@ fn count(due: &mut Option<u64>, chunk: &Bytes) -> Result<(), BodyError> {
             *due = rest;
             Ok(())
         }
-        None => Err(BodyError::Broken(
-            "the body is longer than it was declared".to_owned(),
+        None => Err(BodyError::Aborted(
+            "the body is longer than it was declared".into(),
         )),
     }
 }
@@ -230,9 +230,9 @@ fn count(due: &mut Option<u64>, chunk: &Bytes) -> Result<(), BodyError> {
 fn complete(due: Option<u64>) -> Result<(), BodyError> {
     match due {
         None | Some(0) => Ok(()),
-        Some(due) => Err(BodyError::Broken(format!(
-            "the body ended {due} bytes before its declared length"
-        ))),
+        Some(due) => Err(BodyError::Aborted(
+            format!("the body ended {due} bytes before its declared length").into(),
+        )),
     }
 }
 
@@ -259,16 +259,16 @@ mod tests {
         assert_eq!(sent(None, &["ab", "c"]).await, Ok("abc".into()));
         assert_eq!(sent(Some(3), &["ab", "c"]).await, Ok("abc".into()));
         let short = sent(Some(4), &["ab", "c"]).await;
-        assert!(matches!(short, Err(BodyError::Broken(_))), "{short:?}");
+        assert!(matches!(short, Err(BodyError::Aborted(_))), "{short:?}");
         let long = sent(Some(2), &["abc"]).await;
-        assert!(matches!(long, Err(BodyError::Broken(_))), "{long:?}");
+        assert!(matches!(long, Err(BodyError::Aborted(_))), "{long:?}");
     }
 
     #[tokio::test]
     async fn an_error_of_the_writer_reaches_the_reader() {
         let (sender, stream) = BodyStream::channel(None);
         sender.send("ab".into()).await.expect("the reader is there");
-        sender.fail(BodyError::Idle);
+        sender.fail(BodyError::Disconnected);
         let body = incoming(
             &Handle::current(),
             Outgoing::from(Body::Stream(stream)),
@@ -279,7 +279,7 @@ mod tests {
             panic!("a stream of unknown length stays one");
         };
         assert_eq!(body.chunk().await, Some(Ok("ab".into())));
-        assert_eq!(body.chunk().await, Some(Err(BodyError::Idle)));
+        assert_eq!(body.chunk().await, Some(Err(BodyError::Disconnected)));
     }
 
     #[tokio::test]

@@ -137,7 +137,9 @@ where
     };
     outcome.map_err(|error| match error.downcast::<BodyError>() {
         Ok(error) => error,
-        Err(error) => BodyError::Broken(format!("the body is not valid {coding:?}: {error}")),
+        Err(error) => {
+            BodyError::Aborted(format!("the body is not valid {coding:?}: {error}").into())
+        }
     })
 }
 
@@ -264,7 +266,7 @@ mod tests {
             let half = whole.slice(..whole.len() / 2);
             for body in [half, Bytes::from_static(b"\x0aplain text, not encoded")] {
                 let outcome = decoded(body, coding).await;
-                let Err(BodyError::Broken(words)) = outcome else {
+                let Err(BodyError::Aborted(words)) = outcome else {
                     panic!("{coding:?}: {outcome:?}");
                 };
                 let start = format!("the body is not valid {coding:?}: ");
@@ -279,16 +281,16 @@ mod tests {
         let (writer, body) = BodyStream::channel(None);
         let start = encoded(Coding::Gzip, b"hello").await.slice(..12);
         writer.send(start).await.expect("read");
-        writer.fail(BodyError::Idle);
+        writer.fail(BodyError::Disconnected);
         let (_stream, outcome) = decoding(Body::Stream(body), Coding::Gzip);
-        assert_eq!(outcome.await, Err(BodyError::Idle));
+        assert_eq!(outcome.await, Err(BodyError::Disconnected));
     }
 
     #[tokio::test]
     async fn a_window_beyond_the_standard_is_refused() {
         // Large-window Brotli: 30 bits of window, 1 GiB.
         let outcome = decoded(&b"\x11\x1e\x00\x00\x00\x00"[..], Coding::Brotli).await;
-        let Err(BodyError::Broken(words)) = outcome else {
+        let Err(BodyError::Aborted(words)) = outcome else {
             panic!("{outcome:?}");
         };
         assert!(words.ends_with("its window is too large"), "{words}");

@@ -230,7 +230,7 @@ fn body_of(state: &mut OpState, rid: ResourceId) -> Result<Body, JsErrorBox> {
                     }
                 }
                 Err(error) => {
-                    sender.fail(BodyError::Broken(error.to_string()));
+                    sender.fail(BodyError::Aborted(error.to_string().into()));
                     break;
                 }
             }

@@ -313,7 +313,7 @@ pub(crate) fn op_holm_body_fail(state: &mut OpState, #[smi] rid: ResourceId) {
     if let Ok(writer) = state.resource_table.take::<BodyWriter>(rid)
         && let Some(sender) = writer.end()
     {
-        sender.fail(BodyError::Broken(
+        sender.fail(BodyError::Aborted(
             "the function broke its response off".into(),
         ));
     }

@@ -4,6 +4,7 @@
 //! other. A streamed body is a bounded channel of [`Bytes`], so a slow reader slows its writer,
 //! and a dropped end tells the other one at once.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -11,6 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::task::AtomicWaker;
@@ -22,24 +24,36 @@ use tokio::sync::mpsc;
 /// buffered for one body to 256 KiB (containment.md, case 30).
 pub const CHUNKS_IN_FLIGHT: usize = 4;
 
-/// Why a streamed body ended before its end.
+/// Why a body ended early. Whoever sees one has not seen the whole body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
-    /// The body is longer than the limit, in bytes.
-    #[error("body is larger than the limit of {limit} bytes")]
+    /// More bytes than allowed; 413.
+    #[error("the body is larger than the {limit} bytes allowed")]
     TooLarge {
-        /// The limit, in bytes.
+        /// How many bytes are allowed.
         limit: u64,
     },
-    /// No byte came within the idle time.
-    #[error("no data arrived within the idle time")]
-    Idle,
-    /// Who sends it went away.
+    /// Its sender sent nothing for too long; 408.
+    #[error("nothing arrived for {} s", after.as_secs_f32())]
+    Idle {
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The other side went away before the end.
     #[error("the other side went away before the end of the body")]
     Disconnected,
-    /// The bytes are no body, or the function at the other end stopped.
+    /// The bytes on the wire are no body: bad chunking; 400.
+    #[error("the body is malformed")]
+    Malformed,
+    /// The body turned out shorter or longer than its declared length.
+    #[error("the body does not have the {declared} bytes that were declared")]
+    Length {
+        /// What was declared.
+        declared: u64,
+    },
+    /// The producer gave up, with its reason.
     #[error("{0}")]
-    Broken(String),
+    Aborted(Cow<'static, str>),
 }
 
 /// A message body.
@@ -275,6 +289,14 @@ impl BodySender {
 }
 
 impl Body {
+    /// A way to follow it from aside, if it streams.
+    pub fn progress(&self) -> Option<BodyProgress> {
+        match self {
+            Self::Empty | Self::Full(_) => None,
+            Self::Stream(stream) => Some(stream.progress()),
+        }
+    }
+
     /// Length in bytes, if known.
     pub fn length(&self) -> Option<u64> {
         match self {
@@ -300,9 +322,9 @@ mod tests {
         block_on(async {
             let (sender, mut stream) = BodyStream::channel(None);
             sender.send("ab".into()).await.expect("the reader is there");
-            sender.clone().fail(BodyError::Idle);
+            sender.clone().fail(BodyError::Disconnected);
             assert_eq!(stream.chunk().await, Some(Ok("ab".into())));
-            assert_eq!(stream.chunk().await, Some(Err(BodyError::Idle)));
+            assert_eq!(stream.chunk().await, Some(Err(BodyError::Disconnected)));
             assert_eq!(stream.progress().read(), 2);
         });
     }

@@ -37,8 +37,10 @@ impl Run {
                 BodyError::TooLarge { .. } => {
                     (Outcome::Refused, Some(StatusCode::PAYLOAD_TOO_LARGE))
                 }
-                BodyError::Idle => (Outcome::Refused, Some(StatusCode::REQUEST_TIMEOUT)),
-                BodyError::Broken(_) => (Outcome::Refused, Some(StatusCode::BAD_REQUEST)),
+                BodyError::Idle { .. } => (Outcome::Refused, Some(StatusCode::REQUEST_TIMEOUT)),
+                BodyError::Malformed | BodyError::Length { .. } | BodyError::Aborted(_) => {
+                    (Outcome::Refused, Some(StatusCode::BAD_REQUEST))
+                }
                 BodyError::Disconnected => (Outcome::Canceled, None),
             },
             (outcome, _) => (outcome, None),
@@ -106,7 +108,7 @@ impl Isolate {
             && let Some(sender) = hangup.writer.sender()
         {
             // What is there of the body is not all of it.
-            sender.fail(BodyError::Broken(outcome.word().into()));
+            sender.fail(BodyError::Aborted(outcome.word().into()));
         }
         outcome
     }

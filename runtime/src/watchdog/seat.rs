@@ -59,7 +59,7 @@ impl Seat {
         }
         if let Some(body) = body {
             record.bytes_out = body.written();
-            body.break_off(BodyError::Broken(outcome.word().into()));
+            body.break_off(BodyError::Aborted(outcome.word().into()));
         }
         record.outcome = outcome;
         record.wall = queued.elapsed();

@@ -226,7 +226,7 @@ async fn a_body_that_fails_fails_its_request() {
         .send("abc".into())
         .await
         .expect("the reader is there");
-    let broken = holm_model::body::BodyError::Broken("the function threw".into());
+    let broken = holm_model::body::BodyError::Aborted("the function threw".into());
     sender.fail(broken);
     let failure = sending.await.expect_err("half a request has no answer");
     assert_eq!(
