@@ -29,7 +29,6 @@ use super::Broken;
 use super::Function;
 use super::Node;
 use super::dispatch::ask;
-use super::rescue::status_of;
 use super::unanswered;
 use super::unanswered::Arriving;
 use crate::egress::Internal;
@@ -173,7 +172,7 @@ fn without_answer(outcome: Outcome) -> OutboundResponse {
     let mut headers = HeaderMap::new();
     headers.insert(OUTCOME, HeaderValue::from_static(outcome.word()));
     OutboundResponse {
-        status: status_of(outcome).unwrap_or(StatusCode::BAD_GATEWAY),
+        status: outcome.status().unwrap_or(StatusCode::BAD_GATEWAY),
         headers,
         body: Body::Empty,
         decoded: false,

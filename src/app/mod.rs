@@ -29,7 +29,7 @@ use holm_runtime::pool::Pool;
 pub(crate) use self::load::FunctionProblem;
 pub(crate) use self::node::Mode;
 pub(crate) use self::node::Node;
-pub(crate) use self::rescue::status_of;
+pub(crate) use self::node::NodeError;
 
 /// One configuration, running.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! What lives as long as the process.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::available_parallelism;
@@ -19,7 +20,6 @@ use tokio::runtime::Runtime;
 
 use super::App;
 use super::inside::Inside;
-use crate::commands::Failure;
 use crate::config::Plan;
 use crate::egress;
 use crate::telemetry::Telemetry;
@@ -34,6 +34,26 @@ pub(crate) struct Node {
     app: ArcSwapOption<App>,
     outbound: Arc<egress::Client>,
     io: Runtime,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NodeError {
+    /// The system gives no threads.
+    #[error("cannot start the I/O threads: {0}")]
+    IoThreads(#[source] io::Error),
+    /// The system gives no thread.
+    #[error("cannot start the watchdog: {0}")]
+    Watchdog(#[source] io::Error),
+    /// The system gives no threads.
+    #[error("cannot start the warm pool: {0}")]
+    WarmPool(#[source] io::Error),
+    /// What the process holds cannot be measured.
+    #[error("cannot keep to [node] memory: {0}")]
+    Memory(#[source] io::Error),
+    /// A root certificate is not usable.
+    #[error("cannot set up the outbound client: {0}")]
+    Outbound(#[source] egress::SetupError),
 }
 
 /// Time between two looks at whether all is done, at the very end.
@@ -61,7 +81,7 @@ impl Node {
         plan: &Plan,
         telemetry: Telemetry,
         mode: Mode,
-    ) -> Result<Arc<Self>, Failure> {
+    ) -> Result<Arc<Self>, NodeError> {
         let engine = Engine::start();
         let cores = available_parallelism().map_or(1, usize::from);
         // Functions want the cores too; a thread carries tens of thousands of requests a second.
@@ -72,26 +92,26 @@ impl Node {
             .on_thread_start(take_short_turns)
             .enable_all()
             .build()
-            .map_err(|error| Failure::Other(format!("cannot start the I/O threads: {error}")))?;
+            .map_err(NodeError::IoThreads)?;
         let recorder = Arc::new(telemetry);
         let watchdog = Watchdog::start(recorder.clone(), mode != Mode::WithoutLimits)
-            .map_err(|error| Failure::Other(format!("cannot start the watchdog: {error}")))?;
+            .map_err(NodeError::Watchdog)?;
         let warm = match mode {
             Mode::Serve | Mode::Dev => WarmPool::start(engine),
             Mode::WithoutLimits | Mode::WithoutWarmPool => Ok(WarmPool::empty()),
         }
-        .map_err(|error| Failure::Other(format!("cannot start the warm pool: {error}")))?;
+        .map_err(NodeError::WarmPool)?;
         let memory = match plan.memory {
             Some(budget) => NodeMemory::start(budget.as_u64(), warm.clone()),
             None => Ok(NodeMemory::unlimited()),
         }
-        .map_err(|error| Failure::Other(format!("cannot keep to [node] memory: {error}")))?;
+        .map_err(NodeError::Memory)?;
         let outbound = egress::Client::new(egress::Options {
             io: io.handle().clone(),
             allow: plan.egress.clone(),
             extra_roots: Vec::new(),
         })
-        .map_err(|error| Failure::Other(format!("cannot set up the outbound client: {error}")))?;
+        .map_err(NodeError::Outbound)?;
         let outbound = Arc::new(outbound);
         Ok(Arc::new(Self {
             engine,

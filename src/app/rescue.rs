@@ -31,7 +31,9 @@ pub(super) fn rescue(
     id: RequestId,
     headers: &HeaderMap,
 ) -> Response<ResponseBody> {
-    let (status, title, detail) = words(failure.outcome);
+    let (title, detail) = words(failure.outcome);
+    // Whoever went away will not read it, unless it was only its body that did not come.
+    let status = failure.outcome.status().unwrap_or(StatusCode::BAD_REQUEST);
     let mut synthetic = Synthetic::new(status, title, detail).outcome(failure.outcome.word());
     if failure.outcome == Outcome::Overloaded {
         synthetic = synthetic.retry_after(failure.retry_after.unwrap_or(RETRY));
@@ -95,77 +97,50 @@ pub(super) fn lost(
     synthetic.respond(id, headers)
 }
 
-/// The status that stands for an outcome; nothing where the handler gave its own.
-pub(crate) fn status_of(outcome: Outcome) -> Option<StatusCode> {
-    match outcome {
-        // A refusal has a status and words of its own.
-        Outcome::Ok | Outcome::Canceled | Outcome::Refused => None,
-        Outcome::Exception
-        | Outcome::ExceededCpu
-        | Outcome::ExceededMemory
-        | Outcome::ExceededWallTime
-        | Outcome::StartupFailed
-        | Outcome::NoResponse
-        | Outcome::Overloaded
-        | Outcome::Reset
-        | Outcome::InternalError => Some(words(outcome).0),
-    }
-}
-
 /// An outcome in a few words, for people.
 pub(super) fn title_of(outcome: Outcome) -> &'static str {
-    words(outcome).1
+    words(outcome).0
 }
 
-fn words(outcome: Outcome) -> (StatusCode, &'static str, &'static str) {
+fn words(outcome: Outcome) -> (&'static str, &'static str) {
     match outcome {
         Outcome::Exception => (
-            StatusCode::INTERNAL_SERVER_ERROR,
             "Exception",
             "The function threw an exception. Its log has the details, under the request id.",
         ),
         Outcome::ExceededCpu => (
-            StatusCode::SERVICE_UNAVAILABLE,
             "CPU limit exceeded",
             "The function used more CPU time than one request may.",
         ),
         Outcome::ExceededMemory => (
-            StatusCode::SERVICE_UNAVAILABLE,
             "Memory limit exceeded",
             "The function used more memory than it may.",
         ),
         Outcome::ExceededWallTime => (
-            StatusCode::GATEWAY_TIMEOUT,
             "Time limit exceeded",
             "The function took longer than one request may.",
         ),
         Outcome::StartupFailed => (
-            StatusCode::INTERNAL_SERVER_ERROR,
             "Function does not start",
             "The function could not be started. Its log has the details, under the request id.",
         ),
         Outcome::NoResponse => (
-            StatusCode::INTERNAL_SERVER_ERROR,
             "No response",
             "The function finished without a response: it waits for something that can never come.",
         ),
         Outcome::Overloaded => (
-            StatusCode::SERVICE_UNAVAILABLE,
             "Overloaded",
             "The function has more requests waiting than it may. Try again in a moment.",
         ),
         Outcome::Canceled => (
-            StatusCode::BAD_REQUEST,
             "Canceled",
             "The client went away before the request was complete.",
         ),
         Outcome::Reset => (
-            StatusCode::SERVICE_UNAVAILABLE,
             "Reset",
             "The platform took the function away, by no fault of its own. Try again.",
         ),
         Outcome::Ok | Outcome::Refused | Outcome::InternalError => (
-            StatusCode::INTERNAL_SERVER_ERROR,
             "Internal error",
             "Holm failed to serve this request. Its log has the details, under the request id.",
         ),

@@ -43,8 +43,7 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
 /// Says which function answers `url`. It is a failure if none does.
 pub(crate) fn explain(file: &Path, url: &str) -> Result<(), Failure> {
     let plan = config::load(file)?;
-    let explained =
-        config::explain(&plan, url).map_err(|error| Failure::Other(error.to_string()))?;
+    let explained = config::explain(&plan, url)?;
     print::out(&format!("{}\n", explained.text))?;
     if explained.is_served {
         Ok(())

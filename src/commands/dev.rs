@@ -39,7 +39,7 @@ pub(crate) fn run(path: &Path, port: u16) -> Result<(), Failure> {
         .name("holm-dev".into())
         .spawn(move || follow(&of_thread, &path, port, watch));
     // The thread watches as long as the process lives; there is nothing of it to wait for.
-    drop(watching.map_err(|error| Failure::Other(format!("cannot watch files: {error}")))?);
+    drop(watching.map_err(Failure::WatchThread)?);
     let outcome = serve::listen(&node, server, signals);
     serve::flush(&telemetry).and(outcome)
 }
@@ -59,13 +59,9 @@ fn plan(path: &Path, port: u16) -> Result<Plan, Failure> {
 }
 
 fn watch(path: &Path) -> Result<Watch, Failure> {
-    let mut watch = Watch::new().map_err(cannot_watch)?;
-    watch.folders(folders(path)).map_err(cannot_watch)?;
+    let mut watch = Watch::new()?;
+    watch.folders(folders(path))?;
     Ok(watch)
-}
-
-fn cannot_watch(error: notify::Error) -> Failure {
-    Failure::Other(format!("cannot watch files: {error}"))
 }
 
 /// The folder that `path` is or is in, and the folders right below it.
@@ -91,7 +87,7 @@ fn reload(node: &Arc<Node>, plan: &Plan, port: u16, watch: &mut Watch) -> Result
     }
     let broken = problems.iter().flat_map(FunctionProblem::watched);
     let files: Vec<PathBuf> = app.watched().chain(broken).collect();
-    watch.files(files).map_err(cannot_watch)?;
+    watch.files(files)?;
     serve::warn_of_uncalled(&app);
     node.install(app);
     Ok(problems.is_empty())
@@ -101,7 +97,7 @@ fn follow(node: &Arc<Node>, path: &Path, port: u16, mut watch: Watch) {
     loop {
         watch.changed();
         // First, so that no file of a new folder comes in between unseen.
-        let watched = watch.folders(folders(path)).map_err(cannot_watch);
+        let watched = watch.folders(folders(path)).map_err(Failure::from);
         let outcome = watched
             .and_then(|()| plan(path, port))
             .and_then(|plan| reload(node, &plan, port, &mut watch));

@@ -1,13 +1,18 @@
 //! What a command that fails tells the person and the script that ran it.
 
+use std::io;
 use std::io::IsTerminal;
 use std::io::stderr;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use holm_runtime::visible::visible;
 
+use super::new::NewError;
 use super::print;
 use crate::app::FunctionProblem;
+use crate::app::NodeError;
+use crate::config::ExplainError;
 use crate::config::Problems;
 
 /// Exit code of a server that a second signal ended at once.
@@ -31,9 +36,35 @@ pub(crate) enum Failure {
     /// Nobody took the end of the log: so many lines.
     #[error("{0} lines of the log could not be written: nobody reads it")]
     Unwritten(usize),
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
+    /// The node does not start.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// What `holm check --explain` was given is no URL of a request.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
+    /// A function to start from cannot be written.
+    #[error(transparent)]
+    New(#[from] NewError),
+    /// Files cannot be watched.
+    #[error("cannot watch files: {0}")]
+    Watch(#[from] notify::Error),
+    /// The system gives no thread to watch files on.
+    #[error("cannot watch files: {0}")]
+    WatchThread(#[source] io::Error),
+    /// Signals cannot be heard.
+    #[error("cannot listen for signals: {0}")]
+    Signals(#[source] io::Error),
+    /// The listener broke.
+    #[error("cannot serve on {address}: {source}")]
+    Serve {
+        /// Where it listened.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The result cannot be printed.
+    #[error("cannot write to stdout: {0}")]
+    Stdout(#[source] io::Error),
 }
 
 impl From<Problems> for Failure {
@@ -56,7 +87,15 @@ impl Failure {
                     print::err(&visible(&format!("error: {problem}\n\n")));
                 }
             }
-            Self::Listen(_) | Self::Other(_) => {
+            Self::Listen(_)
+            | Self::Node(_)
+            | Self::Explain(_)
+            | Self::New(_)
+            | Self::Watch(_)
+            | Self::WatchThread(_)
+            | Self::Signals(_)
+            | Self::Serve { .. }
+            | Self::Stdout(_) => {
                 print::err(&visible(&format!("error: {self}\n")));
             }
             // The log has tried, and stderr would keep the process waiting for ever.
@@ -68,7 +107,16 @@ impl Failure {
     /// The code that scripts tell it by.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::Nowhere | Self::Unwritten(_) | Self::Other(_) => 1,
+            Self::Nowhere
+            | Self::Unwritten(_)
+            | Self::Node(_)
+            | Self::Explain(_)
+            | Self::New(_)
+            | Self::Watch(_)
+            | Self::WatchThread(_)
+            | Self::Signals(_)
+            | Self::Serve { .. }
+            | Self::Stdout(_) => 1,
             Self::Config(_) => 2,
             Self::Functions(_) => 3,
             Self::Listen(_) => 4,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::path::PathBuf;
 
 use super::Failure;
 use super::print;
@@ -17,6 +18,25 @@ export default {
 };
 "#;
 
+/// Why a function to start from cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NewError {
+    /// No name for a function.
+    #[error(
+        "{0:?} cannot be a function's name: it becomes a hostname, so use up to 63 of a-z, 0-9 and -"
+    )]
+    Name(String),
+    /// Something has that name.
+    #[error("{0} is there already; nothing was changed")]
+    Exists(String),
+    /// Its folder cannot be made.
+    #[error("cannot make the folder {0}: {1}")]
+    Folder(String, #[source] io::Error),
+    /// A file cannot be written.
+    #[error("cannot write {path}: {1}", path = .0.display())]
+    File(PathBuf, #[source] io::Error),
+}
+
 /// Writes `name/index.js` and `name/holm.toml`.
 pub(crate) fn run(name: &str) -> Result<(), Failure> {
     let sound = !name.is_empty()
@@ -27,16 +47,12 @@ pub(crate) fn run(name: &str) -> Result<(), Failure> {
         && !name.starts_with('-')
         && !name.ends_with('-');
     if !sound {
-        return Err(Failure::Other(format!(
-            "{name:?} cannot be a function's name: it becomes a hostname, so use up to 63 of a-z, 0-9 and -"
-        )));
+        return Err(NewError::Name(name.to_owned()).into());
     }
     let folder = Path::new(name);
     fs::create_dir(folder).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            Failure::Other(format!("{name} is there already; nothing was changed"))
-        }
-        _ => Failure::Other(format!("cannot make the folder {name}: {error}")),
+        io::ErrorKind::AlreadyExists => NewError::Exists(name.to_owned()),
+        _ => NewError::Folder(name.to_owned(), error),
     })?;
     let config = format!(
         "version = 1\n\n[functions.{name}]\nmain = \"index.js\"\nroutes = [\"{name}.localhost\"]\nvars = {{ GREETING = \"Hello\" }}\n"
@@ -48,7 +64,6 @@ pub(crate) fn run(name: &str) -> Result<(), Failure> {
     ))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    fs::write(path, text)
-        .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display())))
+fn write(path: &Path, text: &str) -> Result<(), NewError> {
+    fs::write(path, text).map_err(|error| NewError::File(path.to_owned(), error))
 }

@@ -25,7 +25,7 @@ pub(super) fn out(text: &str) -> Result<(), Failure> {
                 // Rust has it ignored, so that sockets give errors. It ends the process.
                 let _ = emulate_default_handler(SIGPIPE);
             }
-            Err(Failure::Other(format!("cannot write to stdout: {error}")))
+            Err(Failure::Stdout(error))
         }
     }
 }

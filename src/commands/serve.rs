@@ -104,7 +104,7 @@ pub(super) fn listen(node: &Arc<Node>, server: Server, signals: Signals) -> Resu
         server
             .serve(node.clone(), drain)
             .await
-            .map_err(|error| Failure::Other(format!("cannot serve on {address}: {error}")))
+            .map_err(|source| Failure::Serve { address, source })
     })?;
     if drained.aborted > 0 {
         warn!(

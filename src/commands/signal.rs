@@ -50,8 +50,7 @@ impl Signals {
     /// # Errors
     /// When the system refuses the handlers, or the thread.
     pub(super) fn hear(telemetry: Telemetry) -> Result<Self, Failure> {
-        let cannot =
-            |error: std::io::Error| Failure::Other(format!("cannot listen for signals: {error}"));
+        let cannot = Failure::Signals;
         let mut heard = vec![SIGTERM, SIGINT, SIGUSR1, SIGUSR2];
         if !is_ignored(SIGHUP) {
             heard.push(SIGHUP);

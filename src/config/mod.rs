@@ -48,6 +48,7 @@ use toml::de::DeTable;
 use self::problem::{Findings, Problem};
 use self::raw::RawConfig;
 
+pub(crate) use self::explain::ExplainError;
 pub(crate) use self::explain::explain;
 pub(crate) use self::explain::notes;
 pub(crate) use self::main_file::is_module;

@@ -41,3 +41,4 @@ mod tests;
 pub(crate) use address::{Allow, Network, NotANetwork};
 pub(crate) use client::{Client, Options};
 pub(crate) use inside::Internal;
+pub(crate) use pool::SetupError;

@@ -19,7 +19,6 @@ use serde_json::Value;
 use serde_json::ser::Formatter;
 
 use super::sink::Entry;
-use crate::app::status_of;
 
 /// A request's record, as programs read it.
 #[derive(Serialize)]
@@ -162,7 +161,7 @@ fn place(url: &str) -> Option<(&str, &str)> {
 
 /// What the client was told: the handler's status, or the one that stands for the outcome.
 pub(super) fn status(record: &Record) -> Option<StatusCode> {
-    record.status.or_else(|| status_of(record.outcome))
+    record.status.or_else(|| record.outcome.status())
 }
 
 /// RFC 3339, in UTC, to the microsecond.

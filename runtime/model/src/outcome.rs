@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use http::StatusCode;
 use serde::Serialize;
 
 /// How a request ended.
@@ -50,6 +51,21 @@ impl Outcome {
         Self::Refused,
         Self::InternalError,
     ];
+
+    /// The status that stands for it; none where the answer has one of its own, or nobody is there
+    /// to be answered.
+    pub const fn status(self) -> Option<StatusCode> {
+        match self {
+            Self::Ok | Self::Canceled | Self::Refused => None,
+            Self::Exception | Self::StartupFailed | Self::NoResponse | Self::InternalError => {
+                Some(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Self::ExceededCpu | Self::ExceededMemory | Self::Overloaded | Self::Reset => {
+                Some(StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Self::ExceededWallTime => Some(StatusCode::GATEWAY_TIMEOUT),
+        }
+    }
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
