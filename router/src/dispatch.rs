@@ -30,7 +30,7 @@ pub trait Dispatch: Send + Sync + 'static {
 
     /// A request for `host` may come in a moment. What it takes may be made ready meanwhile; the
     /// hint is unauthenticated, and often wrong.
-    fn expect(&self, host: &Hostname) {
+    fn prewarm(&self, host: &Hostname) {
         let _ = host;
     }
 
@@ -49,8 +49,8 @@ impl<D: Dispatch> Dispatch for std::sync::Arc<D> {
         D::dispatch(self, exchange)
     }
 
-    fn expect(&self, host: &Hostname) {
-        D::expect(self, host);
+    fn prewarm(&self, host: &Hostname) {
+        D::prewarm(self, host);
     }
 
     fn refused(&self, refused: Refused) {

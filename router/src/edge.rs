@@ -116,9 +116,9 @@ impl<D: Dispatch> Edge<D> {
 
     /// The TLS handshake of a connection names `host`: its function is made ready while the
     /// handshake runs, as far as there are not too many such hints.
-    pub fn expect(&self, host: &Hostname) {
+    pub fn prewarm(&self, host: &Hostname) {
         if self.hints.admit(Instant::now()) {
-            self.dispatch.expect(host);
+            self.dispatch.prewarm(host);
         }
     }
 

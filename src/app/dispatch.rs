@@ -68,11 +68,11 @@ impl Dispatch for Node {
         self.abort();
     }
 
-    fn expect(&self, host: &Hostname) {
+    fn prewarm(&self, host: &Hostname) {
         let app = self.app();
         let root = app.as_ref().and_then(|app| app.find(host, "/"));
         if let Some(Function::Ready(pool)) = root {
-            pool.expect();
+            pool.prewarm();
         }
     }
 }

@@ -211,7 +211,7 @@ impl Pool {
     }
 
     /// A request may come soon: starts an isolate if there is none, so that it is there by then.
-    pub fn expect(&self) {
+    pub fn prewarm(&self) {
         let shared = &self.shared;
         let mut state = shared.state();
         let is_there = state.isolates + state.starting > 0;
