@@ -133,6 +133,10 @@ impl Formatter for Escaping {
         fragment: &str,
     ) -> io::Result<()> {
         let mut rest = fragment;
+        // Nearly always; and bytes are compared many at a time.
+        if fragment.bytes().all(|byte| byte < 0x7F) {
+            return writer.write_all(fragment.as_bytes());
+        }
         while let Some(at) = rest.find(is_hidden) {
             let (before, from) = rest.split_at(at);
             let mut characters = from.chars();

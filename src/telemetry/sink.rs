@@ -1,4 +1,8 @@
 //! The queue between those who log and the one thread that writes.
+//!
+//! Waking the writer for each entry would cost whoever logs more than the entry does. So it is woken
+//! for the first one after a while without, and gathers what comes in the next moments before it
+//! writes all of it.
 
 use std::io::Write;
 use std::io::stderr;
@@ -27,6 +31,10 @@ const PIECE: usize = 64 << 10;
 /// How long a flush that was given up waits for the line that says so.
 const LAST_WORD: Duration = Duration::from_millis(500);
 
+/// How long entries are gathered before they are written: too short for a person to notice, and at
+/// most a hundred wake-ups a second.
+const GATHER: Duration = Duration::from_millis(10);
+
 /// Something to write.
 #[derive(Debug)]
 pub(super) enum Entry {
@@ -53,6 +61,10 @@ struct Queue {
     writing: usize,
     /// What is not written yet will not be.
     given_up: bool,
+    /// The writer waits for the first entry.
+    is_waiting: bool,
+    /// Somebody waits for the end of what there is.
+    is_urgent: bool,
 }
 
 impl Queue {
@@ -96,8 +108,9 @@ impl Sink {
             return;
         }
         queue.entries.push(entry);
-        // The writer looks again by itself while it has work.
-        if queue.entries.len() == 1 && queue.writing == 0 {
+        // Awake, it looks again by itself; but no longer than there is room.
+        let is_half_full = queue.entries.len() == CAPACITY / 2;
+        if mem::take(&mut queue.is_waiting) || is_half_full {
             drop(queue);
             self.filled.notify_one();
         }
@@ -109,7 +122,10 @@ impl Sink {
     /// How many entries it was too short for. They are lost, and the log says so if its reader takes
     /// anything at all.
     pub(super) fn flush(&self, deadline: Duration) -> Result<(), usize> {
-        let queue = self.wait(self.queue(), deadline);
+        let mut queue = self.queue();
+        queue.is_urgent = true;
+        self.filled.notify_one();
+        let queue = self.wait(queue, deadline);
         if queue.is_written() {
             return Ok(());
         }
@@ -142,20 +158,35 @@ impl Sink {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for entries, and for others to join them.
+    fn gather(&self) -> MutexGuard<'_, Queue> {
+        let mut queue = self.queue();
+        queue.writing = 0;
+        while queue.entries.is_empty() {
+            self.written.notify_all();
+            queue.is_waiting = true;
+            queue = self
+                .filled
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.is_waiting = false;
+        let has_room = |queue: &mut Queue| {
+            !queue.is_urgent && !queue.given_up && queue.entries.len() < CAPACITY / 2
+        };
+        let (queue, _) = self
+            .filled
+            .wait_timeout_while(queue, GATHER, has_room)
+            .unwrap_or_else(PoisonError::into_inner);
+        queue
+    }
+
     fn write_all(&self, style: Style) {
         let mut entries = Vec::new();
         let mut out = Vec::new();
         loop {
             let mut dropped = {
-                let mut queue = self.queue();
-                queue.writing = 0;
-                while queue.entries.is_empty() {
-                    self.written.notify_all();
-                    queue = self
-                        .filled
-                        .wait(queue)
-                        .unwrap_or_else(PoisonError::into_inner);
-                }
+                let mut queue = self.gather();
                 mem::swap(&mut entries, &mut queue.entries);
                 queue.writing = entries.len();
                 mem::take(&mut queue.dropped)
