@@ -1,0 +1,119 @@
+//! What another process holds in memory.
+//!
+//! A forked process shares most of its pages with the one that it was forked from, so what counts is what
+//! is *private* to it, and its page tables, which are never shared (310 KiB of a cell: V8 puts each of
+//! its pages at a random address).
+//!
+//! Page tables can be read of any process. Private memory cannot be read of one that is not dumpable, unless by
+//! root; there, [`Resident`] is an upper bound: it counts shared copies, too. A [`Gauge`] that was opened
+//! while the process was still dumpable goes on working, and can be passed to another process.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::process::Pid;
+
+use crate::sys;
+
+/// What `/proc/PID/status` says of a process. In bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resident {
+    /// Memory without a file behind it that is in RAM, shared with other processes or not.
+    pub anonymous: u64,
+    /// Private writable memory that is mapped, in RAM or not: what `RLIMIT_DATA` bounds.
+    pub data: u64,
+    /// Page tables.
+    pub page_tables: u64,
+}
+
+impl Resident {
+    /// Reads it for process `pid`.
+    ///
+    /// # Errors
+    /// There is no such process any more, or no `/proc`.
+    pub fn of(pid: Pid) -> io::Result<Self> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        // A process that has ended and is not waited for has no memory, and no such lines.
+        let bytes = |key| sum(&status, &[key]).ok_or(io::ErrorKind::NotFound);
+        Ok(Self {
+            anonymous: bytes("RssAnon:")?,
+            data: bytes("VmData:")?,
+            page_tables: bytes("VmPTE:")?,
+        })
+    }
+}
+
+/// Reads the private memory of one process, again and again.
+#[derive(Debug)]
+pub struct Gauge(File);
+
+impl Gauge {
+    /// The gauge of process `pid`.
+    ///
+    /// # Errors
+    /// `PermissionDenied` if it is not dumpable, or another user's; there is no such process.
+    pub fn of(pid: Pid) -> io::Result<Self> {
+        Ok(Self(File::open(format!("/proc/{pid}/smaps_rollup"))?))
+    }
+
+    /// Bytes in RAM that no other process shares. Without page tables. The kernel looks at every page for
+    /// that: it takes long for big processes, and holds them up while they map memory.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn private(&self) -> io::Result<u64> {
+        let rollup = sys::read_from_start(&self.0)?;
+        let keys = ["Private_Clean:", "Private_Dirty:", "Private_Hugetlb:"];
+        sum(&rollup, &keys).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl From<OwnedFd> for Gauge {
+    /// `fd` is a gauge that another process has passed.
+    fn from(fd: OwnedFd) -> Self {
+        Self(fd.into())
+    }
+}
+
+impl From<Gauge> for OwnedFd {
+    fn from(gauge: Gauge) -> Self {
+        gauge.0.into()
+    }
+}
+
+/// The sum of the lines with these keys, which are in KiB. `None` if there is none of them.
+fn sum(text: &str, keys: &[&str]) -> Option<u64> {
+    text.lines()
+        .filter_map(|line| {
+            let (key, value) = line.split_once(char::is_whitespace)?;
+            let kib: u64 = value.trim_start().strip_suffix(" kB")?.parse().ok()?;
+            keys.contains(&key).then_some(kib * 1024)
+        })
+        .reduce(|a, b| a + b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_this_process() {
+        let this = rustix::process::getpid();
+        let resident = Resident::of(this).expect("status");
+        assert!(resident.page_tables > 0 && resident.anonymous > 0 && resident.data > 0);
+        let gauge = Gauge::of(this).expect("own gauge");
+        let before = gauge.private().expect("private");
+        let block = std::hint::black_box(vec![1_u8; 8 << 20]);
+        assert!(gauge.private().expect("private") >= before + (block.len() as u64 * 3 / 4));
+    }
+
+    #[test]
+    fn lines_that_are_missing_are_not_zero() {
+        assert_eq!(
+            sum("VmPTE:\t      44 kB\nThreads:\t1\n", &["VmPTE:"]),
+            Some(44 << 10)
+        );
+        assert_eq!(sum("Threads:\t1\n", &["VmPTE:"]), None);
+    }
+}
