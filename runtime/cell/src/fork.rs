@@ -74,16 +74,6 @@ impl Parent {
         })
     }
 
-    /// Has children no longer wait to be reaped, and be copied without huge pages, of which touching one
-    /// byte copies two mebibytes. Children inherit the latter.
-    ///
-    /// # Errors
-    /// The system's.
-    pub(crate) fn prepare(&self) -> io::Result<()> {
-        sys::ignore_children();
-        Ok(rustix::thread::disable_transparent_huge_pages(true)?)
-    }
-
     /// Takes back that a mapping is kept from children (`MADV_DONTFORK`), for all of them, and returns how
     /// many there were. V8 keeps its pages from them (`V8_ENABLE_PRIVATE_MAPPING_FORK_OPTIMIZATION`), and
     /// a child dies at its first look at the heap then. To be done when nothing is mapped any more.

@@ -35,11 +35,10 @@ pub(crate) fn fork() -> io::Result<Forked> {
     // SAFETY: as above; called with several threads it would still not be unsound in itself, but the
     // child could wait for ever for a lock.
     let pid = unsafe { libc::fork() };
-    match Pid::from_raw(pid) {
-        Some(pid) if pid.as_raw_nonzero().get() > 0 => Ok(Forked::Parent(pid)),
-        Some(_) => Err(io::Error::last_os_error()),
-        None => Ok(Forked::Child),
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
     }
+    Ok(Pid::from_raw(pid).map_or(Forked::Child, Forked::Parent))
 }
 
 /// Ends the process without running what others have registered for its end: exit handlers that a

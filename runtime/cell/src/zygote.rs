@@ -100,6 +100,8 @@ impl Zygote {
             return Err(ZygoteError::NotSpawned);
         }
         sys::reset_signals();
+        // Its copies inherit that. Touching one byte of a huge page that is shared copies two mebibytes.
+        rustix::thread::disable_transparent_huge_pages(true)?;
         if lifeline::arm()? == Edge::Gone {
             return Err(ZygoteError::EdgeGone);
         }
@@ -149,7 +151,7 @@ impl Zygote {
     /// # Errors
     /// The control socket fails.
     pub fn serve(self, born: impl FnOnce(Child)) -> Result<(), ZygoteError> {
-        self.parent.prepare()?;
+        sys::ignore_children();
         self.parent.copy_all_mappings()?;
         loop {
             let reply = match self.control.receive() {

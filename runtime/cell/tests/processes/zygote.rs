@@ -1,0 +1,82 @@
+//! The program that the edge starts: a zygote whose children do what they are asked.
+
+use std::process::ExitCode;
+
+use holm_cell::passing::Socket;
+use holm_cell::sandbox::Limits;
+use holm_cell::sandbox::Mode;
+use holm_cell::sandbox::Sandbox;
+use holm_cell::zygote::Child;
+use holm_cell::zygote::Zygote;
+
+use crate::acts;
+
+/// What every process of a test may use.
+const LIMITS: Limits = Limits {
+    data: 256 << 20,
+    files: 64,
+};
+
+pub(crate) fn run(how: &[&str]) -> ExitCode {
+    let zygote = match Zygote::enter() {
+        Ok(zygote) => zygote,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(2);
+        }
+    };
+    let mode = match how.first() {
+        Some(&"require") => Mode::Require,
+        Some(&"off") => Mode::Off,
+        _ => Mode::Auto,
+    };
+    if how.contains(&"thread") {
+        std::thread::spawn(|| std::thread::park());
+    }
+    if how.contains(&"disturbed") {
+        acts::disturb_signals();
+    }
+    let kept = how.contains(&"kept").then(acts::kept_page);
+    let sandbox = match Sandbox::build(mode) {
+        Ok(sandbox) => sandbox,
+        Err(missing) => {
+            zygote.refuse(&missing.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    zygote.announce(&sandbox).expect("announced");
+    let served = zygote.serve(|child| live(child, &sandbox, kept));
+    if let Err(error) = served {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// With two sockets it is a template, with one a cell.
+fn live(mut child: Child, sandbox: &Sandbox, kept: Option<*const u8>) {
+    if child.name == "panics" {
+        panic!("as it was asked to");
+    }
+    let Some(control) = child
+        .fds
+        .get(1)
+        .is_some()
+        .then(|| Socket::from(child.fds.remove(1)))
+    else {
+        let mut fds = child.into_cell(sandbox, LIMITS).expect("cell");
+        let talk = Socket::from(fds.remove(0));
+        acts::obey(&talk, kept);
+        return;
+    };
+    let (template, mut fds) = child
+        .into_template(control, sandbox, LIMITS)
+        .expect("template");
+    let talk = Socket::from(fds.remove(0));
+    acts::obey(&talk, kept);
+    // It was told to serve.
+    drop(talk);
+    template
+        .serve(|child| live(child, sandbox, kept))
+        .expect("served");
+}
