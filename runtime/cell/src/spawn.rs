@@ -10,6 +10,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -168,7 +169,7 @@ pub struct Process {
     pidfd: OwnedFd,
 }
 
-/// Asks the process at the other end of `control` for a copy of itself, called `name`, with `fds`, and
+/// Asks the zygote at the other end of `control` for a copy of itself, called `name`, with `fds`, and
 /// waits for it.
 ///
 /// # Errors
@@ -181,6 +182,21 @@ pub fn fork(
 ) -> Result<Process, SpawnError> {
     request(control, anchor, name, fds)?;
     answer(control.receive()?.ok_or(SpawnError::Gone)?)
+}
+
+/// As [`fork`], of `template`, which has `control`.
+///
+/// # Errors
+/// As [`fork`]; and [`SpawnError::Garbled`] if the process is none of the template's.
+pub fn copy(
+    template: &Process,
+    control: &Socket,
+    anchor: &Anchor,
+    name: &str,
+    fds: &[BorrowedFd<'_>],
+) -> Result<Process, SpawnError> {
+    request(control, anchor, name, fds)?;
+    answer_of(template, control.receive()?.ok_or(SpawnError::Gone)?)
 }
 
 /// Asks for a process, whose [`answer`] will come. `fds` are at most [`MAX_CHILD_FDS`], and may be
@@ -204,11 +220,57 @@ pub fn request(
     Ok(control.send(&command.encode(), &all)?)
 }
 
-/// What `frame`, which came over a control socket, says to the [`request`] whose turn it is.
+/// What `frame`, which came from a zygote, says to the [`request`] whose turn it is. The zygote runs no
+/// stranger's code, and is believed.
 ///
 /// # Errors
 /// As [`fork`].
 pub fn answer(frame: Frame) -> Result<Process, SpawnError> {
+    Ok(Process::new(named(frame)?))
+}
+
+/// What `frame`, which came from `template`, says to the [`request`] whose turn it is.
+///
+/// The template has run a stranger's code. If that has broken out of V8, it may name any process, and the
+/// edge would kill that one: so the process has to be a child of the template.
+///
+/// # Errors
+/// As [`copy`].
+pub fn answer_of(template: &Process, frame: Frame) -> Result<Process, SpawnError> {
+    let (pid, pidfd) = named(frame)?;
+    match parent(pid, &pidfd) {
+        Some(parent) if parent == template.pid => Ok(Process::new((pid, pidfd))),
+        // It has ended already, which is no lie.
+        _ if wait_readable(pidfd.as_fd(), Duration::ZERO).unwrap_or(false) => {
+            Err(SpawnError::Failed(ForkFailure::Ended))
+        }
+        _ => Err(Garbled.into()),
+    }
+}
+
+/// The parent of the process that `pidfd` is of, if that is `pid`, and lives.
+fn parent(pid: Pid, pidfd: &OwnedFd) -> Option<Pid> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let named: i32 = info
+        .lines()
+        .find_map(|line| line.strip_prefix("Pid:"))?
+        .trim()
+        .parse()
+        .ok()?;
+    if named != pid.as_raw_nonzero().get() {
+        return None;
+    }
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    let parent: i32 = rest.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    // It still is: so its number was not another's meanwhile.
+    let lives = !wait_readable(pidfd.as_fd(), Duration::ZERO).ok()?;
+    (lives && parent > 0)
+        .then(|| Pid::from_raw(parent))
+        .flatten()
+}
+
+fn named(frame: Frame) -> Result<(Pid, OwnedFd), SpawnError> {
     match Reply::decode(&frame.bytes)? {
         Reply::Forked { pid } => {
             let pid = Some(pid)
@@ -216,7 +278,7 @@ pub fn answer(frame: Frame) -> Result<Process, SpawnError> {
                 .and_then(Pid::from_raw)
                 .ok_or(Garbled)?;
             let pidfd = frame.fds.into_iter().next().ok_or(Garbled)?;
-            Ok(Process { pid, pidfd })
+            Ok((pid, pidfd))
         }
         Reply::Failed(why) => Err(SpawnError::Failed(why)),
         Reply::Ready(_) | Reply::Unfit(_) => Err(Garbled.into()),
@@ -224,6 +286,10 @@ pub fn answer(frame: Frame) -> Result<Process, SpawnError> {
 }
 
 impl Process {
+    fn new((pid, pidfd): (Pid, OwnedFd)) -> Self {
+        Self { pid, pidfd }
+    }
+
     /// Its number. It may be someone else's once the process has ended.
     pub fn pid(&self) -> Pid {
         self.pid
@@ -244,11 +310,13 @@ impl Process {
 
     /// Kills it. That it has ended already is no error. Its memory is free once it [has
     /// ended](Self::ended).
-    pub fn kill(&self) {
+    ///
+    /// # Errors
+    /// The system's: it is another user's process.
+    pub fn kill(&self) -> io::Result<()> {
         match rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            // Only with another user's process.
-            Err(error) => debug_assert!(false, "killing {}: {error}", self.pid),
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -263,7 +331,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        self.kill();
+        // It was forked for this process, so it may be killed by it.
+        let _ = self.kill();
     }
 }
 

@@ -17,8 +17,8 @@ use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
 /// Flags with which glibc's `fork` calls `clone`.
-pub(crate) const FORK_FLAGS: u64 =
-    (libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD) as u64;
+pub(crate) const FORK_FLAGS: u32 =
+    (libc::CLONE_CHILD_SETTID | libc::CLONE_CHILD_CLEARTID | libc::SIGCHLD) as u32;
 
 /// Which of the two a process is that comes back from [`fork`].
 #[derive(Clone, Copy, Debug)]

@@ -54,8 +54,6 @@ pub struct Zygote {
     title: Title,
     /// `/proc`, for children that become templates. A template has none: it may open nothing.
     proc: Option<OwnedFd>,
-    /// Its own role, which its children come into being with.
-    role: Option<Role>,
 }
 
 /// Why a process is no zygote, or no longer.
@@ -119,7 +117,6 @@ impl Zygote {
             parent,
             title,
             proc: Some(proc),
-            role: None,
         })
     }
 
@@ -233,7 +230,6 @@ impl Zygote {
             fds: order.fds,
             title: self.title,
             proc: self.proc,
-            role: self.role,
         }
     }
 }
@@ -247,7 +243,6 @@ pub struct Child {
     pub fds: Vec<OwnedFd>,
     title: Title,
     proc: Option<OwnedFd>,
-    role: Option<Role>,
 }
 
 impl Child {
@@ -256,8 +251,12 @@ impl Child {
     /// # Errors
     /// The sandbox cannot be entered: the process has to end.
     pub fn into_cell(self, sandbox: &Sandbox, limits: Limits) -> io::Result<Vec<OwnedFd>> {
+        let role = match self.proc {
+            Some(_) => Role::Cell,
+            None => Role::Copy,
+        };
         drop(self.proc);
-        sandbox.enter(Role::Cell, self.role, limits)?;
+        sandbox.enter(role, limits)?;
         Ok(self.fds)
     }
 
@@ -278,13 +277,12 @@ impl Child {
             .proc
             .ok_or_else(|| io::Error::other("a copy of a template cannot be a template"))?;
         let parent = Parent::open(proc)?;
-        sandbox.enter(Role::Template, self.role, limits)?;
+        sandbox.enter(Role::Template, limits)?;
         let zygote = Zygote {
             control,
             parent,
             title: self.title,
             proc: None,
-            role: Some(Role::Template),
         };
         Ok((zygote, self.fds))
     }

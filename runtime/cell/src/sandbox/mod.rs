@@ -3,7 +3,7 @@
 //! Two of three parts are made once, in the zygote, because forks inherit them: the namespaces
 //! (a cell that made its own would pay 100 µs and more for each, and would need privileges for it)
 //! together with the dropped capabilities; and the compiled seccomp programs, which are data. What
-//! remains for each process is to set three limits and hand over a program or three ([`Sandbox::enter`]).
+//! remains for each process is to set three limits and hand over a program ([`Sandbox::enter`]).
 //!
 //! | layer | what it keeps away | where |
 //! |---|---|---|
@@ -18,6 +18,7 @@
 //!
 //! [`Limits`] are not a layer. They hold what a function may use, so they hold without a sandbox, too.
 
+mod bpf;
 mod filter;
 mod namespaces;
 
@@ -205,8 +206,10 @@ pub struct Missing {
 pub enum Role {
     /// It runs a function's start-up, and is copied then.
     Template,
-    /// It answers requests.
+    /// It answers requests, and was forked from the zygote.
     Cell,
+    /// It answers requests, and was forked from a template, with what that has given up.
+    Copy,
 }
 
 /// Hard limits of the kernel on one process.
@@ -260,18 +263,16 @@ impl Sandbox {
         &self.layers
     }
 
-    /// Gives up in this process what `role` has no use for. It cannot be taken back. `within` is the role
-    /// of the process that it was forked from, if that had one: what was given up there is not given up
-    /// again.
+    /// Gives up in this process what `role` has no use for. It cannot be taken back.
     ///
     /// # Errors
     /// The system's; no stranger's code may run then.
-    pub(crate) fn enter(&self, role: Role, within: Option<Role>, limits: Limits) -> io::Result<()> {
+    pub(crate) fn enter(&self, role: Role, limits: Limits) -> io::Result<()> {
         limit(Resource::Data, limits.data)?;
         limit(Resource::Nofile, limits.files)?;
         limit(Resource::Core, 0)?;
         match &self.programs {
-            Some(programs) => programs.apply(role, within),
+            Some(programs) => programs.apply(role),
             None => Ok(()),
         }
     }

@@ -5,6 +5,8 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
+use std::os::fd::FromRawFd;
+use std::os::fd::OwnedFd;
 use std::ptr::null;
 use std::time::Duration;
 use std::time::Instant;
@@ -14,7 +16,9 @@ use holm_cell::passing::Socket;
 use libc::c_long;
 
 /// Does what comes over `talk` until that is closed, or until it is told to serve.
-pub(crate) fn obey(talk: &Socket, kept: Option<*const u8>) {
+///
+/// A template has `control`, and can lie over it.
+pub(crate) fn obey(talk: &Socket, control: Option<&OwnedFd>, kept: Option<*const u8>) {
     while let Some(frame) = talk.receive().expect("received") {
         let act = String::from_utf8(frame.bytes).expect("text");
         let words: Vec<&str> = act.split(' ').collect();
@@ -28,6 +32,21 @@ pub(crate) fn obey(talk: &Socket, kept: Option<*const u8>) {
                 loop {
                     std::hint::spin_loop();
                 }
+            }
+            ["lie", pid, pidfd_of] => {
+                let pid: i64 = pid.parse().expect("number");
+                let of: i32 = pidfd_of.parse().expect("number");
+                let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, of, 0) };
+                let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd.try_into().expect("descriptor")) };
+                let control = control
+                    .expect("of a template")
+                    .try_clone()
+                    .expect("another");
+                let forked = [&[3][..], &pid.to_le_bytes()].concat();
+                Socket::from(control)
+                    .send(&forked, &[pidfd.as_fd()])
+                    .expect("sent");
+                "lied".into()
             }
             words => harmless(words, talk, kept).unwrap_or_else(|| answer(attack(words))),
         };
@@ -85,6 +104,7 @@ fn answer(outcome: c_long) -> String {
         -1 => match io::Error::last_os_error().raw_os_error() {
             Some(libc::EPERM) => "EPERM".into(),
             Some(libc::ENOSYS) => "ENOSYS".into(),
+            Some(libc::EMFILE) => "EMFILE".into(),
             Some(libc::ENOMEM) => "ENOMEM".into(),
             Some(other) => format!("errno {other}"),
             None => "?".into(),
@@ -127,6 +147,18 @@ fn attack(words: &[&str]) -> c_long {
             0,
             &mut [0_i32; 2]
         ),
+        "streams-until-full" => loop {
+            if call!(
+                SYS_socketpair,
+                libc::AF_UNIX,
+                libc::SOCK_STREAM,
+                0,
+                &mut [0_i32; 2]
+            ) < 0
+            {
+                return -1;
+            }
+        },
         "streams" => call!(
             SYS_socketpair,
             libc::AF_UNIX,

@@ -53,7 +53,10 @@ impl Node {
     }
 
     pub(crate) fn try_cell(&self, name: &str) -> Result<Cell, SpawnError> {
-        cell(self.zygote.control(), &self.anchor, name)
+        let (talk, theirs) = Socket::pair().expect("pair");
+        let fds = [theirs.as_fd()];
+        let process = spawn::fork(self.zygote.control(), &self.anchor, name, &fds)?;
+        Ok(Cell { process, talk })
     }
 
     pub(crate) fn cell(&self, name: &str) -> Cell {
@@ -73,18 +76,15 @@ impl Node {
     }
 
     pub(crate) fn try_copy(&self, template: &Template, name: &str) -> Result<Cell, SpawnError> {
-        cell(&template.control, &self.anchor, name)
+        let (talk, theirs) = Socket::pair().expect("pair");
+        let (process, control) = (&template.cell.process, &template.control);
+        let process = spawn::copy(process, control, &self.anchor, name, &[theirs.as_fd()])?;
+        Ok(Cell { process, talk })
     }
 
     pub(crate) fn copy(&self, template: &Template, name: &str) -> Cell {
         self.try_copy(template, name).expect("a cell of a template")
     }
-}
-
-fn cell(control: &Socket, anchor: &Anchor, name: &str) -> Result<Cell, SpawnError> {
-    let (talk, theirs) = Socket::pair().expect("pair");
-    let process = spawn::fork(control, anchor, name, &[theirs.as_fd()])?;
-    Ok(Cell { process, talk })
 }
 
 impl Cell {
@@ -104,6 +104,11 @@ impl Cell {
     /// Whether it is there, and answers.
     pub(crate) fn lives(&self) -> bool {
         self.ask("hello").as_deref() == Some("hello")
+    }
+
+    pub(crate) fn kill(&self) {
+        self.process.kill().expect("killed");
+        assert!(self.has_ended());
     }
 
     pub(crate) fn has_ended(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The program that the edge starts: a zygote whose children do what they are asked.
 
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use holm_cell::passing::Socket;
@@ -31,7 +32,7 @@ pub(crate) fn run(how: &[&str]) -> ExitCode {
         _ => Mode::Auto,
     };
     if how.contains(&"thread") {
-        std::thread::spawn(|| std::thread::park());
+        std::thread::spawn(std::thread::park);
     }
     if how.contains(&"disturbed") {
         acts::disturb_signals();
@@ -66,16 +67,17 @@ fn live(mut child: Child, sandbox: &Sandbox, kept: Option<*const u8>) {
     else {
         let mut fds = child.into_cell(sandbox, LIMITS).expect("cell");
         let talk = Socket::from(fds.remove(0));
-        acts::obey(&talk, kept);
+        acts::obey(&talk, None, kept);
         return;
     };
+    let liar = control.as_fd().try_clone_to_owned().expect("another");
     let (template, mut fds) = child
         .into_template(control, sandbox, LIMITS)
         .expect("template");
     let talk = Socket::from(fds.remove(0));
-    acts::obey(&talk, kept);
+    acts::obey(&talk, Some(&liar), kept);
     // It was told to serve.
-    drop(talk);
+    drop((talk, liar));
     template
         .serve(|child| live(child, sandbox, kept))
         .expect("served");

@@ -43,6 +43,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("clone3", "ENOSYS"),
     ("mmap", "ENOMEM"),
     ("unreserve", "ENOMEM"),
+    ("streams-until-full", "EMFILE"),
     #[cfg(target_arch = "x86_64")]
     ("open", "EPERM"),
 ];

@@ -156,14 +156,12 @@ pub(crate) fn a_thousand_forks_leave_nothing() {
             assert!(cell.lives());
         }
         if n % 100 < 2 {
-            cell.process.kill();
-            assert!(cell.has_ended());
+            cell.kill();
         }
     }
     let last = [node.cell("last"), node.copy(&template, "last")];
     for cell in &last {
-        cell.process.kill();
-        assert!(cell.has_ended());
+        cell.kill();
     }
     drop(last);
     let after: Vec<_> = [this, forking[0], forking[1]].map(descriptors).into();
@@ -206,15 +204,25 @@ pub(crate) fn a_full_cgroup_is_told() {
         return skip("no cgroup with pids.max can be made here");
     };
     let node = Node::start();
-    fs::write(group.join("cgroup.procs"), node.zygote.pid().to_string()).expect("moved");
-    fs::write(group.join("pids.max"), "2").expect("bounded");
+    let this = rustix::process::getpid();
+    for process in [this, node.zygote.pid()] {
+        fs::write(group.join("cgroup.procs"), process.to_string()).expect("moved");
+    }
+    fs::write(group.join("pids.max"), "3").expect("bounded");
     let cell = node.cell("fits");
     assert_eq!(failed(node.try_cell("does not")), ForkFailure::Processes);
+    let bound = bounds::tightest().expect("one");
+    let name = format!("{}/pids.max", group.display());
+    assert!(
+        bound.name.starts_with(&name) && bound.left() == 0,
+        "{bound}"
+    );
     // Room is made, and is used.
-    cell.process.kill();
-    assert!(cell.has_ended());
+    cell.kill();
     assert!(node.cell("fits").lives());
     drop((cell, node));
+    let root = group.parent().expect("a root").join("cgroup.procs");
+    fs::write(root, this.to_string()).expect("moved back");
     // It is empty once the last one has gone.
     while fs::remove_dir(&group).is_err() {
         std::thread::yield_now();
@@ -227,21 +235,55 @@ pub(crate) fn a_full_user_is_told() {
     }
     let node = Node::start();
     let before = node.cell("before");
+    let bound = |most| {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: rustix::process::getrlimit(Resource::Nproc).maximum,
+        };
+        let zygote = Some(node.zygote.pid());
+        rustix::process::prlimit(zygote, Resource::Nproc, limit).expect("bounded")
+    };
+    let usual = bound(0).current.unwrap_or(u64::MAX);
+    assert_eq!(
+        failed(node.try_cell("one too many")),
+        ForkFailure::Processes
+    );
+    assert!(before.lives());
+    bound(usual);
+    assert!(node.cell("after").lives());
+    // The edge looks at its own limits, which the zygote has inherited from it.
     let none = Rlimit {
         current: Some(0),
-        maximum: Some(0),
+        maximum: rustix::process::getrlimit(Resource::Nproc).maximum,
     };
     rustix::process::setrlimit(Resource::Nproc, none).expect("bounded");
-    // The zygote is this process's child; the system lets its limits be set by who may trace it, so the next
-    // one inherits them.
-    assert!(before.lives());
-    let Err(SpawnError::Start(error)) = Node::with(&["auto"]).map(drop) else {
-        panic!("this process may not fork either");
-    };
-    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
-    let bound = bounds::tightest().expect("one");
+    let tightest = bounds::tightest().expect("one");
     assert!(
-        bound.name.starts_with("RLIMIT_NPROC") && bound.most == 0,
-        "{bound}"
+        tightest.name.starts_with("RLIMIT_NPROC") && tightest.left() == 0,
+        "{tightest}"
     );
+    assert!(matches!(
+        Node::with(&["auto"]).map(drop),
+        Err(SpawnError::Start(_))
+    ));
+}
+
+/// A template that has been taken over names others as its copies, so that the edge kills them.
+pub(crate) fn lies_are_noticed() {
+    let node = Node::start();
+    let (neighbour, template) = (node.cell("neighbour"), node.template("liar"));
+    let this = rustix::process::getpid();
+    for (victim, pidfd_of) in [
+        (this, this),
+        (neighbour.process.pid(), neighbour.process.pid()),
+        (node.zygote.pid(), node.zygote.pid()),
+        // A number and a pidfd that do not belong together.
+        (template.cell.process.pid(), this),
+    ] {
+        let lie = format!("lie {victim} {pidfd_of}");
+        assert_eq!(template.cell.says(&lie), "lied");
+        let asked = node.try_copy(&template, "copy").map(drop);
+        assert!(matches!(asked, Err(SpawnError::Garbled(_))), "{asked:?}");
+    }
+    assert!(neighbour.lives() && node.cell("next").lives());
 }

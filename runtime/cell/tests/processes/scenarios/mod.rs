@@ -64,6 +64,7 @@ pub(crate) const ALL: &[(&str, fn())] = &[
         forked::a_full_cgroup_is_told,
     ),
     ("forked::a_full_user_is_told", forked::a_full_user_is_told),
+    ("forked::lies_are_noticed", forked::lies_are_noticed),
     ("confined::libraries_work", confined::libraries_work),
     (
         "confined::attacks_from_a_cell",
