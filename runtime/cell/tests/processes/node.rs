@@ -87,6 +87,11 @@ impl Node {
     }
 }
 
+/// Whether the other end of a socket is closed, soon.
+pub(crate) fn is_closed(socket: &Socket) -> bool {
+    socket.wait(LONG).expect("wait") && socket.receive().expect("received").is_none()
+}
+
 impl Cell {
     /// Has it do something, and returns what it says of it; `None` if it ended.
     pub(crate) fn ask(&self, act: &str) -> Option<String> {

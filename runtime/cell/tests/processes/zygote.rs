@@ -46,12 +46,18 @@ pub(crate) fn run(how: &[&str]) -> ExitCode {
         }
     };
     zygote.announce(&sandbox).expect("announced");
-    let served = zygote.serve(|child| live(child, &sandbox, kept));
-    if let Err(error) = served {
-        eprintln!("{error}");
-        return ExitCode::FAILURE;
+    let serve = || zygote.serve(|child| live(child, &sandbox, kept));
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(serve)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+        // A child that came back here would be a second zygote.
+        Err(_) => loop {
+            std::thread::park();
+        },
     }
-    ExitCode::SUCCESS
 }
 
 /// With two sockets it is a template, with one a cell.

@@ -14,6 +14,7 @@ pub(crate) fn libraries_work() {
     assert_eq!(template.cell.says("malloc"), "true");
     template.freeze();
     for cell in [node.cell("cell"), node.copy(&template, "copy")] {
+        assert_eq!(cell.says("limits"), "[268435456, 64, 0]");
         assert_eq!(cell.says("threads"), "140");
         assert_eq!(cell.says("malloc"), "true");
         assert_eq!(cell.says("tokio"), "42 3");
