@@ -98,6 +98,9 @@ impl Zygote {
             return Err(ZygoteError::NotSpawned);
         }
         sys::reset_signals();
+        // What is typed at the edge's terminal, control-C for one, is for the edge: it ends the others when
+        // it has drained. In a session of its own there is no terminal.
+        rustix::process::setsid()?;
         // Its copies inherit that. Touching one byte of a huge page that is shared copies two mebibytes.
         rustix::thread::disable_transparent_huge_pages(true)?;
         if lifeline::arm()? == Edge::Gone {

@@ -77,7 +77,6 @@ const ALLOWED: &[i64] = &[
     libc::SYS_nanosleep,
     libc::SYS_gettimeofday,
     // Memory. V8 makes code, so it has to be able to make it executable.
-    libc::SYS_mmap,
     libc::SYS_munmap,
     libc::SYS_mremap,
     libc::SYS_mprotect,
@@ -121,16 +120,13 @@ const ALLOWED_OLD: &[i64] = &[];
 
 /// Allowed to a template for the sake of its children, who come into being with its filters: a pidfd for
 /// the edge, a lifeline, filters of their own.
-const TEMPLATE: &[i64] = &[
-    libc::SYS_pidfd_open,
-    libc::SYS_waitid,
-    libc::SYS_dup3,
-    libc::SYS_seccomp,
-];
+const TEMPLATE: &[i64] = &[libc::SYS_pidfd_open, libc::SYS_waitid, libc::SYS_seccomp];
+
+/// Allowed to it for the lifeline alone.
 #[cfg(target_arch = "x86_64")]
-const TEMPLATE_OLD: &[i64] = &[libc::SYS_dup2];
+const DUP: &[i64] = &[libc::SYS_dup3, libc::SYS_dup2];
 #[cfg(not(target_arch = "x86_64"))]
-const TEMPLATE_OLD: &[i64] = &[];
+const DUP: &[i64] = &[libc::SYS_dup3];
 
 /// Answered with `EPERM`.
 const REFUSED: &[i64] = &[
@@ -267,10 +263,10 @@ fn rules(role: Role) -> BTreeMap<u32, Rule> {
     }
     set(&[libc::SYS_clone3], Answer::Error(libc::ENOSYS).into());
     if role == Role::Template {
-        for calls in [TEMPLATE, TEMPLATE_OLD] {
-            set(calls, Answer::Allow.into());
-        }
+        set(TEMPLATE, Answer::Allow.into());
+        set(DUP, only(Test::is(1, &[LINE.cast_unsigned()]), REFUSE));
     }
+    set(&[libc::SYS_mmap], mmap());
     set(&[libc::SYS_clone], clone(role));
     set(&[libc::SYS_fcntl], fcntl(role));
     set(&[libc::SYS_close], but(line(), REFUSE));
@@ -283,6 +279,31 @@ fn rules(role: Role) -> BTreeMap<u32, Rule> {
     set(&[libc::SYS_prlimit64], only(Test::is(0, &[0]), REFUSE));
     set(&[libc::SYS_socketpair], socketpair());
     rules
+}
+
+/// Not what `RLIMIT_DATA` does not count: memory that is shared and has no file, and stacks that grow. A
+/// page that the edge has passed can be shared.
+fn mmap() -> Rule {
+    let refuse = |test| Case {
+        tests: vec![test],
+        answer: REFUSE,
+    };
+    let [shared, validated, anonymous, stack] = [
+        libc::MAP_SHARED,
+        libc::MAP_SHARED_VALIDATE,
+        libc::MAP_ANONYMOUS,
+        libc::MAP_GROWSDOWN,
+    ]
+    .map(i32::cast_unsigned);
+    let kind = libc::MAP_TYPE.cast_unsigned() | anonymous;
+    Rule {
+        cases: vec![
+            refuse(Test::has(3, kind, shared | anonymous)),
+            refuse(Test::has(3, kind, validated | anonymous)),
+            refuse(Test::has(3, stack, stack)),
+        ],
+        otherwise: Answer::Allow,
+    }
 }
 
 /// Threads; and copies, exactly as `fork` makes them, in a template.
@@ -362,17 +383,10 @@ mod tests {
 
     #[test]
     fn no_call_is_in_two_groups() {
-        let groups = [
-            ALLOWED,
-            ALLOWED_OLD,
-            REFUSED,
-            REFUSED_OLD,
-            TEMPLATE,
-            TEMPLATE_OLD,
-        ];
+        let groups = [ALLOWED, ALLOWED_OLD, REFUSED, REFUSED_OLD, TEMPLATE, DUP];
         let mut all = groups.concat();
         // Those whose arguments are looked at, and clone3.
-        let checked = 8;
+        let checked = 9;
         all.sort_unstable();
         all.dedup();
         assert_eq!(

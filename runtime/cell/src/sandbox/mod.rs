@@ -216,7 +216,8 @@ pub enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// `RLIMIT_DATA`: bytes of private writable memory, what it was forked with included. Memory that is
-    /// only reserved (`PROT_NONE`) does not count.
+    /// only reserved (`PROT_NONE`) does not count, nor do page tables. Memory that it leaves out otherwise
+    /// cannot be had: the filter refuses it.
     pub data: u64,
     /// `RLIMIT_NOFILE`: one more than the highest descriptor it can have.
     pub files: u64,

@@ -256,6 +256,19 @@ fn attack(words: &[&str]) -> c_long {
             );
             call!(SYS_mmap, 0, 300_usize << 20, rights, kind, -1, 0)
         }
+        // Neither counts for RLIMIT_DATA.
+        "mmap-shared" | "mmap-shared-validated" | "mmap-stack" => {
+            let kind = match words[0] {
+                "mmap-shared" => libc::MAP_SHARED,
+                "mmap-shared-validated" => libc::MAP_SHARED_VALIDATE,
+                _ => libc::MAP_PRIVATE | libc::MAP_GROWSDOWN,
+            };
+            let rights = libc::PROT_READ | libc::PROT_WRITE;
+            let size = 1_usize << 30;
+            call!(SYS_mmap, 0, size, rights, kind | libc::MAP_ANONYMOUS, -1, 0)
+        }
+        "undumpable" => call!(SYS_prctl, libc::PR_SET_DUMPABLE, 0, 0, 0, 0),
+        "dup-elsewhere" => call!(SYS_dup3, 2, 0, 0),
         "reserve" => {
             let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
             call!(SYS_mmap, 0, 8_usize << 30, libc::PROT_NONE, kind, -1, 0)

@@ -43,6 +43,9 @@ const REFUSED: &[(&str, &str)] = &[
     ("limit-other", "EPERM"),
     ("clone3", "ENOSYS"),
     ("mmap", "ENOMEM"),
+    ("mmap-shared", "EPERM"),
+    ("mmap-shared-validated", "EPERM"),
+    ("mmap-stack", "EPERM"),
     ("unreserve", "ENOMEM"),
     ("streams-until-full", "EMFILE"),
     #[cfg(target_arch = "x86_64")]
@@ -75,7 +78,14 @@ const KILLED: &[&str] = &[
 ];
 
 /// Killed for in a cell alone: what a template does for its copies.
-const KILLED_IN_CELLS: &[&str] = &["fork", "pidfd", "own", "own-line", "dup-over-line"];
+const KILLED_IN_CELLS: &[&str] = &[
+    "fork",
+    "pidfd",
+    "own",
+    "own-line",
+    "dup-over-line",
+    "dup-elsewhere",
+];
 
 fn attack(attacker: impl Fn() -> Cell, killed: &[&[&str]], unharmed: impl Fn() -> bool) {
     let cell = attacker();
@@ -115,6 +125,10 @@ pub(crate) fn attacks_from_a_copy() {
 
 pub(crate) fn attacks_from_a_template() {
     let node = Node::start();
+    assert_eq!(
+        node.template("attacker").cell.says("dup-elsewhere"),
+        "EPERM"
+    );
     let neighbour = node.cell("neighbour");
     attack(
         || node.template("attacker").cell,

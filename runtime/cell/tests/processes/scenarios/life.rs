@@ -63,6 +63,9 @@ pub(crate) fn a_template_is_copied() {
     assert_eq!(names(copies[2].process.pid()).1, "holm: shop-2");
     let status = std::fs::read_to_string(format!("/proc/{}/status", copies[2].process.pid()));
     assert!(status.expect("it lives").contains("\nTHP_enabled:\t0\n"));
+    // What is typed at the edge's terminal, control-C for one, is for the edge alone.
+    let session = rustix::process::getsid(Some(copies[2].process.pid()));
+    assert_eq!(session, Ok(node.zygote.pid()));
     // The zygote serves beside it.
     assert!(node.cell("other").lives());
 }
