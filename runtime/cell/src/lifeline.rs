@@ -34,7 +34,8 @@ pub const LINE: i32 = 1;
 pub struct Anchor(OwnedFd);
 
 impl Anchor {
-    /// A new one, without lines.
+    /// A new one, without lines. The user who makes it is the only one who can make lines: a process that
+    /// changes its user does so first.
     ///
     /// # Errors
     /// There are no more descriptors.

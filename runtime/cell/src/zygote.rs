@@ -142,8 +142,8 @@ impl Zygote {
     }
 
     /// Forks for the edge until that closes the control socket. `born` is run in each child, and has what
-    /// it owns to itself: the child's copy of it. The child ends when it
-    /// returns, with code 0, or without returning by [`crate::exit`].
+    /// it owns to itself: the child's copy of it. The child ends when that returns, with code 0, or without
+    /// returning, by [`crate::exit`].
     ///
     /// What this process is, its children are copies of, so nothing may be left running: no second
     /// thread, no event loop.
@@ -195,7 +195,12 @@ impl Zygote {
             Command::decode(&frame.bytes).map_err(|error| other(&error))?;
         let mut fds = frame.fds.into_iter();
         let line = fds.next().ok_or_else(|| other(&"no lifeline came"))?;
-        match self.parent.fork().map_err(failure)? {
+        // Keeps a place for the pidfd, which has to be there once there is a child.
+        let room = rustix::io::fcntl_dupfd_cloexec(&self.control, 3)
+            .map_err(|error| other(&io::Error::from(error)))?;
+        let forked = self.parent.fork().map_err(failure)?;
+        drop(room);
+        match forked {
             Forked::Child => Ok(Turn::Child(Order {
                 name,
                 line,
@@ -204,11 +209,9 @@ impl Zygote {
             Forked::Parent(pid) => match pidfd(pid) {
                 Ok(pidfd) => Ok(Turn::Parent(pid, pidfd)),
                 Err(Errno::SRCH | Errno::CHILD) => Err(ForkFailure::Ended),
-                Err(error) => {
-                    // It cannot be handed over, so it is not kept. It is our child and was there just now.
-                    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-                    Err(other(&io::Error::from(error)))
-                }
+                // The kernel is out of memory. The edge closes the sockets that the child would have served,
+                // and it ends by that: a template may signal nobody.
+                Err(error) => Err(other(&io::Error::from(error))),
             },
         }
     }
