@@ -6,13 +6,13 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use holm_model::outbound::Outbound;
+use holm_model::outcome::Outcome;
+use holm_model::record::Recorder;
 
 use crate::pool::Admission;
 use crate::pool::NodeMemory;
 use crate::pool::WarmPool;
 use crate::watchdog::Watchdog;
-use holm_model::outcome::Outcome;
-use holm_model::record::Recorder;
 
 /// The node's side of its isolates.
 #[derive(Clone)]

@@ -7,14 +7,14 @@ use std::sync::atomic::AtomicU32;
 use deno_core::OpState;
 use deno_core::ResourceId;
 use deno_core::v8;
-use http::HeaderMap;
-
-use super::BodyWriter;
 use holm_model::body::BodyProgress;
 use holm_model::event::FetchResponse;
 use holm_model::log::Log;
 use holm_model::log::Thrown;
 use holm_model::outbound::Caller;
+use http::HeaderMap;
+
+use super::BodyWriter;
 
 /// Where `handler.js` puts the number of a request in the async context of its code.
 const REQUEST: &[u8] = b"holmRequest";

@@ -10,6 +10,10 @@ use deno_core::ResourceId;
 use deno_core::op2;
 use deno_core::v8;
 use deno_error::JsErrorBox;
+use holm_model::body::Body;
+use holm_model::body::BodyError;
+use holm_model::body::ReaderGone;
+use holm_model::log::Level;
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
@@ -23,10 +27,6 @@ use super::WrongLength;
 use super::calling;
 use crate::log::describe;
 use crate::log::write;
-use holm_model::body::Body;
-use holm_model::body::BodyError;
-use holm_model::body::ReaderGone;
-use holm_model::log::Level;
 
 /// Fields that a response may have: what common proxies take.
 const MAX_FIELDS: u32 = 256;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use crate::log::Log;
-use crate::log::Thrown;
 use http::Method;
 use http::StatusCode;
+
+use crate::log::Log;
+use crate::log::Thrown;
 
 use crate::outcome::Outcome;
 

@@ -13,15 +13,15 @@ use holm_js_api::handler::Invocation;
 use holm_js_api::handler::Invocations;
 use holm_js_api::log::write;
 use holm_model::body::BodyError;
+use holm_model::event::Failure;
 use holm_model::log::Level;
+use holm_model::outcome::Outcome;
 use http::StatusCode;
 
 use super::Isolate;
 use super::run::Fitness;
 use super::turn::End;
 use super::turn::Run;
-use holm_model::event::Failure;
-use holm_model::outcome::Outcome;
 
 /// Requests after which the event loop has a turn although it has nothing to do.
 const POLL: u32 = 16;

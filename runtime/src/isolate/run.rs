@@ -16,10 +16,13 @@ use holm_js_api::handler::Invocation;
 use holm_js_api::handler::Invocations;
 use holm_js_api::handler::MemoryBudget;
 use holm_model::body::Body;
+use holm_model::event::Event;
 use holm_model::event::FetchRequest;
 use holm_model::log::Level;
 use holm_model::log::LogBudget;
 use holm_model::outbound::Caller;
+use holm_model::outcome::Outcome;
+use holm_model::record::Record;
 
 use super::Isolate;
 use super::turn::Count;
@@ -28,9 +31,6 @@ use super::turn::Run;
 use crate::job::Job;
 use crate::services::Services;
 use crate::watchdog::Seat;
-use holm_model::event::Event;
-use holm_model::outcome::Outcome;
-use holm_model::record::Record;
 
 /// Requests between two looks at V8's heap statistics, which are not free.
 const MEMORY_SAMPLE: u32 = 32;

@@ -15,16 +15,16 @@ use holm_js_api::handler::Invocation;
 use holm_model::body::Body;
 use holm_model::body::BodyError;
 use holm_model::body::BodyProgress;
+use holm_model::event::Failure;
+use holm_model::event::Reply;
+use holm_model::limits::Limits;
+use holm_model::outcome::Outcome;
 use tokio::time::Sleep;
 use tokio::time::sleep;
 
 use super::Isolate;
 use crate::watchdog::Verdict;
 use crate::watchdog::Watch;
-use holm_model::event::Failure;
-use holm_model::event::Reply;
-use holm_model::limits::Limits;
-use holm_model::outcome::Outcome;
 
 /// How the execution of a request ended.
 pub(super) enum End {

@@ -30,6 +30,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use holm_model::event::Failure;
+use holm_model::outcome::Outcome;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
 
@@ -54,8 +56,6 @@ use crate::job::Job;
 use crate::services::Services;
 use crate::watchdog::Keeper;
 use crate::watchdog::Patrol;
-use holm_model::event::Failure;
-use holm_model::outcome::Outcome;
 
 /// Time that a start may take before it is given up: more than the watchdog lets it have.
 const START: Duration = Duration::from_secs(15);

@@ -17,6 +17,7 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use holm_model::limits::Limits;
 use tokio::sync::oneshot;
 
 use super::rest::Rest;
@@ -28,7 +29,6 @@ use crate::isolate::Blank;
 use crate::sys;
 use crate::thread::ThreadId;
 use crate::thread::stand_back;
-use holm_model::limits::Limits;
 
 /// Isolates that wait while nobody asks for one.
 pub(super) const RESTING: usize = 2;

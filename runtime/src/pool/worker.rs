@@ -8,10 +8,14 @@ use std::thread;
 use std::time::Duration;
 
 use deno_core::unsync;
+use holm_model::event::Event;
+use holm_model::event::Failure;
 use holm_model::log::Level;
 use holm_model::log::Log;
 use holm_model::log::LogBudget;
 use holm_model::log::Thrown;
+use holm_model::outcome::Outcome;
+use holm_model::record::Record;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
@@ -30,10 +34,6 @@ use crate::job::Job;
 use crate::meter::Meter;
 use crate::sys;
 use crate::watchdog::Keeper;
-use holm_model::event::Event;
-use holm_model::event::Failure;
-use holm_model::outcome::Outcome;
-use holm_model::record::Record;
 
 /// V8 takes about 1 MiB of it for JavaScript; the rest is room for native recursion.
 const STACK: usize = 4 << 20;

@@ -31,6 +31,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use deno_core::v8;
+use holm_model::record::Recorder;
 
 pub(crate) use self::seat::Seat;
 pub(crate) use self::seat::Seats;
@@ -40,7 +41,6 @@ pub use self::watch::Verdict;
 pub use self::watch::Watch;
 use crate::meter::Meter;
 use crate::thread::take_short_turns;
-use holm_model::record::Recorder;
 
 /// The shortest time between two looks.
 pub(crate) const TICK: Duration = Duration::from_millis(1);

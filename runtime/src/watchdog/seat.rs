@@ -8,16 +8,16 @@ use std::time::Instant;
 
 use holm_model::body::BodyError;
 use holm_model::body::BodyProgress;
-use holm_model::log::Level;
-use holm_model::log::LogBudget;
-use tokio::sync::oneshot;
-
-use crate::deployment::Deployment;
 use holm_model::event::Failure;
 use holm_model::event::Reply;
+use holm_model::log::Level;
+use holm_model::log::LogBudget;
 use holm_model::outcome::Outcome;
 use holm_model::record::Record;
 use holm_model::record::Recorder;
+use tokio::sync::oneshot;
+
+use crate::deployment::Deployment;
 
 /// The answer's address and the record so far of a request that an isolate works on.
 #[derive(Debug)]

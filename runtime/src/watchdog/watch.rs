@@ -16,6 +16,8 @@ use std::time::Instant;
 use deno_core::v8;
 use futures::task::AtomicWaker;
 use holm_model::outbound::Account;
+use holm_model::outcome::Outcome;
+use holm_model::record::Recorder;
 use tokio::sync::watch;
 
 use super::NEVER;
@@ -27,8 +29,6 @@ use crate::meter::Meter;
 use crate::sys;
 use crate::sys::Turns;
 use crate::thread::take_short_turns;
-use holm_model::outcome::Outcome;
-use holm_model::record::Recorder;
 
 /// Time between two requests to terminate.
 const REPEAT: Duration = Duration::from_millis(5);
