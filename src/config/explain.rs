@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use holm_model::limits::Limits;
+use holm_model::for_each_limit;
+use holm_model::limits::ROWS;
 use holm_router::hostname::{Hostname, HostnameError};
 use holm_router::pattern::{HostPattern, PathPattern, Pattern};
 use holm_router::table::{Candidate, Verdict};
@@ -10,6 +11,13 @@ use url::Url;
 
 use super::plan::{FunctionPlan, Plan};
 use super::spelling;
+use super::wrap;
+
+/// Columns of the list of limits.
+const LIMITS_WIDTH: usize = 56;
+
+/// Between two lines of that list.
+const UNDER_THE_FIRST: &str = "\n           ";
 
 /// Where a request goes.
 #[derive(Debug)]
@@ -125,24 +133,10 @@ fn winning(
     function: &FunctionPlan,
     plan: &Plan,
 ) {
-    let Limits {
-        cpu,
-        wall,
-        memory,
-        startup_cpu,
-        subrequests,
-        request_body,
-        log,
-        wait_until,
-        queue,
-        max_isolates,
-        min_isolates,
-        idle,
-    } = function.limits;
     let kind = kind(winner.pattern);
     let pattern = winner.pattern;
     let name = &function.name;
-    let concurrency = function.concurrency;
+    let limits = limits_of(function);
     let main = function.main.display();
     let origin = plan.origin.display();
     write!(
@@ -151,10 +145,7 @@ fn winning(
          \x20 route    {pattern}  ({kind})\n\
          \x20 main     {main}\n\
          \x20 from     {origin}\n\
-         \x20 limits   cpu {cpu}, wall {wall}, memory {memory}, startup_cpu {startup_cpu},\n\
-         \x20          subrequests {subrequests}, request_body {request_body}, log {log},\n\
-         \x20          wait_until {wait_until}, queue {queue}, max_isolates {max_isolates},\n\
-         \x20          min_isolates {min_isolates}, idle {idle}, concurrency {concurrency}\n"
+         \x20 limits   {limits}\n"
     )
     .expect("a String takes every write");
     if !matches!(pattern.host(), HostPattern::Exact(_)) {
@@ -163,6 +154,21 @@ fn winning(
              \x20          only a route with the host's full name is served inside\n",
         );
     }
+}
+
+/// All limits of a function with their values, as they stand behind the word `limits`.
+fn limits_of(function: &FunctionPlan) -> String {
+    let FunctionPlan {
+        limits,
+        concurrency,
+        ..
+    } = function;
+    macro_rules! with_values {
+        ($($key:ident: $quantity:ty),*) => {
+            [$(format!("{} {},", ROWS.$key.key, limits.$key),)* format!("concurrency {concurrency}")]
+        };
+    }
+    wrap::lines(for_each_limit!(with_values), LIMITS_WIDTH).join(UNDER_THE_FIRST)
 }
 
 /// What `holm check` says of a sound plan: routes that take more, or less, than one may think.

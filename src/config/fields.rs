@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use holm_model::limits::{KEYS, ROWS};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -210,11 +211,10 @@ pub(super) fn kind(value: &DeValue<'_>) -> &'static str {
 
 /// Where a key belongs that people put elsewhere, or bring along from another tool.
 fn hint(key: &str) -> Option<&'static str> {
+    // `log` may also be meant as the table of that name.
+    let is_limit = key == "cpu_ms" || key != ROWS.log.key && KEYS.contains(&key);
     Some(match key {
-        "cpu" | "wall" | "memory" | "startup_cpu" | "subrequests" | "request_body"
-        | "wait_until" | "queue" | "max_isolates" | "min_isolates" | "idle" | "cpu_ms" => {
-            "limits stand in [limits], or in a function's `limits = { … }`"
-        }
+        _ if is_limit => "limits stand in [limits], or in a function's `limits = { … }`",
         "max" => "the most that a function may ask for stands in [limits.max]",
         "main" | "routes" | "vars" => "this belongs into a function's table, [functions.NAME]",
         "http" | "https" | "admin" | "listen" | "port" | "host" | "max_connections"

@@ -8,8 +8,8 @@
 use std::fmt::Display;
 use std::ops::Range;
 
-use holm_model::limits::table::{self, Limit};
-use holm_model::limits::{Isolates, Limits};
+use holm_model::for_each_limit;
+use holm_model::limits::{Isolates, Limit, Limits, ROWS};
 
 use super::at::At;
 use super::problem::{Findings, Problem};
@@ -133,33 +133,20 @@ struct Layer<'a> {
 impl Layer<'_> {
     fn settle(&self, findings: &mut Findings) -> Limits {
         macro_rules! settle {
-            ($($field:ident: $row:ident),* $(,)?) => {
+            ($($key:ident: $quantity:ty),*) => {
                 Limits {$(
-                    $field: self.one(
-                        &table::$row,
-                        self.typed.and_then(|typed| typed.$field.as_ref()),
-                        self.otherwise.$field,
-                        self.ceiling.$field,
-                        self.typed_ceiling.and_then(|typed| typed.$field.as_ref()),
+                    $key: self.one(
+                        &ROWS.$key,
+                        self.typed.and_then(|typed| typed.$key.as_ref()),
+                        self.otherwise.$key,
+                        self.ceiling.$key,
+                        self.typed_ceiling.and_then(|typed| typed.$key.as_ref()),
                         findings,
                     ),
                 )*}
             };
         }
-        settle! {
-            cpu: CPU,
-            wall: WALL,
-            memory: MEMORY,
-            startup_cpu: STARTUP_CPU,
-            subrequests: SUBREQUESTS,
-            request_body: REQUEST_BODY,
-            log: LOG,
-            wait_until: WAIT_UNTIL,
-            queue: QUEUE,
-            max_isolates: MAX_ISOLATES,
-            min_isolates: MIN_ISOLATES,
-            idle: IDLE,
-        }
+        for_each_limit!(settle)
     }
 
     fn one<T: Copy + Ord + Display>(

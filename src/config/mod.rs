@@ -4,7 +4,8 @@
 //! decided. Both run to the end and report into one list, so that an operator sees every problem
 //! at once, each with its line, its column and its remedy. A plan is only ever had whole.
 //!
-//! - [`raw`]: which keys there are and of what type; the source of `holm schema`
+//! - [`raw`]: which keys there are and of what type; the source of `holm schema`. Those of limits
+//!   are made from the table in `holm_model::limits`
 //! - [`fields`]: reading them, table by table; [`scalars`], [`network`], [`route`], [`vars`]: value
 //!   by value
 //! - [`settle`]: raw → plan; with [`limits`] and [`main_file`]
@@ -35,6 +36,7 @@ mod settle;
 mod single;
 mod spelling;
 mod vars;
+mod wrap;
 
 #[cfg(test)]
 mod tests;

@@ -1,14 +1,16 @@
 //! Values that stand in one place of the file: strings, numbers, limits, words.
 //!
-//! Each is parsed here, once, into the type that the program uses. Addresses are in
+//! Each is parsed here, once, into the type that the program uses; of those that limits have, the
+//! schema is here as well. Addresses are in
 //! [`network`](super::network), routes in [`route`](super::route).
 
 use std::str::FromStr;
 
 use holm_model::limits::{
-    BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, NodeBytes, QueueSlots, Subrequests,
+    BodyBytes, CpuTime, HeapBytes, Isolates, Limit, LogBytes, NodeBytes, QueueSlots, Subrequests,
     UnitError, WallTime,
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -16,6 +18,7 @@ use super::at::{At, List};
 use super::fields::{FromToml, wrong_type};
 use super::problem::{Findings, Problem};
 use super::raw::{LogFormat, LogRequests};
+use super::schema::{self, InSchema};
 use super::spelling;
 
 impl<T: FromToml> FromToml for At<T> {
@@ -154,9 +157,10 @@ fn unknown_word(
     findings.report(problem.at(value.span(), "unknown").help(help));
 }
 
-/// Limits that are written with a unit.
+/// Limits that are written with a unit: how the schema shows them, what they are called, and an
+/// example of each.
 macro_rules! with_unit {
-    ($($quantity:ty: $what:literal, $example:literal;)*) => {$(
+    ($($form:ident, $what:literal: { $($quantity:ty: $example:literal,)* })*) => {$($(
         impl FromToml for $quantity {
             fn from_toml(
                 value: &Spanned<DeValue<'_>>,
@@ -166,16 +170,26 @@ macro_rules! with_unit {
                 quantity(value, name, $what, $example, findings)
             }
         }
-    )*};
+
+        impl InSchema for $quantity {
+            fn form(_: &Limit<Self>, generator: &mut SchemaGenerator) -> Schema {
+                schema::$form::json_schema(generator)
+            }
+        }
+    )*)*};
 }
 
 with_unit! {
-    CpuTime: "a duration in quotes", "50ms";
-    WallTime: "a duration in quotes", "30s";
-    HeapBytes: "a size in quotes", "128MiB";
-    NodeBytes: "a size in quotes", "4GiB";
-    BodyBytes: "a size in quotes", "100MiB";
-    LogBytes: "a size in quotes", "64KiB";
+    Time, "a duration in quotes": {
+        CpuTime: "50ms",
+        WallTime: "30s",
+    }
+    Size, "a size in quotes": {
+        HeapBytes: "128MiB",
+        NodeBytes: "4GiB",
+        BodyBytes: "100MiB",
+        LogBytes: "64KiB",
+    }
 }
 
 /// Limits that are counts.
@@ -188,6 +202,15 @@ macro_rules! counted {
                 findings: &mut Findings,
             ) -> Option<Self> {
                 u32::from_toml(value, name, findings).map(Self::new)
+            }
+        }
+
+        impl InSchema for $count {
+            fn form(row: &Limit<Self>, generator: &mut SchemaGenerator) -> Schema {
+                let mut form = u32::json_schema(generator);
+                form.insert("minimum".to_owned(), row.floor.as_u32().into());
+                form.insert("maximum".to_owned(), row.ceiling.as_u32().into());
+                form
             }
         }
     )*};

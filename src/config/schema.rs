@@ -1,11 +1,15 @@
 //! The file's format as a JSON Schema, for editors that complete and check TOML.
 
+use std::fmt::Display;
+
+use holm_model::limits::Limit;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
-use schemars::{JsonSchema, Schema};
-use serde_json::{Value, json};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde_json::{Map, Value, json};
 
 use super::raw::RawConfig;
+use super::wrap;
 
 /// What a function may be called: a DNS label, because `holm dev` serves it at NAME.localhost.
 pub(super) const NAME: &str = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
@@ -40,6 +44,33 @@ fn without_null(schema: &mut Schema) {
             schema.entry(key).or_insert(value);
         }
     }
+}
+
+/// Columns of a description, about as many as doc comments have.
+const WIDTH: usize = 90;
+
+/// A quantity, as the schema shows a limit of it.
+pub(super) trait InSchema: Display + Sized {
+    /// What its values look like, without words.
+    fn form(row: &Limit<Self>, generator: &mut SchemaGenerator) -> Schema;
+}
+
+/// The key of a limit: its words, its default, its ceiling, and how it is written.
+pub(super) fn of_limit<T: InSchema>(row: &Limit<T>, generator: &mut SchemaGenerator) -> Schema {
+    let form = T::form(row, generator);
+    let quote = match form.get("type") {
+        Some(Value::String(kind)) if kind == "string" => "\"",
+        _ => "",
+    };
+    let (words, default, most) = (row.doc, &row.default, &row.ceiling);
+    let words = format!("{words} Default: {quote}{default}{quote}, at most {quote}{most}{quote}.");
+    let words = wrap::lines(words.split(' '), WIDTH).join("\n");
+    // The description comes first, as in all that is derived.
+    let mut schema = Map::from_iter([("description".to_owned(), Value::String(words))]);
+    if let Value::Object(form) = form.to_value() {
+        schema.extend(form);
+    }
+    schema.into()
 }
 
 /// Strings with a form of their own, as the schema describes them.

@@ -4,16 +4,16 @@
 //! [`plan`](super::plan)'s business. A field is `None` when the key is absent *or* when its value
 //! was wrong, which has then been reported: nobody may complain about a `None` again.
 //!
-//! The doc comments here are what `holm schema` prints, and so what an editor shows.
+//! The doc comments here are what `holm schema` prints, and so what an editor shows. Those of limits
+//! are in the table of limits, as is all that [`limits`] reads.
 
+mod limits;
 mod read;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use holm_model::limits::{
-    BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, NodeBytes, QueueSlots, Subrequests, WallTime,
-};
+use holm_model::limits::{NodeBytes, WallTime};
 use holm_router::pattern::Pattern;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
@@ -21,6 +21,8 @@ use serde_json::{Map, Value, json};
 use super::at::{At, List};
 use super::schema;
 use crate::egress::Allow;
+
+pub(in crate::config) use self::limits::RawLimits;
 
 /// Configuration of a Holm node: which functions it serves, at which hostnames, under which
 /// limits.
@@ -162,51 +164,6 @@ pub(in crate::config) struct RawNodeLimits {
     pub(in crate::config) defaults: RawLimits,
     /// The most that a function may ask for.
     pub(in crate::config) max: Option<RawLimits>,
-}
-
-/// `[limits.max]`, and a function's `limits`
-#[derive(Debug, Default, JsonSchema)]
-#[schemars(rename = "Limits", deny_unknown_fields)]
-pub(in crate::config) struct RawLimits {
-    /// CPU time of one request. Default: "50ms", at most "30s".
-    #[schemars(with = "Option<schema::Time>")]
-    pub(in crate::config) cpu: Option<At<CpuTime>>,
-    /// Wall time of one request. Default: "30s", at most "15min".
-    #[schemars(with = "Option<schema::Time>")]
-    pub(in crate::config) wall: Option<At<WallTime>>,
-    /// Memory of one isolate: heap, ArrayBuffers and WebAssembly. Default: "128MiB", at most
-    /// "1GiB".
-    #[schemars(with = "Option<schema::Size>")]
-    pub(in crate::config) memory: Option<At<HeapBytes>>,
-    /// CPU time for the top level of the function's modules. Default: "400ms", at most "10s".
-    #[schemars(with = "Option<schema::Time>")]
-    pub(in crate::config) startup_cpu: Option<At<CpuTime>>,
-    /// Requests that one request may make with `fetch()`. Default: 50, at most 10000.
-    #[schemars(with = "Option<u32>", range(max = 10_000))]
-    pub(in crate::config) subrequests: Option<At<Subrequests>>,
-    /// Length of a request's body. Default: "100MiB", at most "1GiB".
-    #[schemars(with = "Option<schema::Size>")]
-    pub(in crate::config) request_body: Option<At<BodyBytes>>,
-    /// Log text kept per request. Default: "64KiB", at most "16MiB".
-    #[schemars(with = "Option<schema::Size>")]
-    pub(in crate::config) log: Option<At<LogBytes>>,
-    /// Time for `ctx.waitUntil` after the response. Default: "30s", at most "15min".
-    #[schemars(with = "Option<schema::Time>")]
-    pub(in crate::config) wait_until: Option<At<WallTime>>,
-    /// Requests that may wait for an isolate of the function. Default: 256, at most 65536.
-    #[schemars(with = "Option<u32>", range(min = 1, max = 65_536))]
-    pub(in crate::config) queue: Option<At<QueueSlots>>,
-    /// Isolates that the function may have at the same time. Default: 64, at most 1024.
-    #[schemars(with = "Option<u32>", range(min = 1, max = 1_024))]
-    pub(in crate::config) max_isolates: Option<At<Isolates>>,
-    /// Isolates of the function that are started with the configuration, and kept however long
-    /// they are idle; not more than `max_isolates`. Default: 0, at most 1024.
-    #[schemars(with = "Option<u32>", range(max = 1_024))]
-    pub(in crate::config) min_isolates: Option<At<Isolates>>,
-    /// Time without a request after which an isolate ends; "0ms" ends it as soon as it has
-    /// answered. Default: "1min", at most "24h".
-    #[schemars(with = "Option<schema::Time>")]
-    pub(in crate::config) idle: Option<At<WallTime>>,
 }
 
 /// `[functions.NAME]`

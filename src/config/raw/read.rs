@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use holm_model::limits::table;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -129,38 +128,6 @@ impl FromToml for RawEgress {
         };
         fields.finish();
         Some(egress)
-    }
-}
-
-impl RawLimits {
-    fn read(fields: &mut Fields<'_, '_>) -> Self {
-        Self {
-            cpu: fields.optional(table::CPU.key),
-            wall: fields.optional(table::WALL.key),
-            memory: fields.optional(table::MEMORY.key),
-            startup_cpu: fields.optional(table::STARTUP_CPU.key),
-            subrequests: fields.optional(table::SUBREQUESTS.key),
-            request_body: fields.optional(table::REQUEST_BODY.key),
-            log: fields.optional(table::LOG.key),
-            wait_until: fields.optional(table::WAIT_UNTIL.key),
-            queue: fields.optional(table::QUEUE.key),
-            max_isolates: fields.optional(table::MAX_ISOLATES.key),
-            min_isolates: fields.optional(table::MIN_ISOLATES.key),
-            idle: fields.optional(table::IDLE.key),
-        }
-    }
-}
-
-impl FromToml for RawLimits {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let mut fields = Fields::of_value(value, name, findings)?;
-        let limits = Self::read(&mut fields);
-        fields.finish();
-        Some(limits)
     }
 }
 

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use holm_model::for_each_limit;
 use holm_model::limits::{CpuTime, Isolates, Limits, NodeBytes, WallTime};
 use holm_router::hostname::Hostname;
 use serde_json::{Value, json};
@@ -223,59 +224,16 @@ fn the_schema_has_the_keys_that_are_read() -> Result<(), Box<dyn Error>> {
 #[test]
 fn the_schema_tells_the_defaults_that_hold() -> Result<(), Box<dyn Error>> {
     let schema: Value = serde_json::from_str(&config::schema())?;
-    let Limits {
-        cpu,
-        wall,
-        memory,
-        startup_cpu,
-        subrequests,
-        request_body,
-        log,
-        wait_until,
-        queue,
-        max_isolates,
-        min_isolates,
-        idle,
-    } = Limits::DEFAULT;
-    let max = Limits::MAX;
-    for (key, default, most) in [
-        ("cpu", cpu.to_string(), max.cpu.to_string()),
-        ("wall", wall.to_string(), max.wall.to_string()),
-        ("memory", memory.to_string(), max.memory.to_string()),
-        (
-            "startup_cpu",
-            startup_cpu.to_string(),
-            max.startup_cpu.to_string(),
-        ),
-        (
-            "subrequests",
-            subrequests.to_string(),
-            max.subrequests.to_string(),
-        ),
-        (
-            "request_body",
-            request_body.to_string(),
-            max.request_body.to_string(),
-        ),
-        ("log", log.to_string(), max.log.to_string()),
-        (
-            "wait_until",
-            wait_until.to_string(),
-            max.wait_until.to_string(),
-        ),
-        ("queue", queue.to_string(), max.queue.to_string()),
-        (
-            "max_isolates",
-            max_isolates.to_string(),
-            max.max_isolates.to_string(),
-        ),
-        (
-            "min_isolates",
-            min_isolates.to_string(),
-            max.min_isolates.to_string(),
-        ),
-        ("idle", idle.to_string(), max.idle.to_string()),
-    ] {
+    macro_rules! rows {
+        ($($key:ident: $quantity:ty),*) => {
+            [$((
+                stringify!($key),
+                Limits::DEFAULT.$key.to_string(),
+                Limits::MAX.$key.to_string(),
+            )),*]
+        };
+    }
+    for (key, default, most) in for_each_limit!(rows) {
         let property = &schema["$defs"]["Limits"]["properties"][key];
         let words = property["description"].as_str().ok_or(key)?;
         let words = words.replace('\n', " ").replace('"', "");
