@@ -1,6 +1,7 @@
 //! What a configuration means, and what is said about one that means nothing.
 
 mod bad_input;
+mod documented;
 mod explained;
 mod good_input;
 mod never_panics;
