@@ -46,7 +46,11 @@ impl Server {
 
     /// Starts `holm ARGS` and waits until it listens.
     pub(crate) async fn spawn(args: &[&str], folder: &Path) -> anyhow::Result<Self> {
-        Self::start(Command::new(program::holm()).args(args), folder).await
+        // A SIGHUP that is ignored when the tests start, as under nohup, would be ignored by Holm, too,
+        // as it has to be.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP").arg(program::holm());
+        Self::start(command.args(args), folder).await
     }
 
     /// As [`Server::spawn`], by a shell that runs `before` and then becomes the program.
