@@ -9,6 +9,7 @@
 //! - [`app`]: a plan → functions that answer; the edge's `Dispatch`
 //! - [`egress`]: where functions' own requests go out
 //! - [`telemetry`]: records and log lines → the terminal or JSON
+//! - [`zygote`]: the program again, as the process that others are forked from
 
 mod app;
 mod cli;
@@ -16,9 +17,13 @@ mod commands;
 mod config;
 mod egress;
 mod telemetry;
+mod zygote;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if zygote::is_meant() {
+        return zygote::run();
+    }
     cli::run()
 }

@@ -122,7 +122,7 @@ impl Node {
         results
     }
 
-    async fn start_one(&self, plan: &FunctionPlan) -> Started {
+    async fn start_one(self: &Arc<Self>, plan: &FunctionPlan) -> Started {
         let problem = |why| FunctionProblem {
             function: plan.name.clone(),
             main: shown(&plan.main),
@@ -136,7 +136,9 @@ impl Node {
             problem: Some(problem),
         };
         let (main, root) = (plan.main.clone(), plan.root.clone());
-        let graph = match spawn_blocking(move || ModuleGraph::load(&main, &root)).await {
+        let node = self.clone();
+        let load = move || ModuleGraph::load(&main, &root, node.compiler());
+        let graph = match spawn_blocking(load).await {
             Ok(Ok(graph)) => graph,
             Ok(Err(error)) => return broken(problem(Why::Graph(error))),
             Err(_) => return broken(problem(Why::Task)),

@@ -4,13 +4,14 @@
 //! client. [`App`] is one configuration on it; the node holds the current one and swaps it whole,
 //! so a request finishes on what it started with.
 //!
-//! - [`node`]: the node; [`load`]: plan → app
+//! - [`node`]: the node; [`load`]: plan → app; [`compilers`]: processes that compile scripts
 //! - [`dispatch`]: edge → isolate and back; [`bodies`]: bodies between the two
 //! - [`inside`]: function → function without a socket
 //! - [`rescue`]: what a client gets when a function gives no answer; [`unanswered`]: the records of
 //!   requests that no isolate has seen
 
 mod bodies;
+mod compilers;
 mod dispatch;
 mod inside;
 mod load;

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use holm_runtime::engine::Engine;
+use holm_runtime::graph::Compiler;
 use holm_runtime::pool::Admission;
 use holm_runtime::pool::NodeMemory;
 use holm_runtime::pool::WarmPool;
@@ -17,8 +18,10 @@ use holm_runtime::services::Services;
 use holm_runtime::thread::take_short_turns;
 use holm_runtime::watchdog::Watchdog;
 use tokio::runtime::Runtime;
+use tracing::warn;
 
 use super::App;
+use super::compilers::Compilers;
 use super::inside::Inside;
 use crate::config::Plan;
 use crate::egress;
@@ -34,6 +37,8 @@ pub(crate) struct Node {
     app: ArcSwapOption<App>,
     outbound: Arc<egress::Client>,
     io: Runtime,
+    /// None where the system gives no processes: then this one compiles.
+    compilers: Option<Compilers>,
 }
 
 /// Why a node does not start.
@@ -113,6 +118,11 @@ impl Node {
         })
         .map_err(NodeError::Outbound)?;
         let outbound = Arc::new(outbound);
+        let compilers = Compilers::start()
+            .inspect_err(|error| {
+                warn!(%error, "scripts are compiled in this process: one that the compiler dies of ends it");
+            })
+            .ok();
         Ok(Arc::new(Self {
             engine,
             services: Services {
@@ -129,7 +139,16 @@ impl Node {
             app: ArcSwapOption::empty(),
             outbound,
             io,
+            compilers,
         }))
+    }
+
+    /// Where scripts are compiled.
+    pub(super) fn compiler(&self) -> Compiler<'_> {
+        match &self.compilers {
+            Some(compilers) => Compiler::Elsewhere(compilers),
+            None => Compiler::Here,
+        }
     }
 
     /// The I/O threads.

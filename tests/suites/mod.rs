@@ -4,6 +4,7 @@ mod accounting;
 mod bodies;
 mod cancel;
 mod cases;
+mod compilers;
 mod dev;
 mod drain;
 mod examples;
@@ -44,6 +45,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(sharing::trials(world));
     trials.extend(signals::trials(world));
     trials.extend(wire::trials(world));
+    trials.extend(compilers::trials(world));
     trials.extend(listen::trials(world));
     trials.extend(dev::trials(world));
     Ok(trials)

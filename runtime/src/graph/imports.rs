@@ -1,19 +1,24 @@
 //! Finds what a parsed script imports.
 
+use std::ops::Range;
+
 use deno_ast::swc::ast::{
     CallExpr, Callee, ExportAll, Expr, ImportDecl, Lit, ModuleDecl, NamedExport, ObjectLit,
     Program, Prop, PropName, PropOrSpread, Str, TsModuleRef,
 };
 use deno_ast::swc::common::{Span, Spanned};
 use deno_ast::swc::ecma_visit::{Visit, VisitWith};
+use serde::{Deserialize, Serialize};
+
+use super::script::bytes;
 
 /// One import of another module, as written.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Import {
     /// The specifier's text.
     pub(super) specifier: String,
-    /// The specifier with its quotes. Dummy for what the JSX transform added.
-    pub(super) span: Span,
+    /// The specifier with its quotes, in bytes. Nothing for what the JSX transform added.
+    pub(super) place: Option<Range<usize>>,
     /// The `type` attribute and other ones, as written.
     pub(super) attributes: Vec<Attribute>,
     /// Whether it is `import()`, which may fail at run time and be caught there.
@@ -21,14 +26,14 @@ pub(super) struct Import {
 }
 
 /// One entry of `with { … }`.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Attribute {
     /// The key, or what stands in its place.
     pub(super) key: String,
     /// The value, when it is a string.
     pub(super) value: Option<String>,
-    /// The whole entry.
-    pub(super) span: Span,
+    /// The whole entry, in bytes.
+    pub(super) place: Option<Range<usize>>,
 }
 
 /// What a script imports, and CommonJS constructs of TypeScript that cannot be compiled.
@@ -51,7 +56,7 @@ impl Imports {
     fn push(&mut self, src: &Str, with: Option<&ObjectLit>, dynamic: bool) {
         self.found.push(Import {
             specifier: src.value.to_string_lossy().into_owned(),
-            span: src.span,
+            place: bytes(src.span),
             attributes: with.map(attributes).unwrap_or_default(),
             dynamic,
         });
@@ -139,7 +144,7 @@ fn attributes(with: &ObjectLit) -> Vec<Attribute> {
             value: value
                 .and_then(literal)
                 .map(|text| text.value.to_string_lossy().into_owned()),
-            span,
+            place: bytes(span),
         })
         .collect()
 }

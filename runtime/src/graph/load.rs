@@ -7,12 +7,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::compiler::Compiler;
 use super::frame::{CodeFrame, Position};
 use super::imports::Import;
 use super::limits::{GraphLimits, Size};
 use super::problem::{GraphError, GraphProblem, ProblemKind};
 use super::resolve::{self, Refusal};
-use super::script::{self, Language};
+use super::script::Language;
 use super::{ImportType, Module, ModuleGraph, ModuleKind, Source, depth, hint, map};
 
 /// Problems that are listed; a wrong folder can cause thousands.
@@ -23,12 +24,13 @@ pub(super) fn load(
     main: &Path,
     root: &Path,
     limits: &GraphLimits,
+    compiler: Compiler<'_>,
 ) -> Result<ModuleGraph, GraphError> {
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("holm-graph".into())
             .stack_size(depth::STACK)
-            .spawn_scoped(scope, || Loader::new(root, limits)?.run(main))
+            .spawn_scoped(scope, || Loader::new(root, limits, compiler)?.run(main))
             .map_err(|source| alone(ProblemKind::Thread { source }, None))?
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -52,6 +54,7 @@ struct Loader<'a> {
     /// Canonical, so that a prefix test tells inside from outside.
     root: PathBuf,
     limits: &'a GraphLimits,
+    compiler: Compiler<'a>,
     found: Vec<Found>,
     by_file: HashMap<(PathBuf, ModuleKind), usize>,
     queue: VecDeque<usize>,
@@ -76,7 +79,11 @@ struct Found {
 }
 
 impl<'a> Loader<'a> {
-    fn new(root: &Path, limits: &'a GraphLimits) -> Result<Self, GraphError> {
+    fn new(
+        root: &Path,
+        limits: &'a GraphLimits,
+        compiler: Compiler<'a>,
+    ) -> Result<Self, GraphError> {
         let canonical = root.canonicalize().map_err(|source| {
             let file = root.display().to_string();
             alone(ProblemKind::Unreadable { file, source }, None)
@@ -84,6 +91,7 @@ impl<'a> Loader<'a> {
         Ok(Self {
             root: canonical,
             limits,
+            compiler,
             found: Vec::new(),
             by_file: HashMap::new(),
             queue: VecDeque::new(),
@@ -319,12 +327,12 @@ impl<'a> Loader<'a> {
         let language = Language::of(&resolve::extension(&module.path))
             .expect("only files of these extensions become scripts");
         let specifier = resolve::specifier_of(&module.path);
-        let compiled = match script::compile(text, language, &specifier, &name) {
+        let compiled = match self.compiler.compile(text, language, &specifier, &name) {
             Ok(compiled) => compiled,
             Err(faults) => {
                 for fault in faults {
                     let frame = fault.place.map(|place| frame(&module.path, text, place));
-                    self.report(fault.kind, frame, fault.help);
+                    self.report(fault.kind.into(), frame, fault.help);
                 }
                 return None;
             }
@@ -350,7 +358,7 @@ impl<'a> Loader<'a> {
         }
         for import in &compiled.imports {
             if let Err((refusal, place)) = self.follow(import, module, text, as_written) {
-                let place = place.or_else(|| script::bytes(import.span));
+                let place = place.or_else(|| import.place.clone());
                 let frame = frame(&module.path, text, place.unwrap_or(0..1));
                 self.report(refusal.kind, Some(frame), refusal.help);
             }
@@ -391,7 +399,7 @@ impl<'a> Loader<'a> {
         let Err(refusal) = located else {
             return located;
         };
-        if import.span.is_dummy() {
+        if import.place.is_none() {
             // The JSX transform writes `./folder/jsx-runtime`, and nobody can add `.js` to it.
             for extension in ["js", "ts", "mjs", "mts", "jsx", "tsx"] {
                 let path = path.with_extension(extension);
@@ -429,12 +437,14 @@ fn attribute_type(
 ) -> Result<ImportType, (Box<Refusal>, Option<Range<usize>>)> {
     let mut ty = ImportType::Default;
     for attribute in &import.attributes {
-        let place = script::bytes(attribute.span);
+        let place = attribute.place.clone();
         let refuse = |kind, help: &str| {
             let help = Some(help.to_owned());
             Err((Box::new(Refusal { kind, help }), place.clone()))
         };
-        let between = script::bytes(import.span)
+        let between = import
+            .place
+            .clone()
             .zip(place.clone())
             .and_then(|(specifier, attribute)| text.get(specifier.end..attribute.start));
         if as_written && !import.dynamic && between.is_some_and(|text| text.contains("assert")) {

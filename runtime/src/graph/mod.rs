@@ -17,17 +17,19 @@
 //! load.rs     the walk over the files            hash.rs    contents → version
 //! resolve.rs  specifier → file, kind             hint.rs    "did you mean"
 //! script.rs   parse, strip types and JSX         imports.rs what a script imports
+//! compiler.rs script.rs in another process
 //! depth.rs    bounds on nesting                  limits.rs  bounds on size
 //! map.rs      source maps shipped with a script  stack.rs   stack traces back to the source
 //! frame.rs    code frames                        problem.rs the errors
 //! ```
 //!
 //! ```ignore
-//! let graph = ModuleGraph::load("hello/index.ts".as_ref(), "hello".as_ref())?;
+//! let graph = ModuleGraph::load("hello/index.ts".as_ref(), "hello".as_ref(), Compiler::Here)?;
 //! let main = graph.main();
 //! assert_eq!(main.specifier, "file:///index.ts");
 //! ```
 
+mod compiler;
 mod depth;
 pub mod frame;
 mod hash;
@@ -50,6 +52,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::compiler::{Compiler, Elsewhere, Unanswered, answer};
 pub use self::limits::{GraphLimits, Size};
 pub use self::problem::{GraphError, GraphProblem, ProblemKind};
 use self::stack::SourceMaps;
@@ -182,13 +185,18 @@ impl ModuleGraph {
     ///
     /// Blocks on disk and compiler, on a thread of
     /// its own; call it off the I/O threads. Holds the default [`GraphLimits`].
-    pub fn load(main: &Path, root: &Path) -> Result<Self, GraphError> {
-        Self::load_within(main, root, &GraphLimits::default())
+    pub fn load(main: &Path, root: &Path, compiler: Compiler<'_>) -> Result<Self, GraphError> {
+        Self::load_within(main, root, &GraphLimits::default(), compiler)
     }
 
     /// [`ModuleGraph::load`] with limits of one's own.
-    pub fn load_within(main: &Path, root: &Path, limits: &GraphLimits) -> Result<Self, GraphError> {
-        load::load(main, root, limits)
+    pub fn load_within(
+        main: &Path,
+        root: &Path,
+        limits: &GraphLimits,
+        compiler: Compiler<'_>,
+    ) -> Result<Self, GraphError> {
+        load::load(main, root, limits, compiler)
     }
 
     fn new(modules: Vec<Module>, files: Vec<PathBuf>) -> Self {

@@ -13,12 +13,13 @@ use deno_ast::{
     DecoratorsTranspileOption, EmitOptions, Globals, JsxAutomaticOptions, JsxRuntime,
     SourceMapOption, TranspileOptions,
 };
+use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::compiler::FaultKind;
 use super::depth::{self, Cut, Guarded, Watch};
 use super::hint;
 use super::imports::{Import, Imports};
-use super::problem::ProblemKind;
 
 /// swc counts bytes from 1; 0 is its dummy span.
 const START: u32 = 1;
@@ -27,7 +28,7 @@ const START: u32 = 1;
 const GUESS_BYTES: usize = 256 << 10;
 
 /// What a script is written in, by its extension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) enum Language {
     /// `.js`, `.mjs`: runs as it is.
     JavaScript,
@@ -87,7 +88,7 @@ impl Language {
 }
 
 /// A script that is ready to run.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Compiled {
     /// JavaScript and the map back; absent when the text itself is what runs.
     pub(super) emitted: Option<(String, Option<String>)>,
@@ -96,10 +97,10 @@ pub(super) struct Compiled {
 }
 
 /// Why a script does not compile.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(super) struct Fault {
     /// The sentence.
-    pub(super) kind: ProblemKind,
+    pub(super) kind: FaultKind,
     /// Where in the text, in bytes.
     pub(super) place: Option<std::ops::Range<usize>>,
     /// The fix.
@@ -126,7 +127,7 @@ pub(super) fn compile(
             .or_else(|| panic.downcast_ref::<&str>().copied())
             .unwrap_or("no reason given");
         Err(vec![Fault {
-            kind: ProblemKind::Compiler {
+            kind: FaultKind::Compiler {
                 file: file.to_owned(),
                 message: format!("the compiler panicked: {words}"),
             },
@@ -156,7 +157,7 @@ fn try_compile(
     };
     let refused = |message: String| {
         vec![Fault {
-            kind: ProblemKind::Compiler {
+            kind: FaultKind::Compiler {
                 file: file.to_owned(),
                 message,
             },
@@ -248,8 +249,8 @@ fn cut_off(cut: Cut, place: BytePos, file: &str) -> Fault {
     let file = file.to_owned();
     Fault {
         kind: match cut {
-            Cut::Deep => ProblemKind::TooDeep { file },
-            Cut::Stuck => ProblemKind::TooComplex { file },
+            Cut::Deep => FaultKind::TooDeep { file },
+            Cut::Stuck => FaultKind::TooComplex { file },
         },
         place: bytes(Span::new(place, place)),
         help: Some(
@@ -276,7 +277,7 @@ fn syntax_faults(text: &str, language: Language, errors: Vec<Error>) -> Vec<Faul
                 let end = text.trim_end().len();
                 if place.start < end { place } else { end..end }
             }),
-            kind: ProblemKind::Syntax {
+            kind: FaultKind::Syntax {
                 message: message(error.into_kind()),
             },
             help: help.take(),
@@ -321,7 +322,7 @@ fn common_js(found: Vec<(Span, &'static str)>) -> Vec<Fault> {
     found
         .into_iter()
         .map(|(span, what)| Fault {
-            kind: ProblemKind::CommonJs {
+            kind: FaultKind::CommonJs {
                 what: format!("`{what}`"),
             },
             place: bytes(span),

@@ -162,7 +162,12 @@ fn a_shipped_source_map_is_read_inside_the_folder_only() {
         ("a.map", &half),
         ("b.map", &half),
     ]);
-    let graph = ModuleGraph::load_within(&two.path().join("index.js"), two.path(), &tiny());
+    let graph = ModuleGraph::load_within(
+        &two.path().join("index.js"),
+        two.path(),
+        &tiny(),
+        Compiler::Here,
+    );
     let graph = graph.expect("a script runs without its map");
     let read = graph
         .modules()
@@ -172,7 +177,7 @@ fn a_shipped_source_map_is_read_inside_the_folder_only() {
 
     for name in ["index.js", "big.js", "none.js", "string.js"] {
         let root = outer.path().join("f");
-        let graph = ModuleGraph::load_within(&root.join(name), &root, &tiny());
+        let graph = ModuleGraph::load_within(&root.join(name), &root, &tiny(), Compiler::Here);
         let graph = graph.expect("a script runs without its map");
         assert!(shipped(&graph).is_empty(), "{name}");
     }

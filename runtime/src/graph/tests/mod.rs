@@ -12,7 +12,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::{GraphError, GraphLimits, ModuleGraph, Size};
+use super::{Compiler, GraphError, GraphLimits, ModuleGraph, Size};
 
 /// A function's folder that is gone after the test.
 struct Folder(TempDir);
@@ -39,7 +39,7 @@ impl Folder {
     }
 
     fn try_load(&self, main: &str) -> Result<ModuleGraph, GraphError> {
-        ModuleGraph::load(&self.path().join(main), self.path())
+        ModuleGraph::load(&self.path().join(main), self.path(), Compiler::Here)
     }
 
     fn load(&self, main: &str) -> ModuleGraph {

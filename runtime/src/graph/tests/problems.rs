@@ -332,13 +332,13 @@ fn main_itself_is_checked() {
         "not exist",
     );
     let other = Folder::with(&[("out.js", "")]);
-    let error = ModuleGraph::load(&other.path().join("out.js"), folder.path());
+    let error = ModuleGraph::load(&other.path().join("out.js"), folder.path(), Compiler::Here);
     let error = error.expect_err("main lies elsewhere").to_string();
     assert!(
         error.contains("lies outside the function's folder"),
         "{error}"
     );
-    let error = ModuleGraph::load(Path::new("x.js"), Path::new("/nonexistent"));
+    let error = ModuleGraph::load(Path::new("x.js"), Path::new("/nonexistent"), Compiler::Here);
     let error = error.expect_err("there is no root").to_string();
     assert!(error.starts_with("cannot read /nonexistent: "), "{error}");
 }
@@ -372,7 +372,7 @@ fn limits_are_named() {
             ("big.wasm", "\0asm56789012345678901"),
         ]);
         let main = folder.path().join("index.js");
-        ModuleGraph::load_within(&main, folder.path(), &tiny())
+        ModuleGraph::load_within(&main, folder.path(), &tiny(), Compiler::Here)
             .err()
             .map(|error| {
                 error

@@ -1,0 +1,117 @@
+//! Scripts are compiled in processes of their own, which may die and never outlive the node.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use libtest_mimic::Trial;
+
+use crate::harness::server::path_text;
+use crate::harness::{Request, Server, World, program};
+
+/// Time between two looks at what the system tells nobody.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Looks after which what is waited for will not happen.
+const LOOKS: usize = 2_000;
+
+const HOST: &str = "app.localhost";
+
+pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
+    vec![
+        world.trial("compilers::a_zygote_that_dies_is_replaced", async |_| {
+            replaced().await
+        }),
+        world.trial("compilers::nothing_outlives_the_node", async |_| {
+            outlived().await
+        }),
+        world.trial("compilers::are_not_for_people", async |_| alone().await),
+    ]
+}
+
+fn script(says: &str) -> String {
+    format!(
+        "const text: string = '{says}';\nexport default {{ fetch: () => new Response(text) }};\n"
+    )
+}
+
+async fn replaced() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("app.ts");
+    fs::write(&file, script("one"))?;
+    let server = Server::spawn(&["dev", path_text(&file)?, "--port", "0"], folder.path()).await?;
+    let zygote = zygote_of(server.pid())?.context("the node has no zygote")?;
+    program::signal(zygote, "KILL").await?;
+    until(|| Ok((!is_alive(zygote)).then_some(()))).await?;
+    fs::write(&file, script("two"))?;
+    let is_reload = |line: &serde_json::Value| line["msg"] == "reloaded";
+    server.log().first("`reloaded` event", is_reload).await?;
+    let answer = Request::get(HOST, "/").send(server.address()).await?;
+    ensure!(answer.body == "two", "got {:?}", answer.body);
+    let next = zygote_of(server.pid())?.context("there is no other zygote")?;
+    ensure!(next != zygote, "{zygote} lives again");
+    server.assert_healthy().await
+}
+
+/// However it ends.
+async fn outlived() -> anyhow::Result<()> {
+    for signal in ["KILL", "ABRT", "TERM"] {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("app.ts");
+        fs::write(&file, script("one"))?;
+        let server =
+            Server::spawn(&["dev", path_text(&file)?, "--port", "0"], folder.path()).await?;
+        let zygote = zygote_of(server.pid())?.context("the node has no zygote")?;
+        server.signal(signal).await?;
+        server.ended().await?;
+        let ended = until(|| Ok((!is_alive(zygote)).then_some(()))).await;
+        ended.with_context(|| format!("the zygote outlived a node that got {signal}"))?;
+    }
+    Ok(())
+}
+
+/// Somebody who tries the argument is told what it is.
+async fn alone() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let ended = program::run(folder.path(), &["--zygote".to_owned()]).await?;
+    ensure!(ended.status.code() == Some(1), "{}", ended.status);
+    ensure!(
+        ended.stderr.contains("this is started by Holm itself"),
+        "{}",
+        ended.stderr
+    );
+    Ok(())
+}
+
+/// The zygote among the children of a process.
+fn zygote_of(pid: u32) -> anyhow::Result<Option<u32>> {
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let children = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+        for child in children.split_whitespace() {
+            let title = fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            if title.starts_with("holm: zygote") {
+                return Ok(Some(child.parse()?));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whether it runs. One that has ended stays in the table until its parent has asked.
+fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// Looks until there is something to see.
+async fn until<T>(mut look: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
+    for _ in 0..LOOKS {
+        if let Some(seen) = look()? {
+            return Ok(seen);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    bail!("nothing was to be seen")
+}
