@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use holm_model::outcome::Outcome;
 use http::StatusCode;
 
 use crate::body::BodyError;
@@ -108,12 +109,12 @@ impl Refusal {
         }
     }
 
-    /// The outcome that its answer names.
-    pub fn outcome(&self) -> &'static str {
+    /// What its answer and its record call it.
+    pub fn outcome(&self) -> Outcome {
         match self {
-            Self::TooManyConnections => "overloaded",
+            Self::TooManyConnections => Outcome::Overloaded,
             // The function's answer could not be sent.
-            Self::BadStatus(_) => "exception",
+            Self::BadStatus(_) => Outcome::Exception,
             Self::Malformed(_)
             | Self::HostMissing
             | Self::HostRepeated
@@ -130,7 +131,7 @@ impl Refusal {
             | Self::BodyTooLarge(_)
             | Self::UrlTooLong(_)
             | Self::HeadTooLarge(_)
-            | Self::TooManyFields(_) => "refused",
+            | Self::TooManyFields(_) => Outcome::Refused,
         }
     }
 
@@ -168,7 +169,7 @@ impl From<Refusal> for Synthetic {
         let mut detail = refusal.to_string();
         detail[..1].make_ascii_uppercase();
         detail.push('.');
-        let mut synthetic = Self::new(status, title, detail).outcome(refusal.outcome());
+        let mut synthetic = Self::new(status, title, detail).outcome(refusal.outcome().word());
         if refusal == Refusal::Method {
             synthetic.allow = Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         }

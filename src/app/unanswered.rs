@@ -27,29 +27,8 @@ pub(super) fn refused(refused: Refused) -> Record {
 
 /// What every record of a refusal says. `wall`: how long ago its head was there.
 pub(super) fn of_refusal(request: Arc<str>, wall: Duration, refusal: &Refusal) -> Record {
-    let outcome = match refusal {
-        Refusal::TooManyConnections => Outcome::Overloaded,
-        Refusal::Malformed(_)
-        | Refusal::HostMissing
-        | Refusal::HostRepeated
-        | Refusal::HostInvalid(_)
-        | Refusal::HostUnreadable
-        | Refusal::HostMismatch
-        | Refusal::Misdirected(_)
-        | Refusal::Path(_)
-        | Refusal::UnknownHost(_)
-        | Refusal::UnknownPath(_)
-        | Refusal::Asterisk
-        | Refusal::Method
-        | Refusal::TimedOut(_)
-        | Refusal::BodyTooLarge(_)
-        | Refusal::UrlTooLong(_)
-        | Refusal::HeadTooLarge(_)
-        | Refusal::TooManyFields(_)
-        | Refusal::BadStatus(_) => Outcome::Refused,
-    };
     Record {
-        outcome,
+        outcome: refusal.outcome(),
         status: Some(refusal.status()),
         wall,
         thrown: Some(saying(&refusal.to_string())),
