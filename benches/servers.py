@@ -122,15 +122,19 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+# Which requests Holm writes records of.
+RECORDS = {"holm": "failed", "holm-all": "all", "holm-none": "none"}
+
+
 def hello(name: str, holm: Path, folder: Path, flags: tuple[str, ...] = (), keys: str = "",
           code: str = "hello") -> Server:
     """Starts one of the compared servers with hello alone; its files go to `folder`.
-    Holm logs failed requests only: its peers log none either. `flags` are more for `holm serve`,
+    Holm logs failed requests only: its peers log none either; `holm-all` logs all, `holm-none` none. `flags` are more for `holm serve`,
     `keys` more for the function's table, `code` the folder beside this file of what it runs."""
     shutil.copytree(BENCHES / code, folder / "hello")
     [port] = free_ports(1)
-    if name == "holm":
-        return holm_server(holm, folder, port, HOLM_TOML.format(port=port, records="failed") + keys, flags)
+    if name in RECORDS:
+        return holm_server(holm, folder, port, HOLM_TOML.format(port=port, records=RECORDS[name]) + keys, flags)
     if name == "workerd":
         return workerd_server(folder, {"hello": port})
     if name == "deno":
@@ -226,7 +230,7 @@ def version(name: str, holm: Path) -> str:
     if name == "hyper":
         locked = re.search(r'name = "hyper"\nversion = "(.+)"', (BENCHES.parent / "Cargo.lock").read_text())
         return f"{locked[1]}, one thread, no JavaScript"
-    program = {"holm": holm, "workerd": WORKERD, "deno": DENO, "bun": BUN, "node": NODE}[name]
+    program = {**dict.fromkeys(RECORDS, holm), "workerd": WORKERD, "deno": DENO, "bun": BUN, "node": NODE}[name]
     said = subprocess.run([str(program), "--version"], capture_output=True, text=True, check=True)
     return said.stdout.splitlines()[0]
 
