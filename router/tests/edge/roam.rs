@@ -193,6 +193,8 @@ fn a_home_that_is_lost_ends_its_connections_and_no_others() {
     ask(&mut guest, "/move");
     ask(&mut other, "/move");
     assert_eq!(ask(&mut guest, "/"), "home Some(7)");
+    // It moves behind its response, and has to be there before its home is lost.
+    assert_eq!(ask(&mut other, "/"), "home Some(7)");
     guest.send("GET /block HTTP/1.1\r\nHost: a.test\r\n\r\n");
     village.blocking.recv().expect("it blocks");
     village.mobile.lost.send_replace(());
