@@ -64,6 +64,14 @@ impl App {
         self.functions.len()
     }
 
+    /// How many of them are started when they are asked for; the others answer that they are not.
+    pub(crate) fn ready(&self) -> usize {
+        let functions = self.functions.iter();
+        functions
+            .filter(|function| matches!(function, Function::Ready(_)))
+            .count()
+    }
+
     /// `holm dev`: tells clients that ask where no function is, where they are.
     pub(crate) fn tell_the_lost(&mut self, urls: Vec<String>) {
         self.urls = urls;

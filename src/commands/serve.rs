@@ -42,7 +42,7 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
         error!("{problem}");
     }
     info!(
-        functions = app.functions() - problems.len(),
+        functions = app.ready(),
         config = %file.display(),
         "loaded"
     );

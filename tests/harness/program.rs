@@ -12,6 +12,12 @@ use tokio::process::Command;
 /// functions in a debug build on a busy machine, so this is generous.
 const RUN_DEADLINE: Duration = Duration::from_secs(60);
 
+/// Time between two looks at another process.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Looks after which what is waited for will not happen.
+const LOOKS: usize = 4_000;
+
 /// Names another program to test, such as a release build.
 const OTHER: &str = "HOLM_PROGRAM";
 
@@ -156,4 +162,18 @@ pub(crate) fn thread_cpu(pid: u32, name: &str) -> anyhow::Result<Duration> {
         all += Duration::from_nanos(nanos);
     }
     Ok(all)
+}
+
+/// Looks until there is something to see; the system tells nobody when another process changes.
+pub(crate) async fn until<T>(
+    mut look: impl FnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<Option<T>> {
+    for _ in 0..LOOKS {
+        let seen = look()?;
+        if seen.is_some() {
+            return Ok(seen);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(None)
 }

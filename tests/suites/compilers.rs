@@ -2,19 +2,13 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
+use crate::harness::program::until;
 use crate::harness::server::path_text;
 use crate::harness::{Request, Server, World, program};
-
-/// Time between two looks at what the system tells nobody.
-const LOOK: Duration = Duration::from_millis(10);
-
-/// Looks after which what is waited for will not happen.
-const LOOKS: usize = 2_000;
 
 const HOST: &str = "app.localhost";
 
@@ -43,7 +37,9 @@ async fn replaced() -> anyhow::Result<()> {
     let server = Server::spawn(&["dev", path_text(&file)?, "--port", "0"], folder.path()).await?;
     let zygote = zygote_of(server.pid())?.context("the node has no zygote")?;
     program::signal(zygote, "KILL").await?;
-    until(|| Ok((!is_alive(zygote)).then_some(()))).await?;
+    until(|| Ok((!is_alive(zygote)).then_some(())))
+        .await?
+        .context("the zygote does not die")?;
     fs::write(&file, script("two"))?;
     let is_reload = |line: &serde_json::Value| line["msg"] == "reloaded";
     server.log().first("`reloaded` event", is_reload).await?;
@@ -65,7 +61,7 @@ async fn outlived() -> anyhow::Result<()> {
         let zygote = zygote_of(server.pid())?.context("the node has no zygote")?;
         server.signal(signal).await?;
         server.ended().await?;
-        let ended = until(|| Ok((!is_alive(zygote)).then_some(()))).await;
+        let ended = until(|| Ok((!is_alive(zygote)).then_some(()))).await?;
         ended.with_context(|| format!("the zygote outlived a node that got {signal}"))?;
     }
     Ok(())
@@ -103,15 +99,4 @@ fn is_alive(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ")
         .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
-}
-
-/// Looks until there is something to see.
-async fn until<T>(mut look: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
-    for _ in 0..LOOKS {
-        if let Some(seen) = look()? {
-            return Ok(seen);
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-    bail!("nothing was to be seen")
 }

@@ -1,7 +1,6 @@
 //! Isolates come when they are needed, and go when they are not.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
@@ -9,16 +8,10 @@ use toml::{Table, Value};
 
 use crate::harness::area::{function, node, table};
 use crate::harness::log::is_record;
-use crate::harness::program::{peak_bytes, private_bytes, thread_ids};
+use crate::harness::program::{peak_bytes, private_bytes, thread_ids, until};
 use crate::harness::{Request, Server, World};
 
 const FUNCTION: &str = "scaled";
-
-/// Time between two looks at the server's threads and memory.
-const LOOK: Duration = Duration::from_millis(5);
-
-/// Looks after which what is waited for will not happen.
-const LOOKS: usize = 4_000;
 
 /// Functions that are checked at the start, and what the process may have held by then, in MiB: 2.7
 /// each if they stayed.
@@ -75,21 +68,6 @@ async fn serve(limits: Table) -> anyhow::Result<Server> {
     keys.insert("limits".to_owned(), limits.into());
     let config = node(table([(FUNCTION, keys.into())]));
     Server::serve(&config, &[("worker.js", WORKER)]).await
-}
-
-/// Looks until there is something to see; the system tells nobody when threads or memory of another
-/// process change.
-async fn until<T>(
-    mut look: impl FnMut() -> anyhow::Result<Option<T>>,
-) -> anyhow::Result<Option<T>> {
-    for _ in 0..LOOKS {
-        let seen = look()?;
-        if seen.is_some() {
-            return Ok(seen);
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-    Ok(None)
 }
 
 /// Waits until the function has so many isolates.
