@@ -10,12 +10,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use holm_cell::sandbox::Limits;
-use holm_cell::sandbox::Mode;
-use holm_cell::sandbox::Sandbox;
-use holm_cell::zygote::Child;
-use holm_cell::zygote::Zygote;
-use holm_runtime::graph;
+use holm_process::sandbox::Limits;
+use holm_process::sandbox::Mode;
+use holm_process::sandbox::Sandbox;
+use holm_process::zygote::Child;
+use holm_process::zygote::Zygote;
 
 /// The only argument of the program when it is a zygote. No command is called like that.
 pub(crate) const ARGUMENT: &str = "--zygote";
@@ -72,7 +71,7 @@ fn compile(child: Child, sandbox: &Sandbox, nowhere: OwnedFd) {
         };
         let mut request = Vec::new();
         stream.read_to_end(&mut request)?;
-        stream.write_all(&graph::answer(&request)?)
+        stream.write_all(&holm_graph::answer(&request)?)
     });
-    holm_cell::exit(i32::from(answered.is_err()))
+    holm_process::exit(i32::from(answered.is_err()))
 }

@@ -10,7 +10,7 @@ use holm_model::outcome::Outcome;
 use holm_model::record::Record;
 
 use crate::code_cache::CodeCache;
-use crate::graph::ModuleGraph;
+use holm_graph::ModuleGraph;
 
 /// One version of one function. Immutable but for what its first start finds out, and what V8 leaves in
 /// its code cache; a change makes another one.

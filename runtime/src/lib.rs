@@ -6,13 +6,11 @@
 //! runs over its limits. HTTP, hostnames and configuration are other crates' business.
 //!
 //! - [`engine`]: V8's one-time set-up
-//! - [`graph`]: a function's modules, checked and compiled from disk. No V8
 //! - [`code_cache`]: compiled modules, shared by isolates
 //! - [`deployment`], [`job`], [`services`]: plain data
 //! - [`isolate`]: one V8 heap on one thread
 //! - [`pool`]: queue, scale-out, scale-in
 //! - [`meter`]: CPU time; [`watchdog`]: deadlines
-//! - [`visible`]: text of others, fit to be printed
 //! - `sys`: thread clocks
 
 #![deny(unsafe_code)]
@@ -20,7 +18,6 @@
 pub mod code_cache;
 pub mod deployment;
 pub mod engine;
-pub mod graph;
 pub mod isolate;
 pub mod job;
 pub mod meter;
@@ -28,5 +25,4 @@ pub mod pool;
 pub mod services;
 mod sys;
 pub mod thread;
-pub mod visible;
 pub mod watchdog;

@@ -10,13 +10,13 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use holm_cell::lifeline::Anchor;
-use holm_cell::spawn;
-use holm_cell::spawn::Process;
-use holm_cell::spawn::SpawnError;
-use holm_cell::spawn::ZygoteProcess;
-use holm_runtime::graph::Elsewhere;
-use holm_runtime::graph::Unanswered;
+use holm_graph::Elsewhere;
+use holm_graph::Unanswered;
+use holm_process::lifeline::Anchor;
+use holm_process::spawn;
+use holm_process::spawn::Process;
+use holm_process::spawn::SpawnError;
+use holm_process::spawn::ZygoteProcess;
 
 use crate::zygote;
 

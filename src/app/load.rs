@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use futures::stream;
 use futures::stream::StreamExt;
+use holm_graph::GraphError;
+use holm_graph::ModuleGraph;
 use holm_runtime::deployment::Deployment;
-use holm_runtime::graph::GraphError;
-use holm_runtime::graph::ModuleGraph;
 use holm_runtime::isolate::StartError;
 use holm_runtime::pool::Pool;
 use indicatif::ProgressBar;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
+use holm_graph::Compiler;
 use holm_runtime::engine::Engine;
-use holm_runtime::graph::Compiler;
 use holm_runtime::pool::Admission;
 use holm_runtime::pool::NodeMemory;
 use holm_runtime::pool::WarmPool;

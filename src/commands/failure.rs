@@ -6,7 +6,7 @@ use std::io::stderr;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use holm_runtime::visible::visible;
+use holm_model::visible::visible;
 
 use super::new::NewError;
 use super::print;

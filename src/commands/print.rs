@@ -5,7 +5,7 @@ use std::io::Write;
 use std::io::stderr;
 use std::io::stdout;
 
-use holm_runtime::visible::visible;
+use holm_model::visible::visible;
 use signal_hook::consts::SIGPIPE;
 use signal_hook::low_level::emulate_default_handler;
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use holm_runtime::visible::{visible, visible_line};
+use holm_model::visible::{visible, visible_line};
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceSpan};
 
 /// The file and its name.

@@ -9,7 +9,7 @@ use holm_model::log::LogLine;
 use holm_model::log::Thrown;
 use holm_model::outcome::Outcome;
 use holm_model::record::Record;
-use holm_runtime::visible::is_hidden;
+use holm_model::visible::is_hidden;
 use http::Method;
 use http::StatusCode;
 use serde::Serialize;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use holm_model::log::Level as LineLevel;
 use holm_model::outcome::Outcome;
 use holm_model::record::Record;
-use holm_runtime::visible::visible_line;
+use holm_model::visible::visible_line;
 use http::Method;
 use owo_colors::OwoColorize;
 use owo_colors::Style;

@@ -7,9 +7,11 @@ use deno_core::OpState;
 use deno_core::error::JsError;
 use deno_core::op2;
 use deno_core::v8;
+use holm_model::log::FRAME;
 use holm_model::log::Level;
 use holm_model::log::LogBudget;
 use holm_model::log::Thrown;
+use holm_model::log::place_of;
 use serde::Serialize;
 
 use crate::handler::Invocations;
@@ -19,8 +21,6 @@ use crate::handler::calling;
 const MAX_CAUSES: usize = 8;
 /// Bytes of a message or a stack that are told: what is thrown is not counted against a log's budget.
 const MAX_TEXT: usize = 32 << 10;
-/// How a frame of a stack begins.
-pub const FRAME: &str = "    at ";
 
 /// Adds a line to the log of the request with that number; an isolate that answers one at a time
 /// needs none.
@@ -101,23 +101,6 @@ struct Frame {
     file_name: String,
     line_number: u32,
     column_number: u32,
-}
-
-/// File, line and column of a line of a stack, if it has them: `    at f (src/a.ts:1:2)`,
-/// `    at async src/a.ts:1:2`.
-pub fn place_of(line: &str) -> Option<(&str, u32, u32)> {
-    let frame = line.strip_prefix(FRAME)?;
-    let place = match frame.strip_suffix(')') {
-        Some(call) => call.rsplit_once(" (")?.1,
-        None => frame.strip_prefix("async ").unwrap_or(frame),
-    };
-    let (rest, column) = place.rsplit_once(':')?;
-    let (file, line) = rest.rsplit_once(':')?;
-    if file.ends_with("<anonymous>") {
-        // In code from a string: its caller has a place.
-        return None;
-    }
-    Some((file, line.parse().ok()?, column.parse().ok()?))
 }
 
 /// An error's message, and the topmost place in its stack, for an `ErrorEvent`. In place of

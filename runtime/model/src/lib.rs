@@ -8,6 +8,7 @@
 //! - [`outbound`]: what code asks the outside for
 //! - [`limits`]: what a request may use; [`outcome`]: how it ended
 //! - [`log`]: what code wrote and threw; [`record`]: what a request was, and what it cost
+//! - [`visible`]: text of others, fit to be printed
 //!
 //! ```
 //! use holm_model::limits::Limits;
@@ -26,3 +27,4 @@ pub mod log;
 pub mod outbound;
 pub mod outcome;
 pub mod record;
+pub mod visible;

@@ -70,3 +70,23 @@ pub struct Thrown {
     /// Message and stack.
     pub stack: String,
 }
+
+/// How a frame of a stack begins.
+pub const FRAME: &str = "    at ";
+
+/// File, line and column of a line of a stack, if it has them: `    at f (src/a.ts:1:2)`,
+/// `    at async src/a.ts:1:2`.
+pub fn place_of(line: &str) -> Option<(&str, u32, u32)> {
+    let frame = line.strip_prefix(FRAME)?;
+    let place = match frame.strip_suffix(')') {
+        Some(call) => call.rsplit_once(" (")?.1,
+        None => frame.strip_prefix("async ").unwrap_or(frame),
+    };
+    let (rest, column) = place.rsplit_once(':')?;
+    let (file, line) = rest.rsplit_once(':')?;
+    if file.ends_with("<anonymous>") {
+        // In code from a string: its caller has a place.
+        return None;
+    }
+    Some((file, line.parse().ok()?, column.parse().ok()?))
+}

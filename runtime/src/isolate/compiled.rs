@@ -5,8 +5,8 @@ use deno_core::v8;
 use super::Isolate;
 use super::loader::script;
 use crate::code_cache::Stage;
-use crate::graph::Module;
-use crate::graph::ModuleKind;
+use holm_graph::Module;
+use holm_graph::ModuleKind;
 
 /// Requests after which what was compiled is kept: the functions that requests call are in it.
 const ENOUGH: u32 = 4;

@@ -21,11 +21,11 @@ use deno_core::error::ModuleLoaderError;
 use deno_error::JsErrorBox;
 
 use crate::deployment::Deployment;
-use crate::graph::ImportType;
-use crate::graph::Module;
-use crate::graph::ModuleGraph;
-use crate::graph::ModuleKind;
-use crate::graph::Source;
+use holm_graph::ImportType;
+use holm_graph::Module;
+use holm_graph::ModuleGraph;
+use holm_graph::ModuleKind;
+use holm_graph::Source;
 
 /// Loads the modules of the function that an isolate is given to. Until then there are none.
 #[derive(Default)]

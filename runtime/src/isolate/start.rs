@@ -36,14 +36,14 @@ use super::trace;
 use super::trace::Traced;
 use crate::deployment::Deployment;
 use crate::engine::Engine;
-use crate::graph::ModuleGraph;
-use crate::graph::frame::Position;
-use crate::graph::stack::Origin;
 use crate::meter::Meter;
 use crate::services::Services;
 use crate::watchdog::Keeper;
 use crate::watchdog::Verdict;
 use crate::watchdog::Watch;
+use holm_graph::ModuleGraph;
+use holm_graph::frame::Position;
+use holm_graph::stack::Origin;
 
 /// The base snapshot: an isolate and a context with the web APIs.
 pub static SNAPSHOT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/base.snapshot"));

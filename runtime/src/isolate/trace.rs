@@ -6,7 +6,7 @@ use std::sync::Arc;
 use deno_core::error::prepare_stack_trace_callback;
 use deno_core::v8;
 
-use crate::graph::ModuleGraph;
+use holm_graph::ModuleGraph;
 
 /// The modules that stack traces lead through, in a slot of the isolate.
 #[derive(Clone)]

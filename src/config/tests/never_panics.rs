@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use holm_runtime::visible::is_hidden;
+use holm_model::visible::is_hidden;
 use proptest::prelude::*;
 
 use crate::config::{self, Plan, Problems};

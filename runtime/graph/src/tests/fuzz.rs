@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::hostile::problems;
 use super::*;
-use crate::visible::is_hidden;
+use holm_model::visible::is_hidden;
 
 /// Files that `no_text_panics` has failed with.
 const HAVE_FAILED: &[(&str, &str)] = &[

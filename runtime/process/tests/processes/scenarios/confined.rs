@@ -1,8 +1,8 @@
 //! What a cell may do, and what becomes of one that tries more.
 
-use holm_cell::sandbox::Layer;
-use holm_cell::sandbox::State;
-use holm_cell::spawn::SpawnError;
+use holm_process::sandbox::Layer;
+use holm_process::sandbox::State;
+use holm_process::spawn::SpawnError;
 
 use super::skip;
 use crate::node::Cell;
@@ -139,8 +139,8 @@ pub(crate) fn attacks_from_a_template() {
 
 /// What is not the filter's to keep away: it is not even there.
 pub(crate) fn files_are_out_of_reach_without_the_filter() {
-    use holm_cell::sandbox::Mode;
-    use holm_cell::sandbox::Sandbox;
+    use holm_process::sandbox::Mode;
+    use holm_process::sandbox::Sandbox;
     let before = rustix::process::getpid();
     let sandbox = Sandbox::build(Mode::Auto).expect("auto never refuses");
     if *sandbox.layers().state(Layer::Mounts) != State::On {

@@ -3,13 +3,13 @@
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use holm_cell::lifeline::Anchor;
-use holm_cell::passing::Socket;
-use holm_cell::sandbox::Layers;
-use holm_cell::spawn;
-use holm_cell::spawn::Process;
-use holm_cell::spawn::SpawnError;
-use holm_cell::spawn::ZygoteProcess;
+use holm_process::lifeline::Anchor;
+use holm_process::passing::Socket;
+use holm_process::sandbox::Layers;
+use holm_process::spawn;
+use holm_process::spawn::Process;
+use holm_process::spawn::SpawnError;
+use holm_process::spawn::ZygoteProcess;
 
 /// Longer than anything takes that works.
 pub(crate) const LONG: Duration = Duration::from_secs(20);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::frame::CodeFrame;
 use super::limits::Size;
-use crate::visible::visible;
+use holm_model::visible::visible;
 
 /// Loading a module graph failed. Lists every problem found, not only the first.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use std::ptr::null;
 use std::time::Duration;
 use std::time::Instant;
 
-use holm_cell::lifeline::LINE;
-use holm_cell::passing::Socket;
+use holm_process::lifeline::LINE;
+use holm_process::passing::Socket;
 use libc::c_long;
 
 /// Does what comes over `talk` until that is closed, or until it is told to serve.
@@ -194,7 +194,7 @@ fn attack(words: &[&str]) -> c_long {
             libc::AT_EMPTY_PATH
         ),
         "fork" => match unsafe { libc::fork() } {
-            0 => holm_cell::exit(0),
+            0 => holm_process::exit(0),
             pid => pid.into(),
         },
         #[cfg(target_arch = "x86_64")]

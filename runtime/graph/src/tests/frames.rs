@@ -1,6 +1,6 @@
 //! Code frames on awkward text.
 
-use crate::graph::frame::{CodeFrame, Position};
+use crate::frame::{CodeFrame, Position};
 
 fn frame(text: &str, line: u32, column: u32, units: usize) -> String {
     CodeFrame::new("a.js", text, Position { line, column }, units).to_string()

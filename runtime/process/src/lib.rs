@@ -31,7 +31,7 @@
 //!
 //! ```no_run
 //! # use std::{os::fd::AsFd, time::Duration};
-//! # use holm_cell::{lifeline::Anchor, passing::Socket, spawn};
+//! # use holm_process::{lifeline::Anchor, passing::Socket, spawn};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let anchor = Anchor::new()?;
 //! let zygote = spawn::spawn(&anchor, ["zygote"], &[("TZ", "UTC")])?;
@@ -47,7 +47,7 @@
 //! In the program that it starts:
 //!
 //! ```no_run
-//! # use holm_cell::{sandbox::{Limits, Mode, Sandbox}, zygote::Zygote};
+//! # use holm_process::{sandbox::{Limits, Mode, Sandbox}, zygote::Zygote};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let zygote = Zygote::enter()?;
 //! let ready = String::from("whatever takes long to make");

@@ -8,7 +8,7 @@ use std::fmt;
 
 use unicode_width::UnicodeWidthChar;
 
-use crate::visible::is_hidden;
+use holm_model::visible::is_hidden;
 
 /// Lines shown before and after the marked one.
 const CONTEXT_LINES: usize = 2;

@@ -1,8 +1,8 @@
 //! Stack traces back to the source.
 
 use super::*;
-use crate::graph::frame::Position;
-use crate::graph::stack::Origin;
+use crate::frame::Position;
+use crate::stack::Origin;
 
 const TS: &str = "interface A { a: string }\n\
                   enum E { X }\n\

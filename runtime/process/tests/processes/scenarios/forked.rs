@@ -3,9 +3,9 @@
 use std::fs;
 use std::os::fd::AsFd;
 
-use holm_cell::ForkFailure;
-use holm_cell::bounds;
-use holm_cell::spawn::SpawnError;
+use holm_process::ForkFailure;
+use holm_process::bounds;
+use holm_process::spawn::SpawnError;
 use rustix::process::Pid;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
@@ -110,10 +110,10 @@ pub(crate) fn garbage_is_answered() {
     assert!(node.cell("hello").lives());
 }
 
-fn said(node: &Node) -> Result<holm_cell::spawn::Process, SpawnError> {
+fn said(node: &Node) -> Result<holm_process::spawn::Process, SpawnError> {
     let control = node.zygote.control();
     assert!(control.wait(LONG).expect("wait"));
-    holm_cell::spawn::answer(control.receive().expect("received").expect("it lives"))
+    holm_process::spawn::answer(control.receive().expect("received").expect("it lives"))
 }
 
 /// Descriptors of a process, or `None` where they cannot be seen.

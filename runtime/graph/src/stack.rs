@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
-use holm_js_api::log::{FRAME, place_of};
+use holm_model::log::{FRAME, place_of};
 use percent_encoding::percent_decode_str;
 use sourcemap::{DecodedMap, SourceMap};
 

@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use holm_cell::memory::Gauge;
-use holm_cell::memory::Resident;
+use holm_process::memory::Gauge;
+use holm_process::memory::Resident;
 
 use crate::node::Node;
 

@@ -1,7 +1,7 @@
 //! Which file an import means.
 
 use super::*;
-use crate::graph::{ImportType, ModuleKind};
+use crate::{ImportType, ModuleKind};
 
 #[test]
 fn follows_static_and_literal_dynamic_imports_once() {

@@ -3,12 +3,12 @@
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use holm_cell::passing::Socket;
-use holm_cell::sandbox::Limits;
-use holm_cell::sandbox::Mode;
-use holm_cell::sandbox::Sandbox;
-use holm_cell::zygote::Child;
-use holm_cell::zygote::Zygote;
+use holm_process::passing::Socket;
+use holm_process::sandbox::Limits;
+use holm_process::sandbox::Mode;
+use holm_process::sandbox::Sandbox;
+use holm_process::zygote::Child;
+use holm_process::zygote::Zygote;
 
 use crate::acts;
 

@@ -1,7 +1,7 @@
 //! Files that try to hurt the process that loads them.
 
 use super::*;
-use crate::graph::{GraphProblem, ProblemKind};
+use crate::{GraphProblem, ProblemKind};
 
 /// A quarter of a million levels of the shortest nests.
 const BOMB_BYTES: usize = 512 << 10;

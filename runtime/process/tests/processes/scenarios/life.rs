@@ -7,10 +7,10 @@ use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::process::Stdio;
 
-use holm_cell::lifeline;
-use holm_cell::lifeline::Anchor;
-use holm_cell::lifeline::Edge;
-use holm_cell::passing::wait_readable;
+use holm_process::lifeline;
+use holm_process::lifeline::Anchor;
+use holm_process::lifeline::Edge;
+use holm_process::passing::wait_readable;
 use rustix::process::Pid;
 use rustix::process::PidfdFlags;
 use rustix::process::Signal;
@@ -46,7 +46,7 @@ pub(crate) fn cells_answer_and_are_named() {
     assert!(endless.lives());
     let long = names(endless.process.pid()).1;
     assert!(
-        long.starts_with("holm: x") && long.len() >= holm_cell::title::ROOM - 1,
+        long.starts_with("holm: x") && long.len() >= holm_process::title::ROOM - 1,
         "{long}"
     );
 }

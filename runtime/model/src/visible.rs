@@ -4,7 +4,7 @@
 //! characters that a terminal obeys instead of showing them. They are written as escapes:
 //!
 //! ```
-//! use holm_runtime::visible::visible;
+//! use holm_model::visible::visible;
 //!
 //! assert_eq!(visible("\u{1b}[2Jboo\n"), "\\u{1b}[2Jboo\n");
 //! ```
