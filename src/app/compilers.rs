@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use holm_graph::Elsewhere;
 use holm_graph::Unanswered;
+use holm_model::message::Purpose;
 use holm_process::lifeline::Anchor;
 use holm_process::spawn;
 use holm_process::spawn::Process;
@@ -49,10 +50,22 @@ impl Compilers {
     fn fork(&self, theirs: &UnixStream) -> Result<Process, SpawnError> {
         let mut zygote = self.zygote.lock().unwrap_or_else(PoisonError::into_inner);
         let fds = [theirs.as_fd()];
-        match spawn::fork(zygote.control(), &self.anchor, "compiler", &fds) {
+        match spawn::fork(
+            zygote.control(),
+            &self.anchor,
+            Purpose::Compiler as u8,
+            "compiler",
+            &fds,
+        ) {
             Err(SpawnError::Gone | SpawnError::Passing(_)) => {
                 *zygote = start(&self.anchor)?;
-                spawn::fork(zygote.control(), &self.anchor, "compiler", &fds)
+                spawn::fork(
+                    zygote.control(),
+                    &self.anchor,
+                    Purpose::Compiler as u8,
+                    "compiler",
+                    &fds,
+                )
             }
             outcome => outcome,
         }

@@ -16,7 +16,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::task::AtomicWaker;
+use serde::Deserialize;
+use serde::Serialize;
 use tokio::sync::mpsc;
+
+use crate::message::StreamId;
 
 /// Chunks that a streamed body may hold between writer and reader.
 ///
@@ -25,7 +29,7 @@ use tokio::sync::mpsc;
 pub const CHUNKS_IN_FLIGHT: usize = 4;
 
 /// Why a body ended early. Whoever sees one has not seen the whole body.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, thiserror::Error)]
 pub enum BodyError {
     /// More bytes than allowed; 413.
     #[error("the body is larger than the {limit} bytes allowed")]
@@ -75,6 +79,17 @@ pub struct BodyStream {
     length: Option<u64>,
     limit: u64,
     shared: Arc<Shared>,
+    listener: Option<Arc<dyn Listener>>,
+    origin: Option<StreamId>,
+}
+
+/// Hears what the reader of a body does, as it does it: it must not block.
+pub trait Listener: Send + Sync + std::fmt::Debug {
+    /// The reader took a chunk: there is room for another.
+    fn taken(&self);
+
+    /// The reader is gone, before the end or after it.
+    fn left(&self);
 }
 
 /// What the two ends of a streamed body, and those who follow it, have in common.
@@ -123,12 +138,31 @@ impl BodyStream {
             length,
             limit: u64::MAX,
             shared: shared.clone(),
+            listener: None,
+            origin: None,
         };
         let sender = BodySender {
             chunks: sender,
             shared,
         };
         (sender, stream)
+    }
+
+    /// Has `listener` hear what becomes of it. It has to be there before the first chunk is taken.
+    pub fn heard_by(mut self, listener: Arc<dyn Listener>) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
+    /// Names it as a stream of a cell's socket.
+    pub fn named(mut self, origin: StreamId) -> Self {
+        self.origin = Some(origin);
+        self
+    }
+
+    /// The name that it came with over a cell's socket, if it did.
+    pub fn origin(&self) -> Option<StreamId> {
+        self.origin
     }
 
     /// Length in bytes, if the writer declared it.
@@ -163,6 +197,9 @@ impl BodyStream {
         };
         match (polled, broken) {
             (Poll::Ready(Some(chunk)), _) => {
+                if let Some(listener) = &self.listener {
+                    listener.taken();
+                }
                 let length = chunk.len() as u64;
                 let before = self.shared.read.fetch_add(length, Ordering::Relaxed);
                 if before + length > self.limit {
@@ -200,6 +237,9 @@ impl Drop for BodyStream {
     fn drop(&mut self) {
         self.shared.left.store(true, Ordering::Release);
         self.shared.follower.wake();
+        if let Some(listener) = &self.listener {
+            listener.left();
+        }
     }
 }
 

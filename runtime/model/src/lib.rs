@@ -8,6 +8,7 @@
 //! - [`outbound`]: what code asks the outside for
 //! - [`limits`]: what a request may use; [`outcome`]: how it ended
 //! - [`log`]: what code wrote and threw; [`record`]: what a request was, and what it cost
+//! - [`message`]: what the node and a cell say to each other; [`start`]: why a function does not start
 //! - [`visible`]: text of others, fit to be printed
 //!
 //! ```
@@ -24,7 +25,9 @@ pub mod body;
 pub mod event;
 pub mod limits;
 pub mod log;
+pub mod message;
 pub mod outbound;
 pub mod outcome;
 pub mod record;
+pub mod start;
 pub mod visible;

@@ -1,9 +1,10 @@
 //! What code writes and what it throws: text that leaves with the record of its request.
 
+use serde::Deserialize;
 use serde::Serialize;
 
 /// How grave a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// `console.debug`, `console.trace`
@@ -63,7 +64,7 @@ impl Log {
 }
 
 /// Something a function threw.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Thrown {
     /// Name and message, like `TypeError: x is not a function`.
     pub message: String,

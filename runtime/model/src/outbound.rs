@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, StatusCode};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::body::Body;
@@ -91,7 +92,7 @@ pub struct OutboundResponse {
 }
 
 /// Why a request of a function failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, thiserror::Error)]
 pub enum OutboundError {
     /// The address is not public and the node's file does not allow it.
     #[error("{host} is not a public address; the operator can allow it under [egress] allow")]

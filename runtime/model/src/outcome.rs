@@ -3,10 +3,11 @@
 use std::fmt;
 
 use http::StatusCode;
+use serde::Deserialize;
 use serde::Serialize;
 
 /// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// The handler answered.

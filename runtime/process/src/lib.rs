@@ -24,6 +24,7 @@
 //! | [`sandbox`] | what a process may do: layers, limits, the seccomp filter |
 //! | [`title`] | what `ps` calls a process |
 //! | [`clock`], [`memory`] | what another process uses |
+//! | [`page`], [`blob`] | memory that edge and cell share; a function's code, read by many |
 //! | [`bounds`] | what bounds the number of processes |
 //! | `sys` | the system calls that rustix does not offer |
 //!
@@ -37,7 +38,7 @@
 //! let zygote = spawn::spawn(&anchor, ["zygote"], &[("TZ", "UTC")])?;
 //! println!("sandbox: {}", zygote.ready(Duration::from_secs(5))?);
 //! let (ours, theirs) = Socket::pair()?;
-//! let cell = spawn::fork(zygote.control(), &anchor, "hello", &[theirs.as_fd()])?;
+//! let cell = spawn::fork(zygote.control(), &anchor, 1, "hello", &[theirs.as_fd()])?;
 //! ours.send(b"a request", &[])?;
 //! drop(cell); // kills it
 //! # Ok(())
@@ -63,12 +64,14 @@
 //! # }
 //! ```
 
+pub mod blob;
 pub mod bounds;
 pub mod clock;
 mod fork;
 pub mod lifeline;
 pub mod memory;
 mod message;
+pub mod page;
 pub mod passing;
 pub mod sandbox;
 pub mod spawn;

@@ -21,8 +21,9 @@ pub const MAX_CHILD_FDS: usize = MAX_FDS - 1;
 /// What the edge asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// One more process. Its lifeline and its descriptors come with the message.
-    Fork { name: String },
+    /// One more process, which has `purpose` to tell what it is for. Its lifeline and its descriptors come
+    /// with the message.
+    Fork { purpose: u8, name: String },
 }
 
 /// What a zygote says.
@@ -66,7 +67,7 @@ pub struct Garbled;
 impl Command {
     pub(crate) fn encode(&self) -> Vec<u8> {
         match self {
-            Self::Fork { name } => Writer::new(1).text(name, MAX_NAME).0,
+            Self::Fork { purpose, name } => Writer::new(1).byte(*purpose).text(name, MAX_NAME).0,
         }
     }
 
@@ -74,6 +75,7 @@ impl Command {
         let mut reader = Reader(bytes);
         let command = match reader.byte()? {
             1 => Self::Fork {
+                purpose: reader.byte()?,
                 name: reader.text(MAX_NAME)?,
             },
             _ => return Err(Garbled),
@@ -219,6 +221,7 @@ mod tests {
     #[test]
     fn comes_back_as_it_was() {
         let command = Command::Fork {
+            purpose: 3,
             name: "hellö".into(),
         };
         assert_eq!(Command::decode(&command.encode()), Ok(command));
@@ -247,8 +250,12 @@ mod tests {
             layers.set(layer, State::Missing(long.clone()));
         }
         assert!(Reply::Ready(layers).encode().len() <= MAX_BYTES);
-        let bytes = Command::Fork { name: long }.encode();
-        let Ok(Command::Fork { name }) = Command::decode(&bytes) else {
+        let bytes = Command::Fork {
+            purpose: 0,
+            name: long,
+        }
+        .encode();
+        let Ok(Command::Fork { name, .. }) = Command::decode(&bytes) else {
             panic!("cut between two characters")
         };
         assert_eq!(name.len(), MAX_NAME - 1);
@@ -267,7 +274,7 @@ mod tests {
 
         #[test]
         fn what_is_cut_off_or_longer_is_an_error(name in ".{0,40}", cut in any::<prop::sample::Index>()) {
-            let whole = Command::Fork { name }.encode();
+            let whole = Command::Fork { purpose: 1, name }.encode();
             prop_assert_eq!(Command::decode(&whole[..cut.index(whole.len())]), Err(Garbled));
             prop_assert_eq!(Command::decode(&[&whole[..], &[0]].concat()), Err(Garbled));
         }

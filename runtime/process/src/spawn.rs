@@ -177,10 +177,11 @@ pub struct Process {
 pub fn fork(
     control: &Socket,
     anchor: &Anchor,
+    purpose: u8,
     name: &str,
     fds: &[BorrowedFd<'_>],
 ) -> Result<Process, SpawnError> {
-    request(control, anchor, name, fds)?;
+    request(control, anchor, purpose, name, fds)?;
     answer(control.receive()?.ok_or(SpawnError::Gone)?)
 }
 
@@ -192,14 +193,16 @@ pub fn copy(
     template: &Process,
     control: &Socket,
     anchor: &Anchor,
+    purpose: u8,
     name: &str,
     fds: &[BorrowedFd<'_>],
 ) -> Result<Process, SpawnError> {
-    request(control, anchor, name, fds)?;
+    request(control, anchor, purpose, name, fds)?;
     answer_of(template, control.receive()?.ok_or(SpawnError::Gone)?)
 }
 
-/// Asks for a process, whose [`answer`] will come. `fds` are at most [`MAX_CHILD_FDS`], and may be
+/// Asks for a process, whose [`answer`] will come. `purpose` tells it what it is for, in words of the
+/// caller's. `fds` are at most [`MAX_CHILD_FDS`], and may be
 /// closed here afterwards.
 ///
 /// # Errors
@@ -207,6 +210,7 @@ pub fn copy(
 pub fn request(
     control: &Socket,
     anchor: &Anchor,
+    purpose: u8,
     name: &str,
     fds: &[BorrowedFd<'_>],
 ) -> Result<(), SpawnError> {
@@ -215,6 +219,7 @@ pub fn request(
     all.push(line.as_fd());
     all.extend_from_slice(fds);
     let command = Command::Fork {
+        purpose,
         name: name.to_owned(),
     };
     Ok(control.send(&command.encode(), &all)?)

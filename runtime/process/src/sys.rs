@@ -6,13 +6,20 @@ use std::ffi::c_int;
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
+use std::io::Write;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::ptr::NonNull;
 use std::time::Duration;
 
+use rustix::fs::MemfdFlags;
+use rustix::fs::SealFlags;
+use rustix::mm::MapFlags;
+use rustix::mm::ProtFlags;
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
@@ -212,4 +219,109 @@ fn done(answer: c_int) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// What of a memory file is fixed for ever.
+pub(crate) enum Sealed<'a> {
+    /// Its size, in bytes.
+    Size(usize),
+    /// All of it.
+    Contents(&'a [&'a [u8]]),
+}
+
+/// A file in memory, sealed.
+pub(crate) fn memory_file(name: &str, sealed: Sealed<'_>) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let fd = rustix::fs::memfd_create(name, flags)?;
+    let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    let seals = match sealed {
+        Sealed::Size(size) => {
+            rustix::fs::ftruncate(&fd, size as u64)?;
+            seals
+        }
+        Sealed::Contents(parts) => {
+            let mut file = File::from(fd.try_clone()?);
+            for part in parts {
+                file.write_all(part)?;
+            }
+            seals | SealFlags::WRITE
+        }
+    };
+    rustix::fs::fcntl_add_seals(&fd, seals)?;
+    Ok(fd)
+}
+
+/// The size of a file in memory that has these seals, in bytes.
+fn sealed_size(fd: impl AsFd, seals: SealFlags) -> io::Result<usize> {
+    if !rustix::fs::fcntl_get_seals(&fd)?.contains(seals) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let size = rustix::fs::fstat(&fd)?.st_size;
+    usize::try_from(size).map_err(io::Error::other)
+}
+
+/// Maps a file that cannot change any more, until the process ends.
+pub(crate) fn map_sealed(fd: impl AsFd) -> io::Result<&'static [u8]> {
+    let length = sealed_size(&fd, SealFlags::SHRINK | SealFlags::WRITE)?;
+    if length == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: a new mapping, at an address that the kernel chooses.
+    let start = unsafe {
+        rustix::mm::mmap(
+            std::ptr::null_mut(),
+            length,
+            ProtFlags::READ,
+            MapFlags::PRIVATE,
+            fd,
+            0,
+        )
+    }?;
+    // SAFETY: it is mapped, never unmapped, and nobody can write to the file or cut it short.
+    Ok(unsafe { std::slice::from_raw_parts(start.cast(), length) })
+}
+
+/// A `T` in memory that another process has, too. `T` is made of atomics alone, and zeros are one.
+#[derive(Debug)]
+pub(crate) struct Shared<T>(NonNull<T>);
+
+// SAFETY: it gives out shared references to a `T` and nothing else, from any thread.
+unsafe impl<T: Sync> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Sync> Sync for Shared<T> {}
+
+impl<T: Sync> Shared<T> {
+    /// Maps `fd`, a memory file whose size the edge has sealed: a cell has no way to ask whether it is.
+    pub(crate) fn map(fd: impl AsFd) -> io::Result<Self> {
+        let size = rustix::fs::fstat(&fd)?.st_size;
+        if usize::try_from(size).unwrap_or(0) < size_of::<T>() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: a new mapping, at an address that the kernel chooses, on a page boundary.
+        let start = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                size_of::<T>(),
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                fd,
+                0,
+            )
+        }?;
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self(start))
+    }
+
+    pub(crate) fn get(&self) -> &T {
+        // SAFETY: it is mapped as long as this lives, and cannot be cut short; whatever other processes write
+        // is seen through atomics.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T> Drop for Shared<T> {
+    fn drop(&mut self) {
+        // SAFETY: it was mapped with this size, and no reference outlives this.
+        let _ = unsafe { rustix::mm::munmap(self.0.as_ptr().cast(), size_of::<T>()) };
+    }
 }

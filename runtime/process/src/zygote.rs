@@ -191,7 +191,7 @@ impl Zygote {
 
     fn fork(&self, frame: Frame) -> Result<Turn, ForkFailure> {
         let other = |error: &dyn std::fmt::Display| ForkFailure::Other(error.to_string());
-        let Command::Fork { name } =
+        let Command::Fork { purpose, name } =
             Command::decode(&frame.bytes).map_err(|error| other(&error))?;
         let mut fds = frame.fds.into_iter();
         let line = fds.next().ok_or_else(|| other(&"no lifeline came"))?;
@@ -202,6 +202,7 @@ impl Zygote {
         drop(room);
         match forked {
             Forked::Child => Ok(Turn::Child(Order {
+                purpose,
                 name,
                 line,
                 fds: fds.collect(),
@@ -232,6 +233,7 @@ impl Zygote {
         }
         self.title.set(&order.name);
         Child {
+            purpose: order.purpose,
             name: order.name,
             fds: order.fds,
             title: self.title,
@@ -243,6 +245,8 @@ impl Zygote {
 /// A process that was just forked. It may run a stranger's code once it is a cell or a template.
 #[derive(Debug)]
 pub struct Child {
+    /// What it is for, in the edge's words.
+    pub purpose: u8,
     /// What the edge calls it.
     pub name: String,
     /// What the edge has given it.
@@ -296,6 +300,7 @@ impl Child {
 
 /// What a child begins with.
 struct Order {
+    purpose: u8,
     name: String,
     line: OwnedFd,
     fds: Vec<OwnedFd>,

@@ -55,7 +55,7 @@ impl Node {
     pub(crate) fn try_cell(&self, name: &str) -> Result<Cell, SpawnError> {
         let (talk, theirs) = Socket::pair().expect("pair");
         let fds = [theirs.as_fd()];
-        let process = spawn::fork(self.zygote.control(), &self.anchor, name, &fds)?;
+        let process = spawn::fork(self.zygote.control(), &self.anchor, 0, name, &fds)?;
         Ok(Cell { process, talk })
     }
 
@@ -68,7 +68,7 @@ impl Node {
         let (control, served) = Socket::pair().expect("pair");
         let fds = [theirs.as_fd(), served.as_fd()];
         let process =
-            spawn::fork(self.zygote.control(), &self.anchor, name, &fds).expect("a template");
+            spawn::fork(self.zygote.control(), &self.anchor, 0, name, &fds).expect("a template");
         Template {
             cell: Cell { process, talk },
             control,
@@ -78,7 +78,7 @@ impl Node {
     pub(crate) fn try_copy(&self, template: &Template, name: &str) -> Result<Cell, SpawnError> {
         let (talk, theirs) = Socket::pair().expect("pair");
         let (process, control) = (&template.cell.process, &template.control);
-        let process = spawn::copy(process, control, &self.anchor, name, &[theirs.as_fd()])?;
+        let process = spawn::copy(process, control, &self.anchor, 0, name, &[theirs.as_fd()])?;
         Ok(Cell { process, talk })
     }
 
