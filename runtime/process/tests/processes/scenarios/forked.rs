@@ -89,7 +89,7 @@ pub(crate) fn panics_and_crashes_end_one_process() {
 pub(crate) fn garbage_is_answered() {
     let node = Node::start();
     let control = node.zygote.control();
-    let fork = [&[1, 2, 0][..], b"hi"].concat();
+    let fork = [&[1, 0, 2, 0][..], b"hi"].concat();
     // Nonsense, a name that is cut off, no lifeline, too long a frame, a lifeline that is none.
     for (bytes, fds) in [(&[9][..], &[][..]), (&fork[..4], &[]), (&fork, &[])] {
         control.send(bytes, fds).expect("sent");
