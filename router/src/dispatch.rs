@@ -15,7 +15,6 @@ use http::{Method, Request, Response, Uri};
 use crate::body::{RequestBody, ResponseBody};
 use crate::hostname::Hostname;
 use crate::refusal::Refusal;
-use crate::roam::Mover;
 
 /// Answers requests.
 pub trait Dispatch: Send + Sync + 'static {
@@ -98,8 +97,6 @@ pub struct Exchange {
     /// [`path::check`](crate::path::check), and it has one `Host` field, which agrees
     /// with [`host`](Self::host).
     pub request: Request<RequestBody>,
-    /// Moves its connection, where that is possible.
-    pub mover: Option<Mover>,
 }
 
 impl Exchange {
@@ -231,7 +228,6 @@ mod tests {
             scheme,
             received: Instant::now(),
             request,
-            mover: None,
         }
     }
 

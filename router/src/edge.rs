@@ -27,7 +27,6 @@ use crate::drain::Drain;
 use crate::hints::Hints;
 use crate::hostname::Hostname;
 use crate::link::Link;
-use crate::roam::roam;
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::wire::{Spoken, Transport, Wire};
@@ -131,32 +130,20 @@ impl<D: Dispatch> Edge<D> {
     ) -> impl Future<Output = ()> + Send {
         // Counted before the future is first polled, or a burst would slip past the limit.
         let open = self.stats.connection();
-        let ids = self.ids;
-        let link = Arc::new(Link::default());
-        if io.is_movable() {
-            link.roaming.set_movable();
-        }
-        let connection = self.converse(io, Arc::clone(&link), origin, Reception::Serve);
-        let connection = Box::pin(connection);
+        let connection = self.converse(io, origin, Reception::Serve);
         async move {
-            roam(connection, link, ids).await;
+            connection.await;
             drop(open);
         }
     }
 
     /// Answers whatever comes with 503.
     pub(crate) async fn turn_away<I: Transport>(self: Arc<Self>, io: I, origin: Origin) {
-        let link = Arc::default();
-        self.converse(io, link, origin, Reception::TurnAway).await;
+        self.converse(io, origin, Reception::TurnAway).await;
     }
 
-    async fn converse<I: Transport>(
-        self: Arc<Self>,
-        io: I,
-        link: Arc<Link>,
-        origin: Origin,
-        reception: Reception,
-    ) {
+    async fn converse<I: Transport>(self: Arc<Self>, io: I, origin: Origin, reception: Reception) {
+        let link = Arc::<Link>::default();
         let mut wire = Wire::new(
             io,
             Arc::clone(&link),

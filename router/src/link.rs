@@ -8,7 +8,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::refusal::Refusal;
-use crate::roam::Roaming;
 
 /// Shared by the wire, the service and the responses of one connection.
 #[derive(Debug, Default)]
@@ -23,8 +22,6 @@ pub(crate) struct Link {
     refused: OnceLock<(u64, Refusal)>,
     /// A response broke off: the connection must not look as if it ended well.
     is_broken: AtomicBool,
-    /// Where it lives.
-    pub(crate) roaming: Roaming,
 }
 
 // The counters are written by one task and read by others that need no more than a recent value
@@ -70,11 +67,6 @@ impl Link {
     /// Whether a request waits for its response or the rest of it.
     pub(crate) fn is_active(&self) -> bool {
         self.active.load(Ordering::Relaxed) > 0
-    }
-
-    /// Whether there is one request at most between its head and the end of its response.
-    pub(crate) fn is_alone(&self) -> bool {
-        self.active.load(Ordering::Relaxed) <= 1
     }
 
     /// Whether a response broke off.

@@ -18,7 +18,6 @@ use crate::dispatch::Dispatch;
 use crate::edge::{Edge, Origin};
 use crate::settings::Settings;
 use crate::stats::Stats;
-use crate::wire::Tcp;
 
 pub use bind::BindError;
 use cap::Refused;
@@ -165,8 +164,7 @@ impl<D: Dispatch> Guests<D> {
         let open = self.edge.stats().open();
         let limit = self.edge.settings().connections as u64;
         if open < limit {
-            self.served
-                .spawn(edge.connection(Tcp::from(stream), origin));
+            self.served.spawn(edge.connection(stream, origin));
             return;
         }
         self.edge.stats().shedding();
@@ -179,7 +177,6 @@ impl<D: Dispatch> Guests<D> {
             );
         }
         if self.turned_away.len() < TURNED_AWAY {
-            let stream = Tcp::from(stream);
             self.turned_away.spawn(edge.turn_away(stream, origin));
         }
     }

@@ -37,7 +37,7 @@ pub(crate) use clock::Windows;
 use clock::{Clock, Phase};
 use end::End;
 use frames::Frames;
-pub use transport::{Tcp, Transport};
+pub use transport::Transport;
 
 /// The version that a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,20 +151,6 @@ impl<I: Transport> Wire<I> {
                 }
             }
         }
-    }
-
-    /// Registers the socket anew if the connection has moved to another runtime.
-    fn settle_in(&mut self) -> io::Result<()> {
-        let roaming = &self.link.roaming;
-        if roaming.has_moved() {
-            self.io.register()?;
-            if roaming.is_away()
-                && let Some(second) = self.io.second()
-            {
-                roaming.keep(second);
-            }
-        }
-        Ok(())
     }
 
     /// Reads a piece and adds it to what is held back.
@@ -309,7 +295,6 @@ impl<I: Transport> AsyncRead for Wire<I> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
-        wire.settle_in()?;
         loop {
             if !wire.ready.is_empty() {
                 let length = wire.ready.len().min(buffer.remaining());

@@ -13,10 +13,7 @@ use holm_model::outcome::Outcome;
 use holm_model::record::Record;
 use holm_router::Dispatch;
 use holm_router::Exchange;
-use holm_router::Farewell;
-use holm_router::Home;
 use holm_router::Hostname;
-use holm_router::Mover;
 use holm_router::Refusal;
 use holm_router::Refused;
 use holm_router::ResponseBody;
@@ -29,7 +26,6 @@ use http::HeaderValue;
 use http::Response;
 use http::header::ACCEPT;
 use tokio::sync::oneshot;
-use tokio::sync::watch;
 use url::Url;
 
 use super::Broken;
@@ -40,9 +36,6 @@ use super::rescue;
 use super::rescue::Shown;
 use super::unanswered;
 use super::unanswered::Arriving;
-
-/// Requests in a row for one function that let a connection move in with it.
-const STREAK: u32 = 64;
 
 impl Dispatch for Node {
     async fn dispatch(&self, exchange: Exchange) -> Response<ResponseBody> {
@@ -124,9 +117,6 @@ impl Node {
 
     async fn answer(&self, pool: &Pool, exchange: Exchange) -> Response<ResponseBody> {
         let id = exchange.id;
-        if let Some(mover) = &exchange.mover {
-            place(pool, mover);
-        }
         let url = serialized(exchange.url());
         let (head, mut body) = exchange.request.into_parts();
         // What a synthetic response would be rendered for.
@@ -185,38 +175,6 @@ impl Node {
             }
         }
     }
-}
-
-/// Has a connection live where its requests are answered.
-fn place(pool: &Pool, mover: &Mover) {
-    match mover.home() {
-        Some(key) if key == pool.id() && pool.is_hospitable() => {}
-        Some(_) => mover.go_back(),
-        None => {
-            if mover.streak(pool.id()) >= STREAK
-                && let Some(home) = pool.home()
-            {
-                mover.settle(Home {
-                    key: pool.id(),
-                    runtime: home.runtime,
-                    leave: home.leave,
-                    lost: Box::pin(lost(home.lost)),
-                });
-            }
-        }
-    }
-}
-
-/// Resolves when the isolate is given up; to what its clients are told then.
-async fn lost(mut lost: watch::Receiver<Option<Outcome>>) -> Farewell {
-    let outcome = lost.wait_for(Option::is_some).await.ok();
-    let outcome = outcome.and_then(|outcome| *outcome);
-    let Some(outcome) = outcome else {
-        // It ended in peace.
-        return std::future::pending().await;
-    };
-    let failure = Failure::of(outcome);
-    Box::new(move |id| rescue::rescue(&failure, None, id, &HeaderMap::new()))
 }
 
 /// Hands a request to a function and waits for what comes of it.

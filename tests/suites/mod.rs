@@ -9,7 +9,6 @@ mod dev;
 mod drain;
 mod examples;
 mod globals;
-mod home;
 mod hostile;
 mod keep_alive;
 mod listen;
@@ -34,7 +33,6 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(hostile::trials(world)?);
     trials.extend(globals::trials(world));
     trials.extend(keep_alive::trials(world));
-    trials.extend(home::trials(world));
     trials.extend(accounting::trials(world));
     trials.extend(bodies::trials(world));
     trials.extend(cancel::trials(world));

@@ -105,14 +105,6 @@ impl ResponseBody {
         }
     }
 
-    /// All of it, if it is there already.
-    pub(crate) fn take_whole(&mut self) -> Option<Bytes> {
-        match std::mem::replace(&mut self.kind, Kind::Ended) {
-            Kind::Whole(bytes) => Some(bytes),
-            Kind::Ended | Kind::Stream { .. } => None,
-        }
-    }
-
     /// Ties it to the request that it answers.
     pub(crate) fn belongs_to(&mut self, active: Active) {
         self.active = Some(active);

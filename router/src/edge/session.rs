@@ -19,7 +19,6 @@ use crate::dispatch::{Dispatch, Exchange, Refused, RequestId, absolute};
 use crate::fields;
 use crate::link::{Active, Link};
 use crate::refusal::Refusal;
-use crate::roam::Mover;
 use crate::synthetic::Synthetic;
 use crate::turn;
 
@@ -103,7 +102,6 @@ impl<D: Dispatch> Session<D> {
                 return Ok(sender.refuse(refusal, request.headers(), &self.edge));
             }
         };
-        self.link.roaming.owes(serial);
         let answer = self.edge.dispatch.dispatch(Exchange {
             id: sender.id,
             host,
@@ -112,14 +110,8 @@ impl<D: Dispatch> Session<D> {
             scheme: self.origin.scheme.clone(),
             received,
             request: request.map(|body| RequestBody::wire(body, version)),
-            mover: match version {
-                // The streams of HTTP/2 are tasks of their own, and spread over functions.
-                Version::HTTP_2 => None,
-                _ => Mover::new(&self.link),
-            },
         });
         let mut response = answer.await;
-        self.link.roaming.settles();
         sender.fit(&mut response, &self.edge);
         turn::to_client();
         Ok(response)

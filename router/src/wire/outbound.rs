@@ -55,7 +55,6 @@ impl<I: Transport> AsyncWrite for Wire<I> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
-        wire.settle_in()?;
         wire.is_flushed = false;
         let result = Pin::new(&mut wire.io).poll_write(cx, bytes);
         wire.sent(&result);
@@ -68,7 +67,6 @@ impl<I: Transport> AsyncWrite for Wire<I> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
-        wire.settle_in()?;
         wire.is_flushed = false;
         let result = Pin::new(&mut wire.io).poll_write_vectored(cx, slices);
         wire.sent(&result);
@@ -81,7 +79,6 @@ impl<I: Transport> AsyncWrite for Wire<I> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
-        wire.settle_in()?;
         let result = Pin::new(&mut wire.io).poll_flush(cx);
         let result = wire.written(cx, result);
         if matches!(result, Poll::Ready(Ok(()))) {
@@ -99,7 +96,6 @@ impl<I: Transport> AsyncWrite for Wire<I> {
     /// Ends the outbound half, then reads on for a while and throws away what comes.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
-        wire.settle_in()?;
         if !wire.is_shut {
             let result = Pin::new(&mut wire.io).poll_shutdown(cx);
             ready!(wire.written(cx, result))?;

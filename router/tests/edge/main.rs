@@ -9,6 +9,5 @@ mod heads;
 mod hosts;
 mod http2;
 mod limits;
-mod roam;
 mod smuggling;
 mod support;
