@@ -66,6 +66,7 @@ impl Deployment {
             | Outcome::NoResponse
             | Outcome::Canceled
             | Outcome::Overloaded
+            | Outcome::Crashed
             | Outcome::Reset
             | Outcome::Refused
             | Outcome::InternalError => None,

@@ -136,6 +136,11 @@ fn words(outcome: Outcome) -> (&'static str, &'static str) {
             "Canceled",
             "The client went away before the request was complete.",
         ),
+        Outcome::Crashed => (
+            "Crashed",
+            "The process that ran the function died, of something other than a limit. Its log has \
+             the details, under the request id.",
+        ),
         Outcome::Reset => (
             "Reset",
             "The platform took the function away, by no fault of its own. Try again.",

@@ -28,6 +28,8 @@ pub enum Outcome {
     Canceled,
     /// The function, or the node, has more work than it may queue.
     Overloaded,
+    /// The isolate's process died of something other than a limit.
+    Crashed,
     /// The platform took the isolate away, by no fault of the function.
     Reset,
     /// The edge turned the request away: it is malformed, too large, or for nobody here.
@@ -38,7 +40,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Ok,
         Self::Exception,
         Self::ExceededCpu,
@@ -48,6 +50,7 @@ impl Outcome {
         Self::NoResponse,
         Self::Canceled,
         Self::Overloaded,
+        Self::Crashed,
         Self::Reset,
         Self::Refused,
         Self::InternalError,
@@ -58,9 +61,12 @@ impl Outcome {
     pub const fn status(self) -> Option<StatusCode> {
         match self {
             Self::Ok | Self::Canceled | Self::Refused => None,
-            Self::Exception | Self::StartupFailed | Self::NoResponse | Self::InternalError => {
-                Some(StatusCode::INTERNAL_SERVER_ERROR)
-            }
+            // Asked again, it would most likely do the same: so not "try later".
+            Self::Exception
+            | Self::StartupFailed
+            | Self::NoResponse
+            | Self::Crashed
+            | Self::InternalError => Some(StatusCode::INTERNAL_SERVER_ERROR),
             Self::ExceededCpu | Self::ExceededMemory | Self::Overloaded | Self::Reset => {
                 Some(StatusCode::SERVICE_UNAVAILABLE)
             }
@@ -80,6 +86,7 @@ impl Outcome {
             Self::NoResponse => "noResponse",
             Self::Canceled => "canceled",
             Self::Overloaded => "overloaded",
+            Self::Crashed => "crashed",
             Self::Reset => "reset",
             Self::Refused => "refused",
             Self::InternalError => "internalError",

@@ -1,4 +1,4 @@
-//! What the docs say of limits is made from the table of limits.
+//! What the docs say of limits is made from the table of limits, and that of outcomes agrees with their list.
 //!
 //! `BLESS=1 cargo test --bin holm documented` writes it; read what it wrote in `git diff`.
 
@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use holm_model::for_each_limit;
 use holm_model::limits::{KEYS, Limit, ROWS};
+use holm_model::outcome::Outcome;
 
 use super::beside_the_site;
 use crate::config::{self, wrap};
@@ -81,6 +82,25 @@ fn what_explain_prints() -> Result<(), Box<dyn Error>> {
     let indented = |text: &str| text.replace('\n', "\n    ");
     for file in ["README.md", "docs/configuration.md"] {
         keep(file, &indented(before), after, &indented(limits))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_table_of_outcomes() -> Result<(), Box<dyn Error>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/records.md");
+    let text = fs::read_to_string(path)?;
+    let header = "| word | status | what happened |\n|---|---|---|\n";
+    let (_, rest) = text.split_once(header).ok_or("no table")?;
+    let (rows, _) = rest.split_once("\n\n").ok_or("no end")?;
+    let rows: Vec<_> = rows.lines().collect();
+    assert_eq!(rows.len(), Outcome::ALL.len(), "one row for each");
+    for (row, outcome) in rows.into_iter().zip(Outcome::ALL) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        assert_eq!(cells[1], format!("`{outcome}`"), "in the order of the list");
+        if let Some(status) = outcome.status() {
+            assert_eq!(cells[2], status.as_str(), "{outcome}");
+        }
     }
     Ok(())
 }
