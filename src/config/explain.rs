@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use holm_model::for_each_limit;
 use holm_model::limits::ROWS;
+use holm_process::sandbox::Mode;
 use holm_router::hostname::{Hostname, HostnameError};
 use holm_router::pattern::{HostPattern, PathPattern, Pattern};
 use holm_router::table::{Candidate, Verdict};
@@ -139,13 +140,15 @@ fn winning(
     let limits = limits_of(function);
     let main = function.main.display();
     let origin = plan.origin.display();
+    let sandbox = sandbox(plan.sandbox);
     write!(
         text,
         "{url} goes to function `{name}`.\n\n\
          \x20 route    {pattern}  ({kind})\n\
          \x20 main     {main}\n\
          \x20 from     {origin}\n\
-         \x20 limits   {limits}\n"
+         \x20 limits   {limits}\n\
+         \x20 sandbox  {sandbox}\n"
     )
     .expect("a String takes every write");
     if !matches!(pattern.host(), HostPattern::Exact(_)) {
@@ -169,6 +172,14 @@ fn limits_of(function: &FunctionPlan) -> String {
         };
     }
     wrap::lines(for_each_limit!(with_values), LIMITS_WIDTH).join(UNDER_THE_FIRST)
+}
+
+fn sandbox(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Auto => "auto: every layer that the system offers",
+        Mode::Require => "require: every layer, or Holm does not start",
+        Mode::Off => "off: V8 alone is between the function and the system",
+    }
 }
 
 /// What `holm check` says of a sound plan: routes that take more, or less, than one may think.

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use holm_model::limits::{Limits, NodeBytes, WallTime};
+use holm_process::sandbox::Mode;
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
 use holm_runtime::deployment::Concurrency;
@@ -25,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) server: ServerPlan,
     /// What the process may hold before idle isolates are ended; no bound if `None`.
     pub(crate) memory: Option<NodeBytes>,
+    /// What to do about layers of the sandbox that the system does not offer.
+    pub(crate) sandbox: Mode,
     /// How the log is written.
     pub(crate) log: LogFormat,
     /// Which requests it tells of.

@@ -17,7 +17,7 @@ use toml::de::DeValue;
 use super::at::{At, List};
 use super::fields::{FromToml, wrong_type};
 use super::problem::{Findings, Problem};
-use super::raw::{LogFormat, LogRequests};
+use super::raw::{LogFormat, LogRequests, Sandbox};
 use super::schema::{self, InSchema};
 use super::spelling;
 
@@ -140,6 +140,7 @@ macro_rules! one_of {
 one_of! {
     LogFormat: "a format of the log";
     LogRequests: "a choice of requests";
+    Sandbox: "a kind of sandbox";
 }
 
 fn unknown_word(

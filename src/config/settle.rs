@@ -14,7 +14,7 @@ use super::limits::NodeLimits;
 use super::main_file::{self, MainFile};
 use super::plan::{FunctionPlan, Plan, ServerPlan};
 use super::problem::{Findings, Problem};
-use super::raw::{RawConfig, RawFunction, RawNode, RawServer};
+use super::raw::{RawConfig, RawFunction, RawServer};
 use crate::egress::Allow;
 
 /// The only version of the format so far.
@@ -55,11 +55,12 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
             plan.0
         })
         .collect();
-    let log = raw.log.unwrap_or_default();
+    let (log, node) = (raw.log.unwrap_or_default(), raw.node.unwrap_or_default());
     Plan {
         origin,
         server: server(raw.server.unwrap_or_default(), findings),
-        memory: node_memory(raw.node.unwrap_or_default(), findings),
+        memory: node_memory(node.memory, findings),
+        sandbox: node.sandbox.unwrap_or_default().into(),
         log: log.format.unwrap_or_default(),
         log_requests: log.requests.unwrap_or_default(),
         egress: raw
@@ -71,8 +72,8 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
     }
 }
 
-fn node_memory(raw: RawNode, findings: &mut Findings) -> Option<NodeBytes> {
-    let At { value, span } = raw.memory?;
+fn node_memory(typed: Option<At<NodeBytes>>, findings: &mut Findings) -> Option<NodeBytes> {
+    let At { value, span } = typed?;
     if value < LEAST_MEMORY {
         findings.report(
             Problem::new("`node.memory` is less than makes sense")

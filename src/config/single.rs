@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use holm_model::limits::Limits;
+use holm_process::sandbox::Mode;
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
 use holm_runtime::deployment::Concurrency;
@@ -65,6 +66,7 @@ fn plan(path: &Path) -> Result<Plan, Problem> {
         origin,
         server: ServerPlan::DEFAULT,
         memory: None,
+        sandbox: Mode::Auto,
         log: LogFormat::Auto,
         log_requests: LogRequests::All,
         egress: Allow::PUBLIC,

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use holm_model::limits::{NodeBytes, WallTime};
+use holm_process::sandbox::Mode;
 use holm_router::pattern::Pattern;
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
@@ -139,6 +140,45 @@ pub(in crate::config) struct RawNode {
     /// function was asked for longest ago. At least "64MiB". Default: no bound.
     #[schemars(with = "Option<schema::Size>")]
     pub(in crate::config) memory: Option<At<NodeBytes>>,
+    /// What stands between the code of functions and the system, beside V8: "auto" (the default) for
+    /// every layer that the system offers, "require" to refuse to start where one is missing, "off"
+    /// for none.
+    pub(in crate::config) sandbox: Option<Sandbox>,
+}
+
+/// What to do about layers of the sandbox that the system does not offer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(in crate::config) enum Sandbox {
+    /// Do without them; the start says which they are.
+    #[default]
+    Auto,
+    /// Refuse to start, naming the layer and what to do.
+    Require,
+    /// Do without all of them.
+    Off,
+}
+
+impl Sandbox {
+    pub(in crate::config) const ALL: [Self; 3] = [Self::Auto, Self::Require, Self::Off];
+
+    pub(in crate::config) fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Require => "require",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl From<Sandbox> for Mode {
+    fn from(sandbox: Sandbox) -> Self {
+        match sandbox {
+            Sandbox::Auto => Self::Auto,
+            Sandbox::Require => Self::Require,
+            Sandbox::Off => Self::Off,
+        }
+    }
 }
 
 /// `[egress]`

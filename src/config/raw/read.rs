@@ -74,6 +74,7 @@ impl FromToml for RawNode {
         let mut fields = Fields::of_value(value, name, findings)?;
         let node = Self {
             memory: fields.optional("memory"),
+            sandbox: fields.optional("sandbox"),
         };
         fields.finish();
         Some(node)

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use holm_model::for_each_limit;
 use holm_model::limits::{CpuTime, Isolates, Limits, NodeBytes, WallTime};
+use holm_process::sandbox::Mode;
 use holm_router::hostname::Hostname;
 use serde_json::{Value, json};
 
@@ -26,6 +27,7 @@ drain = "5s"
 format = "json"
 [node]
 memory = "2GiB"
+sandbox = "require"
 [egress]
 allow = ["127.0.0.1/32", "fd00::/8"]
 [limits]
@@ -62,6 +64,7 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
         }
     );
     assert_eq!(plan.memory, Some(NodeBytes::from_mib(2048)));
+    assert_eq!(plan.sandbox, Mode::Require);
     assert_eq!(plan.log, LogFormat::Json);
     let and = vec!["127.0.0.1".parse()?, "fd00::/8".parse()?];
     assert_eq!(plan.egress, Allow::Public { and });
@@ -144,6 +147,7 @@ fn what_is_left_out_has_its_default() -> Result<(), Box<dyn Error>> {
     assert_eq!(plan.server, ServerPlan::DEFAULT);
     assert!(plan.server.http.ip().is_loopback());
     assert_eq!(plan.memory, None);
+    assert_eq!(plan.sandbox, Mode::Auto);
     assert_eq!(plan.log, LogFormat::Auto);
     assert_eq!(plan.egress, Allow::PUBLIC);
     assert_eq!(plan.functions[0].limits, Limits::DEFAULT);

@@ -21,6 +21,7 @@ const PIECES: &[&str] = &[
     "queue = 99999999999999999999\n",
     "min_isolates = 65\n",
     "[node]\n",
+    "sandbox = \"auto\"\n",
     "[functions.a]\n",
     "[functions.\"ä\\u0000\"]\n",
     "[functions.\"\\u001b[2J\\u009b\\u202e\"]\n",
