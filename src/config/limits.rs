@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::ops::Range;
 
 use holm_model::for_each_limit;
-use holm_model::limits::{Isolates, Limit, Limits, ROWS};
+use holm_model::limits::{Limit, Limits, ROWS};
 
 use super::at::At;
 use super::problem::{Findings, Problem};
@@ -36,6 +36,7 @@ impl<'r> NodeLimits<'r> {
             typed_ceiling: None,
         };
         let ceiling = ceiling.settle(findings);
+        let ceiling = without_requests(ceiling, typed_ceiling, findings);
         let defaults = Layer {
             name: "limits",
             typed: typed_defaults,
@@ -105,12 +106,43 @@ impl<'r> NodeLimits<'r> {
         )));
     }
 
+    /// Reports a function that lets more requests into an isolate at once than it may answer in its life.
+    pub(super) fn check_requests(
+        &self,
+        name: &str,
+        own: Option<&RawLimits>,
+        limits: &Limits,
+        concurrency: Option<&At<u32>>,
+        findings: &mut Findings,
+    ) {
+        let served = limits.requests_per_isolate;
+        let (Some(at), Some(most)) = (concurrency, served.bound()) else {
+            return;
+        };
+        if at.value <= most {
+            return;
+        }
+        let problem = Problem::new(format!(
+            "function `{name}` shares an isolate among more requests than it may answer"
+        ))
+        .at(at.span.clone(), format!("{} at the same time", at.value));
+        let place = self.place(own, served, |typed| typed.requests_per_isolate.as_ref());
+        let problem = match place {
+            Some(span) => problem.at(span, format!("{served} in all")),
+            None => problem,
+        };
+        findings.report(problem.help(format!(
+            "`concurrency` is {}, `requests_per_isolate` {served}: lower the one, or raise the other",
+            at.value
+        )));
+    }
+
     /// Where the value in force is written; nowhere, if it is a default of Holm's own.
-    fn place(
+    fn place<T: Copy + PartialEq>(
         &self,
         own: Option<&RawLimits>,
-        value: Isolates,
-        key: fn(&RawLimits) -> Option<&At<Isolates>>,
+        value: T,
+        key: fn(&RawLimits) -> Option<&At<T>>,
     ) -> Option<Range<usize>> {
         [own, self.typed_defaults, self.typed_ceiling]
             .into_iter()
@@ -118,6 +150,25 @@ impl<'r> NodeLimits<'r> {
             .filter_map(key)
             .find(|at| at.value == value)
             .map(|at| at.span.clone())
+    }
+}
+
+/// `[limits.max]` is there for what costs the node more if there is more of it. Isolates that answer
+/// fewer requests cost it more, and those that answer any number cost it nothing.
+fn without_requests(ceiling: Limits, typed: Option<&RawLimits>, findings: &mut Findings) -> Limits {
+    if let Some(At { span, .. }) = typed.and_then(|typed| typed.requests_per_isolate.as_ref()) {
+        findings.report(
+            Problem::new("`limits.max.requests_per_isolate` bounds nothing")
+                .at(span.clone(), "not a maximum")
+                .help(
+                    "set it in [limits], for all functions that do not say otherwise, or in a \
+                     function's own",
+                ),
+        );
+    }
+    Limits {
+        requests_per_isolate: Limits::MAX.requests_per_isolate,
+        ..ceiling
     }
 }
 

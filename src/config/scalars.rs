@@ -7,10 +7,10 @@
 use std::str::FromStr;
 
 use holm_model::limits::{
-    BodyBytes, CpuTime, HeapBytes, Isolates, Limit, LogBytes, NodeBytes, QueueSlots, Subrequests,
-    UnitError, WallTime,
+    BodyBytes, CpuTime, HeapBytes, Isolates, Limit, LogBytes, NodeBytes, QueueSlots,
+    RequestsServed, Subrequests, UnitError, WallTime,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -95,24 +95,34 @@ impl FromToml for u32 {
         name: &str,
         findings: &mut Findings,
     ) -> Option<Self> {
-        let Some(integer) = value.get_ref().as_integer() else {
-            let problem = wrong_type(value, name, "a whole number");
-            let bare = value.get_ref().as_str().map(|text| text.replace('_', ""));
-            let fix = bare
-                .filter(|text| text.parse::<u32>().is_ok())
-                .map(|text| format!("write it without quotes: {text}"));
-            findings.report(problem.maybe_help(fix));
-            return None;
-        };
-        let number = Self::from_str_radix(integer.as_str(), integer.radix()).ok();
-        if number.is_none() {
-            findings.report(
-                Problem::new(format!("`{name}` is out of range"))
-                    .at(value.span(), "not from 0 to 4294967295"),
-            );
-        }
-        number
+        whole_number(value, name, "a whole number", findings)
     }
+}
+
+/// A whole number, or a problem that says what else there could be.
+fn whole_number(
+    value: &Spanned<DeValue<'_>>,
+    name: &str,
+    expected: &str,
+    findings: &mut Findings,
+) -> Option<u32> {
+    let Some(integer) = value.get_ref().as_integer() else {
+        let problem = wrong_type(value, name, expected);
+        let bare = value.get_ref().as_str().map(|text| text.replace('_', ""));
+        let fix = bare
+            .filter(|text| text.parse::<u32>().is_ok())
+            .map(|text| format!("write it without quotes: {text}"));
+        findings.report(problem.maybe_help(fix));
+        return None;
+    };
+    let number = u32::from_str_radix(integer.as_str(), integer.radix()).ok();
+    if number.is_none() {
+        findings.report(
+            Problem::new(format!("`{name}` is out of range"))
+                .at(value.span(), "not from 0 to 4294967295"),
+        );
+    }
+    number
 }
 
 /// Values that are one of a few words.
@@ -218,6 +228,31 @@ macro_rules! counted {
 }
 
 counted!(Subrequests, QueueSlots, Isolates);
+
+impl FromToml for RequestsServed {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        if value.get_ref().as_str() == Some(Self::UNLIMITED_WORD) {
+            return Some(Self::UNLIMITED);
+        }
+        let expected = format!("a whole number, or \"{}\"", Self::UNLIMITED_WORD);
+        whole_number(value, name, &expected, findings).map(Self::new)
+    }
+}
+
+impl InSchema for RequestsServed {
+    fn form(row: &Limit<Self>, _: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "integer", "minimum": row.floor.bound() },
+                { "const": Self::UNLIMITED_WORD },
+            ],
+        })
+    }
+}
 
 fn quantity<T: FromStr<Err = UnitError>>(
     value: &Spanned<DeValue<'_>>,

@@ -50,7 +50,7 @@ fn without_null(schema: &mut Schema) {
 const WIDTH: usize = 90;
 
 /// A quantity, as the schema shows a limit of it.
-pub(super) trait InSchema: Display + Sized {
+pub(super) trait InSchema: Display + PartialEq + Sized {
     /// What its values look like, without words.
     fn form(row: &Limit<Self>, generator: &mut SchemaGenerator) -> Schema;
 }
@@ -58,12 +58,19 @@ pub(super) trait InSchema: Display + Sized {
 /// The key of a limit: its words, its default, its ceiling, and how it is written.
 pub(super) fn of_limit<T: InSchema>(row: &Limit<T>, generator: &mut SchemaGenerator) -> Schema {
     let form = T::form(row, generator);
+    // A word among numbers stands in quotes, too.
     let quote = match form.get("type") {
         Some(Value::String(kind)) if kind == "string" => "\"",
-        _ => "",
+        None => "\"",
+        Some(_) => "",
     };
     let (words, default, most) = (row.doc, &row.default, &row.ceiling);
-    let words = format!("{words} Default: {quote}{default}{quote}, at most {quote}{most}{quote}.");
+    let most = if default == most {
+        String::new()
+    } else {
+        format!(", at most {quote}{most}{quote}")
+    };
+    let words = format!("{words} Default: {quote}{default}{quote}{most}.");
     let words = wrap::lines(words.split(' '), WIDTH).join("\n");
     // The description comes first, as in all that is derived.
     let mut schema = Map::from_iter([("description".to_owned(), Value::String(words))]);

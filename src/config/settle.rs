@@ -138,7 +138,11 @@ fn function(
         }
         list.items
     });
-    let limits = limits.of_function(&name.value, raw.limits.as_ref(), findings);
+    let own = raw.limits.as_ref();
+    let of_node = limits;
+    let limits = of_node.of_function(&name.value, own, findings);
+    let typed = raw.concurrency.as_ref();
+    of_node.check_requests(&name.value, own, &limits, typed, findings);
     // Without a file the plan is thrown away; the other checks have run all the same.
     let MainFile { main, root } = main.unwrap_or_default();
     let concurrency = concurrency(&name.value, raw.concurrency, findings);

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use holm_model::for_each_limit;
-use holm_model::limits::{CpuTime, Isolates, Limits, NodeBytes, WallTime};
+use holm_model::limits::{CpuTime, Isolates, Limits, NodeBytes, RequestsServed, WallTime};
 use holm_process::sandbox::Mode;
 use holm_router::hostname::Hostname;
 use serde_json::{Value, json};
@@ -142,6 +142,41 @@ fn limits_are_settled_in_three_layers() -> Result<(), Box<dyn Error>> {
 }
 
 #[test]
+fn isolates_answer_as_many_requests_as_is_written() -> Result<(), Box<dyn Error>> {
+    let plan = plan(
+        r#"
+        version = 1
+        [limits]
+        requests_per_isolate = 1
+        [functions.node]
+        main = "site/hello/index.js"
+        routes = ["node.localhost"]
+        [functions.own]
+        main = "site/hello/index.js"
+        routes = ["own.localhost"]
+        concurrency = 8
+        limits = { requests_per_isolate = 8 }
+        [functions.none]
+        main = "site/hello/index.js"
+        routes = ["none.localhost"]
+        concurrency = 8
+        limits = { requests_per_isolate = "unlimited" }
+        "#,
+    )?;
+    let served = plan
+        .functions
+        .iter()
+        .map(|function| function.limits.requests_per_isolate);
+    let expected = [
+        RequestsServed::new(1),
+        RequestsServed::new(8),
+        RequestsServed::UNLIMITED,
+    ];
+    assert!(served.eq(expected));
+    Ok(())
+}
+
+#[test]
 fn what_is_left_out_has_its_default() -> Result<(), Box<dyn Error>> {
     let plan = plan("version = 1\nfunctions.a = { main = 'site/hello/index.js', routes = ['*'] }")?;
     assert_eq!(plan.server, ServerPlan::DEFAULT);
@@ -241,7 +276,11 @@ fn the_schema_tells_the_defaults_that_hold() -> Result<(), Box<dyn Error>> {
         let property = &schema["$defs"]["Limits"]["properties"][key];
         let words = property["description"].as_str().ok_or(key)?;
         let words = words.replace('\n', " ").replace('"', "");
-        let expected = format!("Default: {default}, at most {most}.");
+        let expected = if default == most {
+            format!("Default: {default}.")
+        } else {
+            format!("Default: {default}, at most {most}.")
+        };
         assert!(words.ends_with(&expected), "{key}: {words}");
     }
     Ok(())

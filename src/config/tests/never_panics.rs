@@ -22,6 +22,8 @@ const PIECES: &[&str] = &[
     "min_isolates = 65\n",
     "[node]\n",
     "sandbox = \"auto\"\n",
+    "requests_per_isolate = 1\n",
+    "concurrency = 2\n",
     "[functions.a]\n",
     "[functions.\"ä\\u0000\"]\n",
     "[functions.\"\\u001b[2J\\u009b\\u202e\"]\n",

@@ -27,7 +27,8 @@ mod row;
 mod table;
 
 pub use quantity::{
-    BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, NodeBytes, QueueSlots, Subrequests, WallTime,
+    BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, NodeBytes, QueueSlots, RequestsServed,
+    Subrequests, WallTime,
 };
 pub use row::Limit;
 pub use table::{KEYS, Limits, ROWS, Rows};

@@ -178,11 +178,45 @@ count! {
     Isolates
 }
 
+/// Requests that one isolate answers in its life: a count, or no bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestsServed(u32);
+
+impl RequestsServed {
+    /// How no bound is written.
+    pub const UNLIMITED_WORD: &str = "unlimited";
+
+    /// No bound. More than any count.
+    pub const UNLIMITED: Self = Self(u32::MAX);
+
+    /// That many. The largest number there is means no bound; nobody lives to see the difference.
+    pub const fn new(count: u32) -> Self {
+        Self(count)
+    }
+
+    /// How many, if there is a bound.
+    pub const fn bound(self) -> Option<u32> {
+        match self {
+            Self::UNLIMITED => None,
+            Self(count) => Some(count),
+        }
+    }
+}
+
+impl fmt::Display for RequestsServed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.bound() {
+            Some(count) => fmt::Display::fmt(&count, f),
+            None => f.pad(Self::UNLIMITED_WORD),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{CpuTime, HeapBytes, Isolates};
+    use super::{CpuTime, HeapBytes, Isolates, RequestsServed};
 
     #[test]
     fn a_quantity_reads_back_what_it_shows() {
@@ -201,6 +235,16 @@ mod tests {
         ] {
             assert_eq!(memory.to_string().parse(), Ok(memory));
         }
+    }
+
+    #[test]
+    fn no_bound_is_more_than_any_count() {
+        let many = RequestsServed::new(u32::MAX - 1);
+        assert!(many < RequestsServed::UNLIMITED);
+        assert_eq!(many.bound(), Some(u32::MAX - 1));
+        assert_eq!(many.to_string(), "4294967294");
+        assert_eq!(RequestsServed::UNLIMITED.bound(), None);
+        assert_eq!(format!("{:>10}|", RequestsServed::UNLIMITED), " unlimited|");
     }
 
     #[test]

@@ -10,7 +10,10 @@
 //! snapshots that must follow; `BLESS=1` writes the docs.
 
 use super::row::{Limit, limits};
-use super::{BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, QueueSlots, Subrequests, WallTime};
+use super::{
+    BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, QueueSlots, RequestsServed, Subrequests,
+    WallTime,
+};
 
 /// Why a function has no more isolates.
 const MAPS: &str =
@@ -145,6 +148,19 @@ limits! {
         ceiling: WallTime::from_secs(24 * 60 * 60),
         ceiling_reason: "what is to stay for good stands in `min_isolates`",
     }
+
+    /// One is a sound wish: nothing of one request can be seen by the next. `[limits.max]` does not
+    /// have it: less of it is what costs more.
+    requests_per_isolate: RequestsServed {
+        doc: "Requests that one isolate answers before it ends: a number, or \"unlimited\"; 1 gives every \
+              request a fresh isolate. Not for `[limits.max]`.",
+        breach: "the isolate ends behind its last answer",
+        default: RequestsServed::UNLIMITED,
+        floor: RequestsServed::new(1),
+        floor_reason: "an isolate is started to answer a request; with 1, every request has a fresh one",
+        ceiling: RequestsServed::UNLIMITED,
+        ceiling_reason: "nothing is more than no bound",
+    }
 }
 
 #[cfg(test)]
@@ -183,6 +199,10 @@ mod tests {
         assert_eq!(Limits::DEFAULT.max_isolates.to_string(), "64");
         assert_eq!(Limits::DEFAULT.min_isolates.to_string(), "0");
         assert_eq!(Limits::DEFAULT.idle.to_string(), "1min");
+        assert_eq!(
+            Limits::DEFAULT.requests_per_isolate.to_string(),
+            "unlimited"
+        );
     }
 
     #[test]
