@@ -29,6 +29,7 @@ use crate::hostname::Hostname;
 use crate::link::Link;
 use crate::settings::Settings;
 use crate::stats::Stats;
+use crate::unsent::Unsent;
 use crate::wire::{Spoken, Transport, Wire};
 
 use session::{Reception, Session};
@@ -41,6 +42,7 @@ pub struct Edge<D> {
     settings: Settings,
     stats: Arc<Stats>,
     drain: Arc<Drain>,
+    unsent: Arc<Unsent>,
     ids: RequestIds,
     hints: Hints,
     http1: http1::Builder,
@@ -81,11 +83,13 @@ impl<D: Dispatch> Edge<D> {
     /// Makes an edge that counts into `stats`.
     pub fn new(dispatch: D, settings: Settings, stats: Arc<Stats>) -> Arc<Self> {
         let http1 = http1_builder(&settings);
+        let unsent = Unsent::new(&settings);
         Arc::new(Self {
             dispatch,
             settings,
             stats,
             drain: Arc::default(),
+            unsent,
             ids: RequestIds::random(),
             hints: Hints::new(Instant::now()),
             http1,
@@ -143,7 +147,7 @@ impl<D: Dispatch> Edge<D> {
     }
 
     async fn converse<I: Transport>(self: Arc<Self>, io: I, origin: Origin, reception: Reception) {
-        let link = Arc::<Link>::default();
+        let link = Arc::new(Link::new(Arc::clone(&self.unsent)));
         let mut wire = Wire::new(
             io,
             Arc::clone(&link),
@@ -157,14 +161,25 @@ impl<D: Dispatch> Edge<D> {
             drain.drive(version, |_| {}).await
         };
         let peer = origin.peer;
-        let ended = match spoken {
-            Ok(Some(Spoken::Http1)) => self.http1(wire, link, origin, reception).await,
-            Ok(Some(Spoken::Http2)) => self.http2(wire, link, origin, reception).await,
-            // Came and went without a word.
-            Ok(None) | Err(_) => Ok(()),
-        };
-        if let Err(error) = ended {
-            debug!(%peer, %error, "connection ended early");
+        let edge = Arc::clone(&self);
+        let served = Arc::clone(&link);
+        let connection = pin!(async move {
+            match spoken {
+                Ok(Some(Spoken::Http1)) => edge.http1(wire, served, origin, reception).await,
+                Ok(Some(Spoken::Http2)) => edge.http2(wire, served, origin, reception).await,
+                // Came and went without a word.
+                Ok(None) | Err(_) => Ok(()),
+            }
+        });
+        match link.unsent.watch(connection).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => debug!(%peer, %error, "connection ended early"),
+            None => {
+                // It is dropped behind this, and must not look as if it ended well.
+                link.break_off();
+                self.stats.slow();
+                self.unsent.note();
+            }
         }
     }
 
@@ -217,8 +232,8 @@ impl<D: Dispatch> Edge<D> {
     > + Send
     + 'static {
         let session = Session::new(self, link, origin, reception);
-        service_fn(move |request| {
-            let (received, active) = (Instant::now(), session.begin());
+        service_fn(move |request: Request<Incoming>| {
+            let (received, active) = (Instant::now(), session.begin(request.version()));
             Arc::clone(&session).answer(request, received, active)
         })
     }

@@ -12,6 +12,7 @@
 //! | [`edge`] | one connection, over anything that carries bytes; for TLS to share |
 //! | `wire`, `framing` | the bytes: which HTTP, strict request framing, clocks |
 //! | `link`, `drain`, `turn` | what the parts of a connection tell each other around hyper |
+//! | `unsent` | the budget for responses that wait for slow clients |
 //! | `admit` | what has to hold for a request: method, host, path, size |
 //! | [`dispatch`] | the seam: [`Dispatch`], [`Exchange`], [`Refused`], [`RequestId`] |
 //! | [`body`] | bodies both ways, pulled, bounded, cancelled by drop |
@@ -64,6 +65,7 @@ mod framing;
 mod hints;
 pub mod hostname;
 mod link;
+mod notices;
 pub mod path;
 pub mod pattern;
 pub mod refusal;
@@ -73,6 +75,7 @@ pub mod stats;
 pub mod synthetic;
 pub mod table;
 mod turn;
+mod unsent;
 mod wire;
 
 pub use body::{BodyError, RequestBody, ResponseBody};

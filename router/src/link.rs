@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use bytes::Bytes;
+
 use crate::refusal::Refusal;
+use crate::unsent::{Account, Unsent};
 
 /// Shared by the wire, the service and the responses of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Link {
     /// Heads that the wire let through to hyper.
     heads: AtomicU64,
@@ -22,11 +25,25 @@ pub(crate) struct Link {
     refused: OnceLock<(u64, Refusal)>,
     /// A response broke off: the connection must not look as if it ended well.
     is_broken: AtomicBool,
+    /// What its responses hold.
+    pub(crate) unsent: Account,
 }
 
 // The counters are written by one task and read by others that need no more than a recent value
 // of each by itself; over HTTP/1 it is all one task. So: relaxed throughout.
 impl Link {
+    /// Of a new connection, among all that share `unsent`.
+    pub(crate) fn new(unsent: Arc<Unsent>) -> Self {
+        Self {
+            heads: AtomicU64::default(),
+            requests: AtomicU64::default(),
+            active: AtomicUsize::default(),
+            refused: OnceLock::default(),
+            is_broken: AtomicBool::default(),
+            unsent: Account::new(unsent),
+        }
+    }
+
     /// The wire let `heads` heads through so far.
     pub(crate) fn passed(&self, heads: u64) {
         self.heads.store(heads, Ordering::Relaxed);
@@ -69,6 +86,11 @@ impl Link {
         self.active.load(Ordering::Relaxed) > 0
     }
 
+    /// Notes that a response breaks off.
+    pub(crate) fn break_off(&self) {
+        self.is_broken.store(true, Ordering::Relaxed);
+    }
+
     /// Whether a response broke off.
     pub(crate) fn is_broken(&self) -> bool {
         self.is_broken.load(Ordering::Relaxed)
@@ -77,22 +99,31 @@ impl Link {
 
 /// One request from its head to the end of its response; ends by drop.
 #[derive(Debug)]
-pub(crate) struct Active(Arc<Link>);
+pub(crate) struct Active {
+    link: Arc<Link>,
+    is_http2: bool,
+}
 
 impl Active {
-    pub(crate) fn new(link: &Arc<Link>) -> Self {
+    pub(crate) fn new(link: &Arc<Link>, is_http2: bool) -> Self {
         link.active.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(link))
+        let link = Arc::clone(link);
+        Self { link, is_http2 }
     }
 
     /// Notes that the response breaks off.
     pub(crate) fn broken(&self) {
-        self.0.is_broken.store(true, Ordering::Relaxed);
+        self.link.break_off();
+    }
+
+    /// Counts a piece of the response until it is let go.
+    pub(crate) fn hold(&self, bytes: Bytes) -> Bytes {
+        Account::hold(&self.link, bytes, self.is_http2)
     }
 }
 
 impl Drop for Active {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::Relaxed);
+        self.link.active.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,7 +1,6 @@
 //! The plain listener: accepts, sheds what is too much, and drains.
 
 mod bind;
-mod cap;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -16,11 +15,11 @@ use tracing::{error, warn};
 
 use crate::dispatch::Dispatch;
 use crate::edge::{Edge, Origin};
+use crate::notices::Notices;
 use crate::settings::Settings;
 use crate::stats::Stats;
 
 pub use bind::BindError;
-use cap::Refused;
 
 /// Connections that are told that there are too many; the next ones are just closed.
 const TURNED_AWAY: usize = 64;
@@ -140,7 +139,7 @@ struct Guests<D> {
     edge: Arc<Edge<D>>,
     served: JoinSet<()>,
     turned_away: JoinSet<()>,
-    refused: Refused,
+    refused: Notices,
 }
 
 impl<D: Dispatch> Guests<D> {
@@ -149,7 +148,7 @@ impl<D: Dispatch> Guests<D> {
             edge,
             served: JoinSet::new(),
             turned_away: JoinSet::new(),
-            refused: Refused::default(),
+            refused: Notices::default(),
         }
     }
 

@@ -26,6 +26,14 @@ pub struct Settings {
     pub connections: usize,
     /// Bytes that wait for a slow client, per HTTP/1 connection and per HTTP/2 stream: 128 KiB.
     pub buffer: usize,
+    /// Bytes of responses that wait for slow clients, over all connections: 256 MiB. Beyond it,
+    /// connections are ended whose clients do not keep up (`slow_rate`, `slow_time`).
+    pub unsent: u64,
+    /// Bytes a second that a client has to take to keep up: 8 KiB. If more than that times 600 s
+    /// waits for it, as many as take all of it in 600 s.
+    pub slow_rate: u64,
+    /// How long it may take less, on average: 10 s; a quarter of that when twice `unsent` is held.
+    pub slow_time: Duration,
     /// How long a drain may take before what is left is aborted: 30 s.
     pub drain_time: Duration,
     /// How long an idle HTTP/1 connection stays open at the start of a drain: 500 ms. A client
@@ -68,6 +76,9 @@ impl Default for Settings {
             stall_time: Duration::from_secs(30),
             connections: 8192,
             buffer: 128 << 10,
+            unsent: 256 << 20,
+            slow_rate: 8 << 10,
+            slow_time: Duration::from_secs(10),
             drain_time: Duration::from_secs(30),
             last_chance: Duration::from_millis(500),
             http2: Http2Settings::default(),

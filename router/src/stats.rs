@@ -11,6 +11,7 @@ pub struct Stats {
     shed: AtomicU64,
     requests: AtomicU64,
     refused: AtomicU64,
+    slow: AtomicU64,
 }
 
 impl Stats {
@@ -41,6 +42,11 @@ impl Stats {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// Connections ended because too much waited for their clients.
+    pub fn too_slow(&self) -> u64 {
+        self.slow.load(Ordering::Relaxed)
+    }
+
     /// Counts a request, and returns its serial number.
     pub(crate) fn request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed)
@@ -52,6 +58,10 @@ impl Stats {
 
     pub(crate) fn shedding(&self) {
         self.shed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn slow(&self) {
+        self.slow.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn connection(self: &Arc<Self>) -> Open {

@@ -105,8 +105,11 @@ impl ResponseBody {
         }
     }
 
-    /// Ties it to the request that it answers.
+    /// Ties it to the request that it answers. Its bytes count as unsent from now on.
     pub(crate) fn belongs_to(&mut self, active: Active) {
+        if let Kind::Whole(bytes) = &mut self.kind {
+            *bytes = active.hold(std::mem::take(bytes));
+        }
         self.active = Some(active);
     }
 
@@ -149,6 +152,10 @@ impl ResponseBody {
                 *sent += next.as_ref().map_or(0, |next| {
                     next.as_ref().map_or(0, |bytes| bytes.len() as u64)
                 });
+                let next = match (next, &self.active) {
+                    (Some(Ok(bytes)), Some(active)) => Some(Ok(active.hold(bytes))),
+                    (next, _) => next,
+                };
                 match (next, *declared) {
                     (Some(Ok(_)), Some(declared)) if *sent > declared => {
                         Some(Err(BodyError::Length { declared }))

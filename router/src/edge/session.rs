@@ -66,8 +66,8 @@ impl<D: Dispatch> Session<D> {
     }
 
     /// Notes a request as soon as hyper has made it.
-    pub(super) fn begin(&self) -> Active {
-        Active::new(&self.link)
+    pub(super) fn begin(&self, version: Version) -> Active {
+        Active::new(&self.link, version == Version::HTTP_2)
     }
 
     /// Answers one request.

@@ -27,7 +27,11 @@ impl<I: Transport> Wire<I> {
     }
 
     fn sent(&mut self, result: &Poll<io::Result<usize>>) {
-        if let (Poll::Ready(Ok(bytes)), Inbound::Http2(frames)) = (result, &mut self.inbound) {
+        let Poll::Ready(Ok(bytes)) = result else {
+            return;
+        };
+        self.link.unsent.wrote(*bytes);
+        if let Inbound::Http2(frames) = &mut self.inbound {
             frames.sent(*bytes);
         }
     }

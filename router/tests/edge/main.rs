@@ -9,5 +9,6 @@ mod heads;
 mod hosts;
 mod http2;
 mod limits;
+mod slow;
 mod smuggling;
 mod support;

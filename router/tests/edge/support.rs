@@ -57,6 +57,13 @@ impl Dispatch for Probe {
             "/break" => broken(None),
             "/break-declared" => broken(Some(100)),
             "/endless" => self.endless(),
+            // As many bytes as the query says, in one piece.
+            "/large" => {
+                let query = exchange.request.uri().query();
+                let length = query.and_then(|query| query.parse().ok());
+                let length = length.expect("a number of bytes");
+                Response::new(ResponseBody::whole(vec![b'x'; length]))
+            }
             "/upgrade" => {
                 let mut response = Response::new(ResponseBody::empty());
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
