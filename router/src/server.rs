@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -156,6 +157,12 @@ impl<D: Dispatch> Guests<D> {
         if let Err(error) = stream.set_nodelay(true) {
             // The client is gone already.
             tracing::debug!(%peer, %error, "TCP_NODELAY");
+        }
+        // How a client keeps up shows in what the kernel takes for it. Left alone, that takes megabytes
+        // ahead, and then nothing until the client has read them; and it is memory in nobody's budget.
+        let ahead = u32::try_from(self.edge.settings().buffer).unwrap_or(u32::MAX);
+        if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(ahead) {
+            tracing::debug!(%peer, %error, "TCP_NOTSENT_LOWAT");
         }
         let edge = Arc::clone(&self.edge);
         let origin = Origin::http(peer);

@@ -25,6 +25,7 @@ pub struct Settings {
     /// Connections at once: 8,192. Beyond it a few are told so (503), and the rest closed.
     pub connections: usize,
     /// Bytes that wait for a slow client, per HTTP/1 connection and per HTTP/2 stream: 128 KiB.
+    /// The kernel takes as many ahead of what is on the way.
     pub buffer: usize,
     /// Bytes of responses that wait for slow clients, over all connections: 256 MiB. Beyond it,
     /// connections are ended whose clients do not keep up (`slow_rate`, `slow_time`).
