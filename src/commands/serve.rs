@@ -88,6 +88,7 @@ pub(super) fn warn_of_uncalled(app: &App) {
 pub(super) fn bind(plan: &Plan) -> Result<Server, Failure> {
     let settings = holm_router::Settings {
         connections: plan.server.max_connections,
+        unsent: plan.server.max_unsent.as_u64(),
         drain_time: plan.server.drain.as_duration(),
         ..holm_router::Settings::default()
     };

@@ -49,6 +49,8 @@ pub(crate) struct ServerPlan {
     pub(crate) max_connections: usize,
     /// Requests that may wait for isolates at the same time, over all functions.
     pub(crate) max_queued: usize,
+    /// What responses may hold that wait for their clients, before those that are too slow are ended.
+    pub(crate) max_unsent: NodeBytes,
     /// How long requests in flight may go on after the node was told to stop.
     pub(crate) drain: WallTime,
 }
@@ -59,6 +61,7 @@ impl ServerPlan {
         http: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
         max_connections: 10_000,
         max_queued: 8_192,
+        max_unsent: NodeBytes::from_mib(256),
         drain: WallTime::from_secs(30),
     };
 }

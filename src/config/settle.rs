@@ -23,6 +23,9 @@ const VERSION: u32 = 1;
 /// The least that a node may hold: Holm itself, with V8's snapshot, and a few isolates.
 const LEAST_MEMORY: NodeBytes = NodeBytes::from_mib(64);
 
+/// The least that responses may hold: a few of a size that pages have.
+const LEAST_UNSENT: NodeBytes = NodeBytes::from_mib(1);
+
 /// Longest name of a function, in bytes: that of a DNS label (RFC 1035).
 const MAX_NAME: usize = 63;
 
@@ -99,6 +102,15 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
                 .help("every request waits for a moment; leave it out for 8192"),
         );
     }
+    if let Some(At { value, span }) = &raw.max_unsent
+        && *value < LEAST_UNSENT
+    {
+        findings.report(
+            Problem::new("`server.max_unsent` is less than makes sense")
+                .at(span.clone(), format!("at least {LEAST_UNSENT}"))
+                .help("some clients are always slower than a response is made; leave it out for 256MiB"),
+        );
+    }
     ServerPlan {
         http: raw.http.map_or(ServerPlan::DEFAULT.http, |at| at.value),
         max_connections: raw
@@ -107,6 +119,9 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
         max_queued: raw
             .max_queued
             .map_or(ServerPlan::DEFAULT.max_queued, |at| at.value as usize),
+        max_unsent: raw
+            .max_unsent
+            .map_or(ServerPlan::DEFAULT.max_unsent, |at| at.value),
         drain: raw.drain.map_or(ServerPlan::DEFAULT.drain, |at| at.value),
     }
 }

@@ -65,6 +65,11 @@ pub(in crate::config) struct RawServer {
     /// Requests that may wait for isolates at the same time, over all functions. Default: 8192.
     #[schemars(range(min = 1), extend("default" = 8_192))]
     pub(in crate::config) max_queued: Option<At<u32>>,
+    /// Memory that responses may take which wait for their clients, over all connections. Beyond it,
+    /// connections of clients that are too slow to take theirs are ended. At least "1MiB". Default:
+    /// "256MiB".
+    #[schemars(with = "Option<schema::Size>")]
+    pub(in crate::config) max_unsent: Option<At<NodeBytes>>,
     /// How long requests in flight may go on after the node was told to stop. Default: "30s".
     #[schemars(with = "Option<schema::Time>")]
     pub(in crate::config) drain: Option<At<WallTime>>,

@@ -92,6 +92,7 @@ impl FromToml for RawServer {
             http: fields.optional("http"),
             max_connections: fields.optional("max_connections"),
             max_queued: fields.optional("max_queued"),
+            max_unsent: fields.optional("max_unsent"),
             drain: fields.optional("drain"),
         };
         fields.not_yet("https", "Holm does not speak TLS yet");

@@ -22,6 +22,7 @@ version = 1
 http = "0.0.0.0:80"
 max_connections = 500
 max_queued = 50
+max_unsent = "64MiB"
 drain = "5s"
 [log]
 format = "json"
@@ -60,6 +61,7 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
             http: "0.0.0.0:80".parse()?,
             max_connections: 500,
             max_queued: 50,
+            max_unsent: NodeBytes::from_mib(64),
             drain: WallTime::from_secs(5),
         }
     );
