@@ -17,6 +17,7 @@ mod pipes;
 mod scaling;
 mod sharing;
 mod signals;
+mod slow_clients;
 mod wire;
 
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(scaling::trials(world));
     trials.extend(sharing::trials(world));
     trials.extend(signals::trials(world));
+    trials.extend(slow_clients::trials(world));
     trials.extend(wire::trials(world));
     trials.extend(compilers::trials(world));
     trials.extend(listen::trials(world));
