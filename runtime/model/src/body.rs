@@ -80,11 +80,15 @@ pub struct BodyStream {
     limit: u64,
     shared: Arc<Shared>,
     listener: Option<Arc<dyn Listener>>,
+    asked: bool,
     origin: Option<StreamId>,
 }
 
 /// Hears what the reader of a body does, as it does it: it must not block.
 pub trait Listener: Send + Sync + std::fmt::Debug {
+    /// The reader asks for a chunk. Told once, the first time.
+    fn asked(&self) {}
+
     /// The reader took a chunk: there is room for another.
     fn taken(&self);
 
@@ -139,6 +143,7 @@ impl BodyStream {
             limit: u64::MAX,
             shared: shared.clone(),
             listener: None,
+            asked: false,
             origin: None,
         };
         let sender = BodySender {
@@ -188,6 +193,11 @@ impl BodyStream {
     /// Polls for the next chunk; `Ready(None)` at the clean end.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         self.shared.reader.register(cx.waker());
+        if !std::mem::replace(&mut self.asked, true)
+            && let Some(listener) = &self.listener
+        {
+            listener.asked();
+        }
         // Looked at first: whatever was sent before the break is in the channel by now.
         let broken = self.shared.broken.get();
         let polled = match (self.chunks.poll_recv(cx), broken) {

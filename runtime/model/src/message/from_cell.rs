@@ -31,6 +31,8 @@ pub enum FromCell<'a> {
     Code {
         /// Which one.
         specifier: &'a str,
+        /// Whether the next frame goes on with it: code may be longer than a frame.
+        more: bool,
     },
     /// The answer to a request. The payload is its body if that is whole.
     Reply {
@@ -69,7 +71,7 @@ pub enum FromCell<'a> {
         seq: u32,
         /// How grave it is.
         level: Level,
-        /// Bytes that were left out of it.
+        /// Bytes that were left out of it, or, if the line is empty, of others before it.
         dropped: u64,
     },
     /// A subrequest. The payload is its body if that is whole.
