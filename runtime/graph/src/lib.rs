@@ -20,6 +20,7 @@
 //! compiler.rs script.rs in another process
 //! depth.rs    bounds on nesting                  limits.rs  bounds on size
 //! map.rs      source maps shipped with a script  stack.rs   stack traces back to the source
+//! packed.rs   a graph as bytes, for other processes
 //! frame.rs    code frames                        problem.rs the errors
 //! ```
 //!
@@ -38,6 +39,7 @@ mod imports;
 mod limits;
 mod load;
 mod map;
+mod packed;
 mod problem;
 mod resolve;
 mod script;
@@ -47,13 +49,16 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 pub use self::compiler::{Compiler, Elsewhere, Unanswered, answer};
 pub use self::limits::{GraphLimits, Size};
+pub use self::packed::{Compiled, Damaged, Packed, Part};
 pub use self::problem::{GraphError, GraphProblem, ProblemKind};
 use self::stack::SourceMaps;
 
@@ -84,7 +89,7 @@ impl ImportType {
 }
 
 /// What a module is to its importers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 pub enum ModuleKind {
     /// JavaScript, after TypeScript and JSX were compiled away.
     Script,
@@ -103,14 +108,41 @@ pub enum ModuleKind {
 pub enum Source {
     /// Of [`ModuleKind::Script`], [`ModuleKind::Json`] and [`ModuleKind::Text`]. Without byte
     /// order mark.
-    Text(Arc<str>),
+    Text(Text),
     /// Of [`ModuleKind::Bytes`] and [`ModuleKind::Wasm`].
     Bytes(Bytes),
 }
 
+/// Text that many share.
+#[derive(Clone, Debug)]
+pub enum Text {
+    /// It goes with its last owner.
+    Shared(Arc<str>),
+    /// It stays as long as the process: it lies in memory that was mapped
+    /// ([`ModuleGraph::unpack`]).
+    Mapped(&'static str),
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Shared(text) => text,
+            Self::Mapped(text) => text,
+        }
+    }
+}
+
+impl From<Arc<str>> for Text {
+    fn from(text: Arc<str>) -> Self {
+        Self::Shared(text)
+    }
+}
+
 impl Source {
     /// The text, unless these are bytes.
-    pub fn text(&self) -> Option<&Arc<str>> {
+    pub fn text(&self) -> Option<&Text> {
         match self {
             Self::Text(text) => Some(text),
             Self::Bytes(_) => None,
@@ -148,9 +180,9 @@ pub struct Module {
     pub source: Source,
     /// Source maps as JSON, from `source` to what was written: that of our compiler, then the one
     /// that the file ships itself. Most files have one or none.
-    pub source_maps: Vec<Arc<[u8]>>,
+    pub source_maps: Vec<Bytes>,
     /// The file's text for code frames, where it differs from `source`.
-    original: Option<Arc<str>>,
+    original: Option<Text>,
     path: PathBuf,
     /// Specifier as written → specifier of the module.
     imports: HashMap<String, String>,
@@ -158,7 +190,7 @@ pub struct Module {
 
 impl Module {
     /// The file's text as its author wrote it; nothing for bytes.
-    pub fn original(&self) -> Option<&Arc<str>> {
+    pub fn original(&self) -> Option<&Text> {
         self.original.as_ref().or_else(|| self.source.text())
     }
 
@@ -200,6 +232,11 @@ impl ModuleGraph {
     }
 
     fn new(modules: Vec<Module>, files: Vec<PathBuf>) -> Self {
+        let version = hash::version(&modules);
+        Self::of_version(modules, files, version)
+    }
+
+    fn of_version(modules: Vec<Module>, files: Vec<PathBuf>, version: String) -> Self {
         let mut index = HashMap::<String, Vec<usize>>::new();
         for (position, module) in modules.iter().enumerate() {
             index
@@ -207,7 +244,6 @@ impl ModuleGraph {
                 .or_default()
                 .push(position);
         }
-        let version = hash::version(&modules);
         let source_maps = SourceMaps::new(&modules);
         Self {
             modules,

@@ -237,7 +237,7 @@ impl<'a> Loader<'a> {
             }
             ModuleKind::Text | ModuleKind::Json | ModuleKind::Script => {
                 let text = self.text(contents, &module.path)?;
-                module.source = Source::Text(text.clone());
+                module.source = Source::Text(text.clone().into());
                 if kind == ModuleKind::Json {
                     self.check_json(&text, &module.path)?;
                 }
@@ -341,7 +341,7 @@ impl<'a> Loader<'a> {
         let mut source = None;
         if let Some((code, source_map)) = compiled.emitted {
             source = Some(code);
-            module.original = Some(text.clone());
+            module.original = Some(text.clone().into());
             module
                 .source_maps
                 .extend(source_map.map(|json| json.into_bytes().into()));
@@ -354,7 +354,7 @@ impl<'a> Loader<'a> {
         // The compiler leaves comments where they are.
         let source = map::without_inline(source.as_deref().unwrap_or(text)).or(source);
         if let Some(source) = source {
-            module.source = Source::Text(source.into());
+            module.source = Source::Text(Arc::<str>::from(source).into());
         }
         for import in &compiled.imports {
             if let Err((refusal, place)) = self.follow(import, module, text, as_written) {

@@ -9,14 +9,15 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
+use bytes::Bytes;
 use holm_model::log::{FRAME, place_of};
 use percent_encoding::percent_decode_str;
 use sourcemap::{DecodedMap, SourceMap};
 
 use super::frame::{CodeFrame, Position, printable};
-use super::{Module, ModuleKind};
+use super::{Module, ModuleKind, Text};
 
 /// Frames in which a place with a text is looked for; a stack trace is the function's to forge.
 const FRAMES_SEARCHED: usize = 200;
@@ -52,12 +53,12 @@ struct Script {
     path: String,
     /// From what runs to what was written, in turn.
     maps: Vec<Map>,
-    original: Option<Arc<str>>,
+    original: Option<Text>,
 }
 
 #[derive(Debug)]
 struct Map {
-    json: Arc<[u8]>,
+    json: Bytes,
     /// Absent inside when the JSON is not a source map.
     parsed: OnceLock<Option<SourceMap>>,
 }

@@ -107,13 +107,7 @@ fn as_requested(
     requested: &RequestedModuleType,
 ) -> ModuleSource {
     let bare = matches!(requested, RequestedModuleType::None);
-    let text = || {
-        module
-            .source
-            .text()
-            .map(|text| text.as_ref())
-            .unwrap_or_default()
-    };
+    let text = || module.source.text().map(|text| &**text).unwrap_or_default();
     let (ty, code) = match (module.kind, bare) {
         (ModuleKind::Script, _) => {
             let script = script(&module.source);
@@ -166,9 +160,9 @@ pub(super) fn script(source: &Source) -> FastString {
         return FastString::default();
     };
     if !text.is_ascii() {
-        return text.clone().into();
+        return text.to_string().into();
     }
-    let text = std::ptr::from_ref::<str>(text);
+    let text = std::ptr::from_ref::<str>(&**text);
     // SAFETY: the text belongs to the graph of the deployment, which never changes it, and which
     // `Isolate` lets go of after its V8 isolate: what V8 is given is not read after that.
     let text: &'static str = unsafe { &*text };

@@ -4,6 +4,7 @@ mod frames;
 mod fuzz;
 mod hostile;
 mod languages;
+mod packed;
 mod problems;
 mod resolving;
 mod stacks;
