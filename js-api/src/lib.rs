@@ -2,12 +2,13 @@
 //!
 //! The web APIs are the deno_* crates', conformant and maintained; this crate puts them together,
 //! stands in for what they expect of Deno's own runtime, and adds what makes a module a handler.
-//! It starts no isolate and enforces no limit: that is `holm-runtime`.
+//! It starts no isolate and enforces no limit: that is `holm-cell`.
 //!
 //! - [`handler`]: a request inside an isolate, `ctx`, the answer's way back.
-//! - [`fetch`]: `fetch()` over the [`Outbound`](holm_model::outbound::Outbound) port.
+//! - [`fetch`]: `fetch()` over the [`Outbound`](fetch::Outbound) port.
 //! - [`clock`]: the time that a function sees.
 //! - [`log`]: `console`, and what a function throws.
+//! - [`random`]: `Math.random`, and what has to differ between copies of an isolate.
 //! - `decompression`: `DecompressionStream`.
 //! - `memory`: what a function holds outside V8's heap.
 //! - `globals`, `timers`, `crypto`, `wasm`, `stand_ins`: JavaScript only.
@@ -20,6 +21,7 @@ pub mod fetch;
 pub mod handler;
 pub mod log;
 mod memory;
+pub mod random;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -32,6 +34,9 @@ deno_core::extension!(
     deps = [deno_webidl, deno_web, deno_crypto, deno_fetch],
     ops = [
         clock::op_holm_now,
+        random::op_holm_generates_key,
+        random::op_holm_random,
+        random::op_holm_starts_timer,
         decompression::op_holm_decompress,
         decompression::op_holm_decompression_drop,
         decompression::op_holm_decompression_end,
@@ -65,6 +70,7 @@ deno_core::extension!(
         "ext:holm/clock.js" = "clock/clock.js",
         "ext:holm/temporal.js" = "clock/temporal.js",
         "ext:holm/derivation.js" = "crypto/derivation.js",
+        "ext:holm/random.js" = "random/random.js",
         "ext:holm/timers.js" = "timers/timers.js",
         "ext:holm/values.js" = "handler/values.js",
         "ext:holm/streaming.js" = "wasm/streaming.js",
@@ -105,6 +111,7 @@ fn web_extension() -> Extension {
     for op in extension.ops.to_mut() {
         match op.name {
             "op_now" => *op = clock::op_now(),
+            "op_time_origin" => *op = clock::op_time_origin(),
             "op_blob_create_part" => *op = memory::blob::op_blob_create_part(),
             "op_blob_remove_part" => *op = memory::blob::op_blob_remove_part(),
             _ => {}

@@ -2,6 +2,7 @@
 // asks for billions of them would hold a thread long after its end.
 (function () {
 const { core, primordials } = __bootstrap;
+const { op_holm_generates_key } = core.ops;
 const {
   Number,
   ObjectDefineProperty,
@@ -53,6 +54,30 @@ function cap(prototype, name) {
 const crypto = core.loadExtScript("ext:deno_crypto/00_crypto.js");
 cap(crypto.SubtleCrypto.prototype, "deriveBits");
 cap(crypto.SubtleCrypto.prototype, "deriveKey");
+
+/** The host is told of keys, which must not be in two copies of an isolate. */
+function tell(prototype, name) {
+  const original = prototype[name];
+  const told = {
+    async [name](...args) {
+      op_holm_generates_key();
+      return await ReflectApply(original, this, args);
+    },
+  }[name];
+  ObjectDefineProperty(told, "length", {
+    __proto__: null,
+    value: original.length,
+    configurable: true,
+  });
+  ObjectDefineProperty(prototype, name, {
+    __proto__: null,
+    value: told,
+    writable: true,
+    enumerable: true,
+    configurable: true,
+  });
+}
+tell(crypto.SubtleCrypto.prototype, "generateKey");
 
 return crypto;
 })();

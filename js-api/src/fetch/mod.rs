@@ -1,4 +1,4 @@
-//! `fetch()`: deno_fetch's JavaScript over Holm's [`Outbound`] port.
+//! `fetch()`: deno_fetch's JavaScript over the host's [`Outbound`] port.
 //!
 //! The two ops carry deno_fetch's names and shapes, and stand in its extension in place of its
 //! own, so that no request can go out past the port.
@@ -6,8 +6,6 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -37,6 +35,9 @@ use http::header::HOST;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+/// Bytes that a field takes in a message beside name and value, at most.
+const FIELD_OVERHEAD: usize = 8;
+
 /// Headers of an answer that tell how its body was sent.
 const DESCRIBE_THE_WIRE: [HeaderName; 2] = [CONTENT_ENCODING, CONTENT_LENGTH];
 
@@ -46,16 +47,40 @@ use crate::handler::MemoryBudget;
 use holm_model::body::Body;
 use holm_model::body::BodyError;
 use holm_model::body::BodyStream;
-use holm_model::outbound::Outbound;
+use holm_model::message::MAX_HEAD;
 use holm_model::outbound::OutboundError;
-use holm_model::outbound::OutboundRequest;
 use holm_model::outbound::OutboundResponse;
+
+/// Where the requests of a function go out.
+pub trait Outbound {
+    /// Sends one request (one hop: redirects are followed by the caller, so that every hop is checked).
+    /// What comes is the head of the answer, its body still streaming.
+    ///
+    /// Dropping the future, or the body of the answer, aborts the exchange.
+    fn send(&self, request: Subrequest) -> Exchange;
+}
+
+/// An answer to come.
+pub type Exchange = LocalBoxFuture<'static, Result<OutboundResponse, OutboundError>>;
+
+/// One request that a function makes. Its head has at most [`MAX_HEAD`] bytes.
+#[derive(Debug)]
+pub struct Subrequest {
+    /// Number of the request on whose behalf it is made.
+    pub request: u32,
+    /// Method, as the function gave it.
+    pub method: Method,
+    /// An `http:` or `https:` URL without credentials.
+    pub url: Url,
+    /// Headers, as the function gave them; `Host` and framing are the port's business.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Body,
+}
 
 /// The port that `fetch()` of this isolate uses.
 #[derive(Clone)]
-pub struct OutboundPort(pub Arc<dyn Outbound>);
-
-type Exchange = LocalBoxFuture<'static, Result<OutboundResponse, OutboundError>>;
+pub struct OutboundPort(pub Rc<dyn Outbound>);
 
 /// A request on its way; `op_fetch_send` waits for its answer.
 struct Pending {
@@ -151,37 +176,44 @@ fn start(
             "fetch() can only be called while its request is being answered, not at the top level of a module",
         ));
     };
-    // One thread counts; others only read.
-    let made = invocation.subrequests.load(Ordering::Relaxed);
-    if made >= invocation.subrequest_limit {
+    if invocation.subrequests >= invocation.subrequest_limit {
         return Err(JsErrorBox::type_error(format!(
             "too many subrequests: this request may make {}",
             invocation.subrequest_limit
         )));
     }
-    invocation.subrequests.store(made + 1, Ordering::Relaxed);
-    let caller = invocation.caller.clone();
-
-    let mut headers = HeaderMap::with_capacity(fields.len());
+    let request = invocation.id;
+    let size = |(name, value): &(ByteString, ByteString)| name.len() + value.len() + FIELD_OVERHEAD;
+    let size = method.as_str().len() + url.as_str().len() + fields.iter().map(size).sum::<usize>();
+    let too_many = || {
+        JsErrorBox::range_error(format!(
+            "too many request headers: {MAX_HEAD} bytes in all are sent, the URL among them"
+        ))
+    };
+    if size > MAX_HEAD {
+        return Err(too_many());
+    }
+    let mut headers = HeaderMap::try_with_capacity(fields.len()).map_err(|_| too_many())?;
     for (name, value) in fields {
         let name = HeaderName::from_bytes(&name)
             .map_err(|error| JsErrorBox::type_error(error.to_string()))?;
         let value = HeaderValue::from_bytes(&value)
             .map_err(|error| JsErrorBox::type_error(error.to_string()))?;
         if name != HOST && name != CONTENT_LENGTH {
-            headers
-                .try_append(name, value)
-                .map_err(|_| JsErrorBox::range_error("too many request headers"))?;
+            headers.try_append(name, value).map_err(|_| too_many())?;
         }
     }
     take_credentials(&mut url, &mut headers);
+    if let Some(invocation) = Invocation::of(state, request) {
+        invocation.subrequests += 1;
+    }
     let port = state.borrow::<OutboundPort>().clone();
-    Ok(port.0.send(OutboundRequest {
+    Ok(port.0.send(Subrequest {
+        request,
         method,
         url,
         headers,
         body,
-        caller,
     }))
 }
 

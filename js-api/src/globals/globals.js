@@ -16,8 +16,25 @@ const {
 const { op_holm_log, op_holm_now, op_holm_user_agent } = core.ops;
 
 core.loadExtScript("ext:holm/runtime.js");
+
+// deno_core knows objects that clone themselves by a symbol that anybody may name, and ends the process
+// when one is not as it expects.
+const { for: symbolFor } = Symbol;
+ObjectDefineProperty(Symbol, "for", {
+  __proto__: null,
+  value: {
+    for(key) {
+      key = `${key}`;
+      return symbolFor(key === "Deno.core.hostObject" ? "hostObject" : key);
+    },
+  }.for,
+  writable: true,
+  enumerable: false,
+  configurable: true,
+});
 core.loadExtScript("ext:holm/buffers.js");
 core.loadExtScript("ext:holm/clock.js");
+core.loadExtScript("ext:holm/random.js");
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const { URL, URLSearchParams } = core.loadExtScript("ext:deno_web/00_url.js");
@@ -62,6 +79,11 @@ function lazyPerformance() {
   return module;
 }
 let timeOriginSet = false;
+/** This isolate is a copy of another: what was taken from the host before is not its own. */
+internals.holmForget = () => {
+  internals.holmForgetRandom();
+  if (timeOriginSet) core.loadExtScript("ext:deno_web/15_performance.js").setTimeOrigin();
+};
 const lazyReader = lazily("ext:deno_web/10_filereader.js");
 const lazyCrypto = lazily("ext:holm/derivation.js");
 const lazyFetch = lazily("ext:deno_fetch/26_fetch.js");

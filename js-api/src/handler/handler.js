@@ -1,6 +1,6 @@
 // Calls a function's handler and carries what it returns to the host.
 //
-// The host (holm-runtime) takes `globalThis.__holm` away before any user code runs:
+// The host (holm-cell) takes `globalThis.__holm` away before any user code runs:
 //   bind(module, vars, shared)    keeps the default export; says what is wrong with it, or which of
 //                                 its handlers nothing calls; `shared`: several requests run at the same time
 //   fetch(id, method, url, body)  one request; `body` is a resource id, or -1
@@ -8,6 +8,7 @@
 //   rehearse()                    answers requests that nobody made, before there is a function
 //   lazy                          what is loaded when a function first reads its name: lists of names,
 //                                 and load(name)
+//   forget()                      the isolate is a copy of another: what must differ is made anew
 //   abort(id)                     the client went away
 //   end(id)                       the request is over, but has not run its course, or something
 //                                 floats after it: drop that
@@ -483,6 +484,7 @@ globalThis.__holm = {
   bind,
   end,
   fetch: handleFetch,
+  forget: internals.holmForget,
   isPending: op_event_loop_has_more_work,
   lazy: internals.holmLazy,
   rehearse,

@@ -1,8 +1,6 @@
 //! The requests that an isolate is answering.
 
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use deno_core::OpState;
 use deno_core::ResourceId;
@@ -11,13 +9,55 @@ use holm_model::body::BodyProgress;
 use holm_model::event::FetchResponse;
 use holm_model::log::Log;
 use holm_model::log::Thrown;
-use holm_model::outbound::Caller;
-use http::HeaderMap;
 
 use super::BodyWriter;
 
 /// Where `handler.js` puts the number of a request in the async context of its code.
 const REQUEST: &[u8] = b"holmRequest";
+
+/// Header fields of a request, as they came: nothing looks at them before the function does.
+#[derive(Debug, Default)]
+pub struct RequestHeaders {
+    /// Names and values, one behind the other.
+    bytes: Vec<u8>,
+    /// How long each is.
+    lengths: Vec<(u32, u32)>,
+}
+
+impl RequestHeaders {
+    /// Room for `count` fields.
+    pub fn with_capacity(count: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(count * 32),
+            lengths: Vec::with_capacity(count),
+        }
+    }
+
+    /// Adds a field, its name in lower case.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        // Heads are far below 4 GiB.
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(0);
+        self.lengths.push((length(name), length(value)));
+        self.bytes.extend_from_slice(name);
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// How many fields there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lengths.len()
+    }
+
+    /// Names and values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut rest = self.bytes.as_slice();
+        self.lengths.iter().map(move |(name, value)| {
+            let (first, behind) = rest.split_at_checked(*name as usize).unwrap_or_default();
+            let (second, behind) = behind.split_at_checked(*value as usize).unwrap_or_default();
+            rest = behind;
+            (first, second)
+        })
+    }
+}
 
 /// A request that an isolate is answering.
 #[derive(Debug)]
@@ -26,11 +66,9 @@ pub struct Invocation {
     /// another number and is ignored.
     pub id: u32,
     /// Headers of the request, until the function asks for them.
-    pub headers: HeaderMap,
-    /// On whose behalf subrequests go out.
-    pub caller: Caller,
-    /// Subrequests made so far; whoever ends the request reads it.
-    pub subrequests: Arc<AtomicU32>,
+    pub headers: RequestHeaders,
+    /// Subrequests made so far.
+    pub subrequests: u32,
     /// Subrequests that may be made in all.
     pub subrequest_limit: u32,
     /// The answer, from when the handler gave it until the host takes it.
@@ -41,6 +79,8 @@ pub struct Invocation {
     pub writer: Option<Rc<BodyWriter>>,
     /// The answer's body, where it is one that came from the host and goes back there.
     pub passing: Option<BodyProgress>,
+    /// Its answer has a body of the host's: JavaScript keeps the request until the host ends it.
+    pub is_passing: bool,
     /// The client left while the answer was being written.
     pub left: bool,
     /// What the handler threw, or its answer's body.
@@ -55,24 +95,18 @@ pub struct Invocation {
 
 impl Invocation {
     /// The start of request number `id` of an isolate.
-    pub fn new(
-        id: u32,
-        headers: HeaderMap,
-        caller: Caller,
-        subrequests: Arc<AtomicU32>,
-        subrequest_limit: u32,
-    ) -> Self {
+    pub fn new(id: u32, headers: RequestHeaders, subrequest_limit: u32) -> Self {
         Self {
             id,
             headers,
-            caller,
-            subrequests,
+            subrequests: 0,
             subrequest_limit,
             answer: None,
             answered: false,
             left: false,
             writer: None,
             passing: None,
+            is_passing: false,
             thrown: None,
             settled: false,
             log: Log::default(),
@@ -108,6 +142,8 @@ pub struct Invocations {
     are_shared: bool,
     /// What was written when no request ran, for the next one.
     log: Log,
+    /// What requests write that are over. Nobody reads it.
+    lost: Log,
 }
 
 impl Invocations {
@@ -133,11 +169,16 @@ impl Invocations {
 
     /// The log of the request with that number. What cannot be told apart goes to the one that has
     /// run for longest.
-    pub(crate) fn log(&mut self, id: Option<u32>) -> &mut Log {
+    pub(crate) fn log(&mut self, id: Option<u32>) -> (Option<u32>, &mut Log) {
         let own = self.live.iter().position(|live| Some(live.id) == id);
+        if own.is_none() && id.is_some() && !self.live.is_empty() {
+            // It is not told as another request's.
+            self.lost = Log::default();
+            return (None, &mut self.lost);
+        }
         match self.live.get_mut(own.unwrap_or(0)) {
-            Some(invocation) => &mut invocation.log,
-            None => &mut self.log,
+            Some(invocation) => (Some(invocation.id), &mut invocation.log),
+            None => (None, &mut self.log),
         }
     }
 

@@ -14,5 +14,6 @@ pub use self::body::MemoryBudget;
 use self::body::WrongLength;
 pub use self::invocations::Invocation;
 pub use self::invocations::Invocations;
+pub use self::invocations::RequestHeaders;
 pub(crate) use self::invocations::calling;
 pub(crate) use self::ops::*;

@@ -23,6 +23,7 @@ use http::header::CONTENT_LENGTH;
 use super::BodySource;
 use super::BodyWriter;
 use super::Invocation;
+use super::RequestHeaders;
 use super::WrongLength;
 use super::calling;
 use crate::log::describe;
@@ -46,12 +47,12 @@ pub(crate) fn op_holm_request_headers<'s, 'i>(
 ) -> v8::Local<'s, v8::Array> {
     let headers = match Invocation::of(state, id) {
         Some(invocation) => std::mem::take(&mut invocation.headers),
-        None => HeaderMap::new(),
+        None => RequestHeaders::default(),
     };
     let mut flat: Vec<v8::Local<'s, v8::Value>> = Vec::with_capacity(headers.len() * 2);
-    for (name, value) in &headers {
-        flat.push(one_byte(scope, name.as_str().as_bytes()));
-        flat.push(one_byte(scope, value.as_bytes()));
+    for (name, value) in headers.iter() {
+        flat.push(one_byte(scope, name));
+        flat.push(one_byte(scope, value));
     }
     v8::Array::new_with_elements(scope, &flat)
 }
@@ -111,6 +112,7 @@ pub(crate) fn op_holm_respond_resource<'s, 'i>(
         && let Some(invocation) = Invocation::of(state, id)
     {
         invocation.passing = passing;
+        invocation.is_passing = true;
     }
     Ok(true)
 }

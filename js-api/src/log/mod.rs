@@ -1,7 +1,9 @@
 //! What a function writes with `console`, and what it throws and nobody catches.
 //!
-//! Lines are kept with the request that wrote them, up to a byte budget, and leave with its
-//! record; they never reach the process's own output directly.
+//! Lines belong to the request that wrote them, up to a byte budget. They go to the [`Sink`] of the host; they
+//! never reach the process's own output.
+
+use std::rc::Rc;
 
 use deno_core::OpState;
 use deno_core::error::JsError;
@@ -26,9 +28,26 @@ const MAX_TEXT: usize = 32 << 10;
 /// needs none.
 pub fn write(state: &mut OpState, id: Option<u32>, level: Level, message: String) {
     let budget = *state.borrow::<LogBudget>();
-    let log = state.borrow_mut::<Invocations>().log(id);
+    let port = state.try_borrow::<LogPort>().cloned();
+    let (request, log) = state.borrow_mut::<Invocations>().log(id);
     log.push(level, message, budget);
+    // What no request has written waits for the next one.
+    if let (Some(request), Some(LogPort(sink))) = (request, port) {
+        for line in log.lines.drain(..) {
+            sink.write(request, line.level, &line.message);
+        }
+    }
 }
+
+/// Takes lines away as they are written.
+pub trait Sink {
+    /// Request `request` wrote a line.
+    fn write(&self, request: u32, level: Level, message: &str);
+}
+
+/// Where lines go. Without one they stay with their request.
+#[derive(Clone)]
+pub struct LogPort(pub Rc<dyn Sink>);
 
 /// The text of something thrown.
 ///

@@ -1,6 +1,7 @@
 //! The end of a request: what its client and its record are told, and an isolate that nothing of
 //! it is left in.
 
+use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
@@ -19,6 +20,7 @@ use holm_model::outcome::Outcome;
 use http::StatusCode;
 
 use super::Isolate;
+use super::port::Port;
 use super::run::Fitness;
 use super::turn::End;
 use super::turn::Run;
@@ -219,6 +221,7 @@ impl Isolate {
     pub(super) fn leave(&mut self, id: u32) -> Option<Invocation> {
         let state = self.runtime.op_state();
         let mut state = state.borrow_mut();
+        state.borrow::<Rc<Port>>().leave(id);
         state.borrow_mut::<Invocations>().end(id)
     }
 }

@@ -19,6 +19,7 @@ mod finish;
 mod heap;
 mod lazy;
 mod loader;
+mod port;
 mod run;
 mod start;
 mod trace;

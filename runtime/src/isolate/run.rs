@@ -1,5 +1,6 @@
 //! Requests in an isolate, from the call of the handler to the last `waitUntil`.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
@@ -15,6 +16,7 @@ use holm_js_api::handler::BodySource;
 use holm_js_api::handler::Invocation;
 use holm_js_api::handler::Invocations;
 use holm_js_api::handler::MemoryBudget;
+use holm_js_api::handler::RequestHeaders;
 use holm_model::body::Body;
 use holm_model::event::Event;
 use holm_model::event::FetchRequest;
@@ -25,6 +27,7 @@ use holm_model::outcome::Outcome;
 use holm_model::record::Record;
 
 use super::Isolate;
+use super::port::Port;
 use super::turn::Count;
 use super::turn::End;
 use super::turn::Run;
@@ -170,7 +173,12 @@ impl Isolate {
             let limit = self.deployment.limits.subrequests.as_u32();
             let budget = MemoryBudget(self.deployment.limits.memory.as_u64());
             state.borrow_mut::<Clock>().advance(run.started);
-            let mut invocation = Invocation::new(run.id, headers, caller, made, limit);
+            let mut flat = RequestHeaders::with_capacity(headers.len());
+            for (name, value) in &headers {
+                flat.push(name.as_str().as_bytes(), value.as_bytes());
+            }
+            state.borrow::<Rc<Port>>().enter(run.id, caller, made);
+            let mut invocation = Invocation::new(run.id, flat, limit);
             let body = match body {
                 Body::Empty => -1,
                 body @ (Body::Full(_) | Body::Stream(_)) => {

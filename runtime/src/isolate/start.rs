@@ -32,6 +32,7 @@ use super::heap::SLACK;
 use super::heap::sample;
 use super::lazy;
 use super::loader::Loader;
+use super::port::Port;
 use super::trace;
 use super::trace::Traced;
 use crate::deployment::Deployment;
@@ -208,7 +209,9 @@ impl Blank {
         {
             let state = runtime.op_state();
             let mut state = state.borrow_mut();
-            state.put(OutboundPort(services.outbound.clone()));
+            let port = Rc::new(Port::new(services.outbound.clone()));
+            state.put(port.clone());
+            state.put(OutboundPort(port));
             state.put(LogBudget(limits.log.as_u64()));
             state.put(Invocations::new(deployment.concurrency.is_shared()));
             state.put(MemoryBudget(limits.memory.as_u64()));
