@@ -1,0 +1,421 @@
+//! The life of a cell that has its function: requests come over its socket, and answers go back.
+//!
+//! One task does all of it, in turns: read what has come, begin requests for which there is room, give the
+//! event loop its turn, see what has become of the requests, move bodies along, write. A turn ends when
+//! none of that makes progress; then the task waits.
+//!
+//! - [`run`]: a request, from the call of the handler to its end
+//! - [`turn`]: between two turns of the event loop
+//! - [`finish`]: its end
+//! - [`wire`], [`streams`], [`fetches`]: what goes over the socket
+
+mod fetches;
+mod finish;
+mod run;
+mod streams;
+mod turn;
+mod wire;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use holm_js_api::fetch::OutboundPort;
+use holm_js_api::log::LogPort;
+use holm_js_api::log::Sink;
+use holm_model::body::Body;
+use holm_model::log::Level;
+use holm_model::message::BodyKind;
+use holm_model::message::Frames;
+use holm_model::message::FromCell;
+use holm_model::message::Garbled;
+use holm_model::message::MAX_LINE;
+use holm_model::message::Start;
+use holm_model::message::StreamId;
+use holm_model::message::ToCell;
+use holm_model::outbound::OutboundResponse;
+use holm_process::page::Page;
+use http::StatusCode;
+use tokio::io::AsyncRead;
+use tokio::io::ReadBuf;
+use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
+
+use self::fetches::Fetches;
+use self::fetches::Port;
+use self::finish::Tidying;
+use self::run::Run;
+use self::streams::Streams;
+use self::wire::Wire;
+use crate::isolate::Isolate;
+use crate::sys;
+
+/// Bytes that are read in one go.
+const READ: usize = 64 << 10;
+
+/// Requests that have to be quick, one after the other, before answers wait for those behind them.
+const QUICK_ROW: u32 = 16;
+
+/// What a quick request takes at most. Its answer waits no longer than that for each one behind it; and if
+/// one of those ends the process, it is lost with it, so a function has to earn the privilege.
+const QUICK: Duration = Duration::from_micros(100);
+
+/// A cell with its function.
+pub(crate) struct Server {
+    isolate: Isolate,
+    reader: OwnedReadHalf,
+    input: Input,
+    wire: Rc<Wire>,
+    streams: Rc<RefCell<Streams>>,
+    fetches: Rc<Fetches>,
+    page: &'static Page,
+    limits: Limits,
+    /// Requests that run.
+    live: Vec<Run>,
+    /// Requests that have come and are not begun. The node bounds them.
+    waiting: VecDeque<Waiting>,
+    /// CPU time up to the last time that it was charged to somebody.
+    metered: Duration,
+    /// Requests that have ended.
+    served: u32,
+    /// How many of them were quick since one was not.
+    quick: u32,
+    /// Bytes in use at the last sample.
+    sampled_memory: u64,
+    /// What the last request left floating, while it is waited for. There is no other request then.
+    tidying: Option<Tidying>,
+    /// Work is left in it that nobody can end: it answers no more requests.
+    is_spent: bool,
+    computes: bool,
+}
+
+/// A request that is not begun.
+struct Waiting {
+    seq: u32,
+    /// All that came of it, but for a body that streams.
+    frame: Vec<u8>,
+    /// The client went away, which the node found out too late to take the request back.
+    is_canceled: bool,
+}
+
+/// What of [`Start`] matters for requests.
+struct Limits {
+    memory: u64,
+    subrequests: u32,
+    concurrency: usize,
+}
+
+/// What was read and is not yet a whole frame.
+struct Input {
+    /// Zeroed once; what is beyond `filled` means nothing.
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Input {
+    /// Where more is read to: as much as the frame needs that is there in part.
+    fn room(&mut self) -> Result<&mut [u8], Garbled> {
+        let needs = Frames::of(&self.bytes[..self.filled]).needs()?;
+        let wanted = needs.unwrap_or(0).max(self.filled + 1);
+        if self.bytes.len() < wanted {
+            self.bytes.resize(wanted, 0);
+        }
+        Ok(&mut self.bytes[self.filled..])
+    }
+
+    /// Forgets the first bytes.
+    fn take(&mut self, used: usize) {
+        self.bytes.copy_within(used..self.filled, 0);
+        self.filled -= used;
+        if self.filled == 0 {
+            self.bytes.truncate(READ);
+            self.bytes.shrink_to(READ);
+        }
+    }
+}
+
+/// Whether a turn has changed anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Made,
+    None,
+}
+
+impl Server {
+    /// For the node at the other end of `socket`. `first` is said before anything else.
+    pub(crate) fn new(
+        isolate: Isolate,
+        socket: UnixStream,
+        page: &'static Page,
+        start: &Start,
+        first: Vec<u8>,
+    ) -> Self {
+        let (reader, writer) = socket.into_split();
+        let wire = Rc::new(Wire::new(writer, first));
+        let streams = Rc::<RefCell<Streams>>::default();
+        let fetches = Fetches::new(wire.clone(), streams.clone());
+        {
+            let state = isolate.state();
+            let mut state = state.borrow_mut();
+            state.put(OutboundPort(Rc::new(Port(fetches.clone()))));
+            state.put(LogPort(Rc::new(Lines(wire.clone()))));
+        }
+        Self {
+            isolate,
+            reader,
+            input: Input {
+                bytes: vec![0; READ],
+                filled: 0,
+            },
+            wire,
+            streams,
+            fetches,
+            page,
+            limits: Limits {
+                memory: start.memory,
+                subrequests: start.subrequests,
+                concurrency: start.concurrency.max(1).into(),
+            },
+            live: Vec::new(),
+            waiting: VecDeque::new(),
+            // Starting is nobody's request.
+            metered: sys::cpu_time(),
+            served: 0,
+            quick: 0,
+            sampled_memory: 0,
+            tidying: None,
+            is_spent: false,
+            // The page says so at first.
+            computes: false,
+        }
+    }
+
+    /// One turn. Ready when the node is gone.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.set_computing(true);
+        loop {
+            let Ok(read) = self.read(cx) else {
+                return Poll::Ready(());
+            };
+            let begun = self.begin_waiting();
+            let run = self.run(cx);
+            let streams = self.streams.clone();
+            streams.borrow_mut().poll(&self.wire, cx);
+            if let Poll::Ready(Err(_)) = self.wire.poll_flush(cx) {
+                return Poll::Ready(());
+            }
+            if [read, begun, run] == [Progress::None; 3] {
+                break;
+            }
+        }
+        self.set_computing(false);
+        Poll::Pending
+    }
+
+    fn set_computing(&mut self, computes: bool) {
+        if self.computes != computes {
+            self.computes = computes;
+            self.page.set_computing(computes);
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        self.limits.concurrency > 1
+    }
+
+    /// Reads what has come, if what is said already has room.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<Progress, Garbled> {
+        let mut progress = Progress::None;
+        while !self.wire.is_full() {
+            let mut buffer = ReadBuf::new(self.input.room()?);
+            let polled = Pin::new(&mut self.reader).poll_read(cx, &mut buffer);
+            let read = buffer.filled().len();
+            match polled {
+                Poll::Pending => break,
+                Poll::Ready(Ok(())) if read > 0 => {}
+                // The node has closed the socket.
+                Poll::Ready(_) => return Err(Garbled),
+            }
+            self.input.filled += read;
+            progress = Progress::Made;
+            self.hear_all()?;
+        }
+        Ok(progress)
+    }
+
+    /// Acts on all frames that are there.
+    fn hear_all(&mut self) -> Result<(), Garbled> {
+        let bytes = std::mem::take(&mut self.input.bytes);
+        let mut frames = Frames::of(&bytes[..self.input.filled]);
+        let mut used = 0;
+        while let Some((message, payload)) = frames.next::<ToCell<'_>>()? {
+            let frame = &bytes[used..frames.used()];
+            used = frames.used();
+            self.hear(message, payload, frame);
+        }
+        self.input.bytes = bytes;
+        self.input.take(used);
+        Ok(())
+    }
+
+    fn hear(&mut self, message: ToCell<'_>, payload: &[u8], frame: &[u8]) {
+        match message {
+            ToCell::Request { seq, body, .. } => {
+                if let BodyKind::Stream { length } = body {
+                    let id = StreamId::Request(seq);
+                    self.streams.borrow_mut().expect(id, length);
+                }
+                if self.waiting.is_empty() && self.has_room() {
+                    self.begin(seq, false, message, payload);
+                } else {
+                    self.waiting.push_back(Waiting {
+                        seq,
+                        frame: frame.to_vec(),
+                        is_canceled: false,
+                    });
+                }
+            }
+            ToCell::Stream(id, message) => {
+                self.streams.borrow_mut().hear(id, message, payload);
+            }
+            ToCell::Cancel { seq } => {
+                if let Some(run) = self.live.iter_mut().find(|run| run.id == seq) {
+                    run.is_canceled = true;
+                    self.streams.borrow_mut().forget(StreamId::Reply(seq));
+                } else if let Some(own) = self.waiting.iter_mut().find(|own| own.seq == seq) {
+                    own.is_canceled = true;
+                }
+            }
+            ToCell::Passed { seq, is_complete } => {
+                if let Some(run) = self.live.iter_mut().find(|run| run.id == seq) {
+                    run.passed(is_complete);
+                }
+            }
+            ToCell::Over { seq } => self.over(seq),
+            ToCell::Fetched {
+                fetch,
+                status,
+                fields,
+                body,
+                decoded,
+            } => {
+                let body = self.body(StreamId::Fetched(fetch), body, payload);
+                let (Ok(status), Ok(headers)) = (StatusCode::from_u16(status), fields.to_map())
+                else {
+                    return;
+                };
+                let response = OutboundResponse {
+                    status,
+                    headers,
+                    body,
+                    decoded,
+                };
+                self.fetches.answer(fetch, Ok(response));
+            }
+            ToCell::FetchFailed { fetch, error } => self.fetches.answer(fetch, Err(error)),
+        }
+    }
+
+    /// A body that comes with its head, or behind it.
+    fn body(&self, id: StreamId, kind: BodyKind, payload: &[u8]) -> Body {
+        match kind {
+            BodyKind::Whole => Body::Full(Bytes::copy_from_slice(payload)),
+            BodyKind::Stream { length } => {
+                let mut streams = self.streams.borrow_mut();
+                streams.expect(id, length);
+                streams.take(id).map_or(Body::Empty, Body::Stream)
+            }
+            // The node has nothing that is the cell's.
+            BodyKind::Empty | BodyKind::Pass { .. } => Body::Empty,
+        }
+    }
+
+    /// Whether another request can be begun.
+    fn has_room(&self) -> bool {
+        self.live.len() < self.limits.concurrency
+            && self.tidying.is_none()
+            && !self.is_spent
+            && !self.wire.is_full()
+    }
+
+    /// Begins requests that wait, while there is room for them.
+    fn begin_waiting(&mut self) -> Progress {
+        let mut progress = Progress::None;
+        while self.has_room() {
+            let Some(Waiting {
+                seq,
+                frame,
+                is_canceled,
+            }) = self.waiting.pop_front()
+            else {
+                break;
+            };
+            progress = Progress::Made;
+            // It was decoded before.
+            if let Ok(Some((message, payload))) = Frames::of(&frame).next::<ToCell<'_>>() {
+                self.begin(seq, is_canceled, message, payload);
+            }
+        }
+        progress
+    }
+
+    /// Begins a request, unless the node has taken it back.
+    fn begin(&mut self, seq: u32, is_canceled: bool, message: ToCell<'_>, payload: &[u8]) {
+        let id = StreamId::Request(seq);
+        if !self.page.begin(seq) {
+            // The node gives it to another cell.
+            self.streams.borrow_mut().forget(id);
+            return;
+        }
+        if self.quick < QUICK_ROW {
+            self.wire.try_flush();
+        }
+        if let ToCell::Request {
+            method,
+            url,
+            fields,
+            body,
+            ..
+        } = message
+        {
+            let body = match body {
+                BodyKind::Stream { .. } => {
+                    let body = self.streams.borrow_mut().take(id);
+                    body.map_or(Body::Empty, Body::Stream)
+                }
+                BodyKind::Empty | BodyKind::Whole | BodyKind::Pass { .. } => {
+                    self.body(id, body, payload)
+                }
+            };
+            self.admit(seq, is_canceled, method, url, &fields, body);
+        }
+    }
+}
+
+/// Where lines of functions go.
+struct Lines(Rc<Wire>);
+
+impl Sink for Lines {
+    fn write(&self, request: u32, level: Level, message: &str) {
+        let Self(wire) = self;
+        put_line(wire, request, level, message);
+        // The process may be killed at any moment.
+        wire.try_flush();
+    }
+}
+
+fn put_line(wire: &Wire, seq: u32, level: Level, message: &str) {
+    let line = &message[..message.floor_char_boundary(MAX_LINE)];
+    let dropped = (message.len() - line.len()) as u64;
+    let message = FromCell::Log {
+        seq,
+        level,
+        dropped,
+    };
+    wire.put(&message, line.as_bytes());
+}

@@ -1,0 +1,113 @@
+//! The cell's socket, as what is said goes out over it.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
+
+use holm_model::message::FromCell;
+use holm_model::message::put;
+use tokio::io::AsyncWrite;
+use tokio::net::unix::OwnedWriteHalf;
+
+/// Bytes that may wait to be written before nothing more is begun.
+const BOUND: usize = 1 << 20;
+
+/// Bytes for which a buffer is kept when it is empty.
+const KEPT: usize = 256 << 10;
+
+/// What the cell says, until the node has room for it.
+pub(crate) struct Wire {
+    out: RefCell<Out>,
+    writer: RefCell<OwnedWriteHalf>,
+}
+
+struct Out {
+    bytes: Vec<u8>,
+    /// How many of them are written.
+    written: usize,
+}
+
+impl Wire {
+    /// Says `first` before anything else.
+    pub(crate) fn new(writer: OwnedWriteHalf, first: Vec<u8>) -> Self {
+        let out = Out {
+            bytes: first,
+            written: 0,
+        };
+        Self {
+            out: RefCell::new(out),
+            writer: RefCell::new(writer),
+        }
+    }
+
+    /// Says something, with what else is said in this turn.
+    pub(crate) fn put(&self, message: &FromCell<'_>, payload: &[u8]) {
+        put(&mut self.out.borrow_mut().bytes, message, payload);
+    }
+
+    /// Adds frames.
+    pub(crate) fn add(&self, frames: &[u8]) {
+        self.out.borrow_mut().bytes.extend_from_slice(frames);
+    }
+
+    /// Whether so much waits to be written that nothing should be added which can wait.
+    pub(crate) fn is_full(&self) -> bool {
+        let out = self.out.borrow();
+        out.bytes.len() - out.written > BOUND
+    }
+
+    /// Writes what there is room for now.
+    pub(crate) fn try_flush(&self) {
+        let writer = self.writer.borrow();
+        let mut out = self.out.borrow_mut();
+        while !out.is_empty() {
+            match writer.try_write(out.rest()) {
+                Ok(written) if written > 0 => out.wrote(written),
+                // There is no room; or the node is gone, which is seen when it is next read from.
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Writes all there is, or as much as there is room for; the task is woken when there is more.
+    ///
+    /// # Errors
+    /// The node is gone.
+    pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut writer = self.writer.borrow_mut();
+        let mut out = self.out.borrow_mut();
+        while !out.is_empty() {
+            let written = ready!(Pin::new(&mut *writer).poll_write(cx, out.rest()))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            out.wrote(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Out {
+    fn is_empty(&self) -> bool {
+        self.written == self.bytes.len()
+    }
+
+    fn rest(&self) -> &[u8] {
+        &self.bytes[self.written..]
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.written += bytes;
+        if self.is_empty() {
+            self.written = 0;
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT);
+        } else if self.written > BOUND {
+            self.bytes.drain(..self.written);
+            self.written = 0;
+        }
+    }
+}
