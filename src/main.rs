@@ -21,6 +21,9 @@ mod zygote;
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: holm_cell::Allocator = holm_cell::Allocator;
+
 fn main() -> ExitCode {
     if zygote::is_meant() {
         return zygote::run();
