@@ -52,7 +52,7 @@ pub(crate) enum Said {
     Ready,
     Started(Vec<String>, Option<String>),
     StartFailed(StartError),
-    Code(String, usize),
+    Code(String, Vec<u8>, bool),
     Reply(u32, u16, HeaderMap, BodyKind, Vec<u8>, Option<Settled>),
     Failed(u32, Outcome, Option<Thrown>),
     Settled(u32, Settled),
@@ -90,8 +90,9 @@ pub(crate) fn graph(files: &[(&str, &str)]) -> ModuleGraph {
     ModuleGraph::load(Path::new(&main), folder.path(), Compiler::Here).expect("a graph")
 }
 
-pub(crate) fn blob_of(graph: &ModuleGraph) -> OwnedFd {
-    let parts = graph.pack([]);
+fn blob_of(graph: &ModuleGraph, compiled: &[(String, Vec<u8>)]) -> OwnedFd {
+    let compiled = compiled.iter();
+    let parts = graph.pack(compiled.map(|(specifier, code)| (specifier.as_str(), &code[..])));
     let parts: Vec<&[u8]> = parts.iter().map(Part::as_ref).collect();
     blob::create(&parts).expect("a blob")
 }
@@ -126,9 +127,19 @@ impl Node {
     }
 
     pub(crate) fn template_of(&self, graph: &ModuleGraph, start: &Start) -> (Template, Vec<Said>) {
+        self.template_with(graph, &[], start)
+    }
+
+    /// As [`Self::template_of`], with what V8 compiled before.
+    pub(crate) fn template_with(
+        &self,
+        graph: &ModuleGraph,
+        compiled: &[(String, Vec<u8>)],
+        start: &Start,
+    ) -> (Template, Vec<Said>) {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
         let (control, served) = Socket::pair().expect("a pair");
-        let code = blob_of(graph);
+        let code = blob_of(graph, compiled);
         let fds = [theirs.as_fd(), served.as_fd(), code.as_fd()];
         let purpose = Purpose::Template as u8;
         let control_of = self.zygote.control();
@@ -188,7 +199,7 @@ impl Node {
     pub(crate) fn own_cell_of(&self, graph: &ModuleGraph, start: &Start) -> (Cell, Vec<Said>) {
         let (ours, theirs) = UnixStream::pair().expect("a pair");
         let (page, page_fd) = Page::create().expect("a page");
-        let code = blob_of(graph);
+        let code = blob_of(graph, &[]);
         let fds = [theirs.as_fd(), page_fd.as_fd(), code.as_fd()];
         let purpose = Purpose::Cell as u8;
         let control = self.zygote.control();
@@ -273,7 +284,7 @@ fn own(message: FromCell<'_>, payload: &[u8]) -> Said {
             not_copyable,
         } => Said::Started(uncalled, not_copyable),
         FromCell::StartFailed(error) => Said::StartFailed(error),
-        FromCell::Code { specifier, more: _ } => Said::Code(specifier.to_owned(), bytes.len()),
+        FromCell::Code { specifier, more } => Said::Code(specifier.to_owned(), bytes, more),
         FromCell::Reply {
             seq,
             status,
