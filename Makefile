@@ -41,7 +41,7 @@ bench-peers: setup-bench ## Measure warm and cold requests and memory beside wor
 bench-start: setup ## Measure what an isolate costs: time, memory, parts of the base snapshot
 	$(CARGO) bench -p holm -p holm-runtime --bench start
 
-bench-soak: setup ## Start and end 100,000 isolates, and see what is left of them
+bench-soak: setup ## Start and end 100,000 isolates, each a process, and see what is left of them
 	$(CARGO) build --release
 	python3 benches/soak.py
 

@@ -35,19 +35,17 @@ enum Command {
     /// Serve the functions of a holm.toml.
     ///
     /// Checks the file, starts every function once, then listens. A function that does not start
-    /// answers 500; the others are served. SIGTERM, SIGHUP or Ctrl-C stops accepting and lets
+    /// answers 500; the others are served. Functions run in processes of their own, which `ps` shows as
+    /// `holm: NAME`. SIGTERM, SIGHUP or Ctrl-C stops accepting and lets
     /// running requests finish, for at most `server.drain`; a second SIGTERM or Ctrl-C ends it at
     /// once. One record per request goes to stderr: readable on a terminal, JSON lines otherwise.
     Serve {
         /// The configuration.
         #[arg(value_name = "FILE", default_value = "holm.toml")]
         file: PathBuf,
-        /// For `make bench-limits`: enforce no limit and read no clock.
+        /// For `make bench-limits`: end no isolate for a limit.
         #[arg(long, hide = true)]
         without_limits: bool,
-        /// For `make bench-peers`: every cold request waits for an isolate of its own.
-        #[arg(long, hide = true, conflicts_with = "without_limits")]
-        without_warm_pool: bool,
     },
     /// Check a holm.toml and its functions without serving them.
     ///
@@ -92,12 +90,11 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve {
             file,
             without_limits,
-            without_warm_pool,
         } => {
-            let mode = match (without_limits, without_warm_pool) {
-                (true, _) => Mode::WithoutLimits,
-                (_, true) => Mode::WithoutWarmPool,
-                (false, false) => Mode::Serve,
+            let mode = if without_limits {
+                Mode::WithoutLimits
+            } else {
+                Mode::Serve
             };
             commands::serve::run(&file, mode)
         }

@@ -3,10 +3,7 @@
 
 use std::process::ExitCode;
 
-pub(crate) use holm_cell::COMPILER_MEMORY as MEMORY_SHOWN;
-
-/// The only argument of the program when it is a zygote. No command is called like that.
-pub(crate) const ARGUMENT: &str = "--zygote";
+use holm_runtime::fork::zygote::ARGUMENT;
 
 /// Whether the program was started to be a zygote.
 pub(crate) fn is_meant() -> bool {

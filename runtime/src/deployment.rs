@@ -1,27 +1,31 @@
 //! A function, ready to run: its modules, its variables and its limits.
 
+use std::io;
 use std::num::NonZeroU16;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::OnceLock;
-use std::time::SystemTime;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
+use holm_graph::ModuleGraph;
 use holm_model::limits::Limits;
 use holm_model::outcome::Outcome;
-use holm_model::record::Record;
+use holm_process::blob;
 
-use crate::code_cache::CodeCache;
-use holm_graph::ModuleGraph;
-
-/// One version of one function. Immutable but for what its first start finds out, and what V8 leaves in
-/// its code cache; a change makes another one.
-#[derive(Clone, Debug)]
+/// One version of one function. Immutable but for what its first start finds out; a change makes another one.
+#[derive(Debug)]
 pub struct Deployment {
     /// Name in the configuration.
     pub name: Arc<str>,
     /// Content hash of its modules and variables.
     pub version: Arc<str>,
-    /// Its modules.
+    /// Its modules, for places in stack traces.
     pub graph: Arc<ModuleGraph>,
+    /// Its modules, as its processes map them.
+    pub code: Code,
     /// `env`, as JSON text of an object.
     pub vars: Arc<str>,
     /// What each of its requests may use.
@@ -30,18 +34,72 @@ pub struct Deployment {
     pub concurrency: Concurrency,
     /// Whether it may make code of strings, with `eval`, `new Function` and the like.
     pub eval: bool,
-    /// Its modules, compiled.
-    pub code_cache: Arc<CodeCache>,
     /// Handlers that it exports and nothing calls; known once it has started.
-    pub uncalled: Arc<OnceLock<Vec<String>>>,
+    pub uncalled: OnceLock<Vec<String>>,
+    /// Why its isolates start one by one, where they cannot be copies of one that has started; known once it
+    /// has started.
+    pub not_copyable: OnceLock<String>,
+}
+
+/// A function's modules in sealed memory, and, once it has started, what V8 has compiled of them: for the
+/// processes that start it again.
+#[derive(Debug)]
+pub struct Code {
+    file: Mutex<Arc<OwnedFd>>,
+    is_compiled: AtomicBool,
+}
+
+impl Code {
+    /// The modules of `graph`.
+    ///
+    /// # Errors
+    /// The system has no memory, or no more descriptors.
+    pub fn of(graph: &ModuleGraph) -> io::Result<Self> {
+        Ok(Self {
+            file: Mutex::new(Arc::new(file(graph, &[])?)),
+            is_compiled: AtomicBool::new(false),
+        })
+    }
+
+    /// What a process maps.
+    pub(crate) fn file(&self) -> Arc<OwnedFd> {
+        self.file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Whether what V8 compiled is missing.
+    pub(crate) fn wants_compiled(&self) -> bool {
+        !self.is_compiled.load(Ordering::Relaxed)
+    }
+
+    /// Adds what V8 has compiled, by specifier.
+    ///
+    /// # Errors
+    /// As of [`Code::of`]; everything stays as it was.
+    pub(crate) fn add(
+        &self,
+        graph: &ModuleGraph,
+        compiled: &[(String, Vec<u8>)],
+    ) -> io::Result<()> {
+        let file = Arc::new(file(graph, compiled)?);
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        self.is_compiled.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn file(graph: &ModuleGraph, compiled: &[(String, Vec<u8>)]) -> io::Result<OwnedFd> {
+    let compiled = compiled
+        .iter()
+        .map(|(specifier, code)| (specifier.as_str(), code.as_slice()));
+    let packed = graph.pack(compiled);
+    let parts: Vec<_> = packed.iter().map(AsRef::as_ref).collect();
+    blob::create(&parts)
 }
 
 impl Deployment {
-    /// The record of request `request` to it, of which nothing else is known yet.
-    pub fn record(&self, request: Arc<str>, start: SystemTime) -> Record {
-        Record::of(self.name.clone(), self.version.clone(), request, start)
-    }
-
     /// For the operator's log: which limit ended a request with this outcome, and what raises it.
     pub fn broken_limit(&self, outcome: Outcome) -> Option<String> {
         let Limits {

@@ -1,28 +1,25 @@
-//! Holm's isolates: pool, limits, meter. The only V8 and the only libc of the project.
+//! The node's side of isolates: pools, cells, deadlines, records. No V8.
 //!
-//! A [`Pool`](pool::Pool) runs one [`Deployment`](deployment::Deployment) on isolates that each
-//! own a thread. A [`Job`](job::Job) goes in, a [`Reply`](holm_model::event::Reply) comes out, and a
-//! [`Record`](holm_model::record::Record) says what it cost. The [`Watchdog`](watchdog::Watchdog) ends what
-//! runs over its limits. HTTP, hostnames and configuration are other crates' business.
+//! A [`Pool`](pool::Pool) runs one [`Deployment`](deployment::Deployment) in cells: processes forked for it, each
+//! with one isolate inside, which this crate meets at a socket ([`holm_model::message`]) and at nothing else. A
+//! [`RequestContext`](request::RequestContext) and an event go in, a [`Reply`](holm_model::event::Reply) comes
+//! out, and a [`Record`](holm_model::record::Record) says what it cost. A cell that breaks a limit is killed.
+//! HTTP, hostnames and configuration are other crates' business.
 //!
-//! - [`engine`]: V8's one-time set-up
-//! - [`code_cache`]: compiled modules, shared by isolates
-//! - [`deployment`], [`job`], [`services`]: plain data
-//! - [`isolate`]: one V8 heap on one thread
+//! - [`deployment`]: a function, ready to run; [`services`]: what all cells share
+//! - [`request`]: a request, from its head to its record
 //! - [`pool`]: queue, scale-out, scale-in
-//! - [`meter`]: CPU time; [`watchdog`]: deadlines
-//! - `sys`: thread clocks
+//! - `cell`: one process, its socket, its requests, its deadlines
+//! - [`fork`]: the zygote and templates, where cells come from
+//! - `deadline`: when a limit is broken; [`memory`]: the node's budget
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
-pub mod code_cache;
+mod cell;
+mod deadline;
 pub mod deployment;
-pub mod engine;
-pub mod isolate;
-pub mod job;
-pub mod meter;
+pub mod fork;
+pub mod memory;
 pub mod pool;
+pub mod request;
 pub mod services;
-mod sys;
-pub mod thread;
-pub mod watchdog;

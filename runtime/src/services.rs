@@ -1,59 +1,48 @@
-//! What every isolate of a node shares.
+//! What every cell of a node shares.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use holm_model::outbound::Outbound;
-use holm_model::outcome::Outcome;
-use holm_model::record::Recorder;
+use tokio::runtime::Handle;
 
+use crate::fork::zygote::Zygote;
+use crate::memory::NodeMemory;
 use crate::pool::Admission;
-use crate::pool::NodeMemory;
-use crate::pool::WarmPool;
-use crate::watchdog::Watchdog;
+use crate::request::Records;
 
-/// The node's side of its isolates.
+/// The node's side of its cells.
 #[derive(Clone)]
 pub struct Services {
-    /// Ends what runs over its limits.
-    pub watchdog: Watchdog,
+    /// Where cells come from.
+    pub zygote: Zygote,
+    /// The threads that talk to them.
+    pub io: Handle,
     /// Where `fetch()` goes.
     pub outbound: Arc<dyn Outbound>,
     /// Where records go.
-    pub recorder: Arc<dyn Recorder>,
+    pub records: Records,
     /// How much may wait.
     pub admission: Admission,
     /// Who computes.
     pub cores: Cores,
-    /// Isolates that wait for a function.
-    pub warm: WarmPool,
     /// What the node may hold.
     pub memory: NodeMemory,
-    /// Set once the node itself aborts the connections that are left.
-    pub aborting: Arc<AtomicBool>,
+    /// Whether there are limits at all. Without them it can be measured what they cost.
+    pub enforces: bool,
 }
 
-impl Services {
-    /// The outcome of a request, where `outcome` is what it looks like from inside: nobody waits for
-    /// the answer any more, be it the client's doing or the node's.
-    pub fn blame(&self, outcome: Outcome) -> Outcome {
-        if outcome == Outcome::Canceled && self.aborting.load(Ordering::Relaxed) {
-            Outcome::Reset
-        } else {
-            outcome
-        }
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services").finish_non_exhaustive()
     }
 }
 
-/// Counts the isolates that are computing, against the cores they could do it on.
+/// The cells that compute, against the cores that they could do it on.
 #[derive(Clone, Debug)]
 pub struct Cores {
-    /// Of the whole node.
-    node: Arc<AtomicUsize>,
-    /// Of one pool.
-    pool: Arc<AtomicUsize>,
+    computing: Arc<AtomicUsize>,
     count: usize,
 }
 
@@ -61,23 +50,9 @@ impl Cores {
     /// For a node with `count` cores.
     pub fn new(count: usize) -> Self {
         Self {
-            node: Arc::default(),
-            pool: Arc::default(),
+            computing: Arc::default(),
             count,
         }
-    }
-
-    /// The same cores, as one more pool sees them.
-    pub(crate) fn for_pool(&self) -> Self {
-        Self {
-            pool: Arc::default(),
-            ..self.clone()
-        }
-    }
-
-    /// Whether there is an isolate of the node computing for every core.
-    pub fn are_full(&self) -> bool {
-        self.node.load(Ordering::Relaxed) >= self.count
     }
 
     /// How many there are.
@@ -85,46 +60,61 @@ impl Cores {
         self.count
     }
 
-    /// How many isolates of the pool are computing.
-    pub(crate) fn computing(&self) -> usize {
-        self.pool.load(Ordering::Relaxed)
+    /// Whether a cell of the node computes for every core.
+    pub(crate) fn are_full(&self) -> bool {
+        self.computing.load(Ordering::Relaxed) >= self.count
     }
 
-    /// An isolate computes until the answer is dropped. `computes` is its own mark.
-    pub(crate) fn compute<'a>(&'a self, computes: &'a AtomicBool) -> Computing<'a> {
-        computes.store(true, Ordering::Relaxed);
-        self.node.fetch_add(1, Ordering::Relaxed);
-        self.pool.fetch_add(1, Ordering::Relaxed);
-        Computing {
-            cores: self,
-            computes,
-        }
-    }
-
-    /// The isolate with this mark does not count any more, whatever it does.
-    pub(crate) fn stop(&self, computes: &AtomicBool) {
-        if computes.swap(false, Ordering::Relaxed) {
-            self.node.fetch_sub(1, Ordering::Relaxed);
-            self.pool.fetch_sub(1, Ordering::Relaxed);
+    /// One pool's part in it.
+    pub(crate) fn part(&self) -> Part {
+        Part {
+            cores: self.clone(),
+            own: AtomicUsize::new(0),
         }
     }
 }
 
-/// An isolate that computes.
+/// How many cells of one pool compute, as of its last look. Dropping it takes them out.
 #[derive(Debug)]
-pub(crate) struct Computing<'a> {
-    cores: &'a Cores,
-    computes: &'a AtomicBool,
+pub(crate) struct Part {
+    cores: Cores,
+    own: AtomicUsize,
 }
 
-impl Drop for Computing<'_> {
-    fn drop(&mut self) {
-        self.cores.stop(self.computes);
+impl Part {
+    /// So many do.
+    pub(crate) fn set(&self, own: usize) {
+        let before = self.own.swap(own, Ordering::Relaxed);
+        self.cores.computing.fetch_add(own, Ordering::Relaxed);
+        self.cores.computing.fetch_sub(before, Ordering::Relaxed);
+    }
+
+    /// The node's cores.
+    pub(crate) fn cores(&self) -> &Cores {
+        &self.cores
     }
 }
 
-impl std::fmt::Debug for Services {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Services").finish_non_exhaustive()
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_pools_have_adds_up_and_goes_with_them() {
+        let cores = Cores::new(2);
+        let (one, other) = (cores.part(), cores.part());
+        one.set(1);
+        assert!(!cores.are_full());
+        other.set(3);
+        one.set(0);
+        assert!(cores.are_full());
+        drop(other);
+        assert!(!cores.are_full());
     }
 }

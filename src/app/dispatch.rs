@@ -1,16 +1,11 @@
 //! From the edge to an isolate and back.
 
-use std::sync::Arc;
-use std::time::Instant;
-use std::time::SystemTime;
-
 use holm_model::body::BodyProgress;
 use holm_model::event::Event;
 use holm_model::event::Failure;
 use holm_model::event::FetchRequest;
 use holm_model::event::Reply;
 use holm_model::outcome::Outcome;
-use holm_model::record::Record;
 use holm_router::Dispatch;
 use holm_router::Exchange;
 use holm_router::Hostname;
@@ -19,13 +14,12 @@ use holm_router::Refused;
 use holm_router::ResponseBody;
 use holm_router::synthetic::OUTCOME;
 use holm_router::synthetic::REQUEST_ID;
-use holm_runtime::job::Job;
 use holm_runtime::pool::Pool;
+use holm_runtime::request::RequestContext;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Response;
 use http::header::ACCEPT;
-use tokio::sync::oneshot;
 use url::Url;
 
 use super::Broken;
@@ -34,27 +28,31 @@ use super::Node;
 use super::bodies;
 use super::rescue;
 use super::rescue::Shown;
-use super::unanswered;
-use super::unanswered::Arriving;
 
 impl Dispatch for Node {
     async fn dispatch(&self, exchange: Exchange) -> Response<ResponseBody> {
+        let records = &self.services.records;
+        let context = RequestContext::new(records, exchange.id.into(), exchange.received).about(
+            exchange.request.method().clone(),
+            serialized(exchange.url()),
+        );
         match self.function(&exchange) {
-            Ok(Function::Ready(pool)) => self.answer(&pool, exchange).await,
-            Ok(Function::Broken(broken)) => self.excuse(&broken, &exchange),
+            Ok(Function::Ready(pool)) => self.answer(&pool, context, exchange).await,
+            Ok(Function::Broken(broken)) => self.excuse(&broken, context, &exchange),
             Err(refusal) => {
-                let (id, wall) = (exchange.id, exchange.received.elapsed());
-                let record = unanswered::of_refusal(id.into(), wall, &refusal);
-                self.services.recorder.record(asked_by(&exchange, record));
+                refuse(context, &refusal);
                 let app = self.app();
                 let urls = app.as_ref().map_or(&[][..], |app| &app.urls);
-                rescue::lost(refusal, urls, id, exchange.request.headers())
+                rescue::lost(refusal, urls, exchange.id, exchange.request.headers())
             }
         }
     }
 
     fn refused(&self, refused: Refused) {
-        self.services.recorder.record(unanswered::refused(refused));
+        let records = &self.services.records;
+        let context = RequestContext::new(records, refused.id.into(), refused.received)
+            .about_if_known(refused.method, refused.url);
+        refuse(context, &refused.refusal);
     }
 
     fn aborting(&self) {
@@ -70,6 +68,15 @@ impl Dispatch for Node {
     }
 }
 
+/// The edge turns a request away.
+pub(super) fn refuse(context: RequestContext, refusal: &Refusal) {
+    context.refuse(
+        refusal.outcome(),
+        Some(refusal.status()),
+        &refusal.to_string(),
+    );
+}
+
 impl Node {
     fn function(&self, exchange: &Exchange) -> Result<Function, Refusal> {
         let host = &exchange.host;
@@ -82,12 +89,17 @@ impl Node {
     }
 
     /// Answers for a function that does not start.
-    fn excuse(&self, broken: &Broken, exchange: &Exchange) -> Response<ResponseBody> {
+    fn excuse(
+        &self,
+        broken: &Broken,
+        context: RequestContext,
+        exchange: &Exchange,
+    ) -> Response<ResponseBody> {
         let Broken { name, why } = broken;
-        let (id, wall) = (exchange.id, exchange.received.elapsed());
-        let record = unanswered::broken(id.into(), wall, name.clone(), why);
-        self.services.recorder.record(asked_by(exchange, record));
-        rescue::broken(why, self.dev, id, exchange.request.headers())
+        context
+            .named(name.clone())
+            .refuse(Outcome::StartupFailed, None, why);
+        rescue::broken(why, self.dev, exchange.id, exchange.request.headers())
     }
 
     /// `holm dev`: what the function threw, with the lines around the place, or the limit that it
@@ -115,27 +127,24 @@ impl Node {
         })
     }
 
-    async fn answer(&self, pool: &Pool, exchange: Exchange) -> Response<ResponseBody> {
+    /// Asks a function. `context`, dropped before the body is there, is that of a client that went away.
+    async fn answer(
+        &self,
+        pool: &Pool,
+        context: RequestContext,
+        exchange: Exchange,
+    ) -> Response<ResponseBody> {
         let id = exchange.id;
+        let context = context.to(pool.deployment());
         let url = serialized(exchange.url());
         let (head, mut body) = exchange.request.into_parts();
         // What a synthetic response would be rendered for.
         let accept = head.headers.get(ACCEPT).cloned();
 
-        let arriving = Arriving {
-            services: &self.services,
-            deployment: pool.deployment(),
-            request: id.into(),
-            received: exchange.received,
-            method: &head.method,
-            url: &url,
-            refusal: None,
-            is_there: false,
-        };
         let limit = pool.deployment().limits.request_body.as_u64();
         if body.limit(limit).is_err() {
             let refusal = Refusal::BodyTooLarge(limit);
-            arriving.refuse(&refusal);
+            refuse(context, &refusal);
             return rescue::refuse(refusal, id, &only(accept));
         }
         let body = match bodies::inbound(body, self.io().handle()).await {
@@ -145,14 +154,13 @@ impl Node {
                 let canceled = Failure::of(Outcome::Canceled);
                 return match Refusal::of_body(&error) {
                     Some(refusal) => {
-                        arriving.refuse(&refusal);
+                        refuse(context, &refusal);
                         rescue::refuse(refusal, id, &accept)
                     }
                     None => rescue::rescue(&canceled, None, id, &accept),
                 };
             }
         };
-        arriving.arrived();
         let progress = body.progress();
         let request = FetchRequest {
             method: head.method,
@@ -160,7 +168,7 @@ impl Node {
             headers: head.headers,
             body,
         };
-        let failure = match ask(pool, request, id.into(), 0).await {
+        let failure = match ask(pool, context, request).await {
             Ok(response) => return response.map(bodies::outbound),
             Err(failure) => failure,
         };
@@ -180,24 +188,8 @@ impl Node {
 /// Hands a request to a function and waits for what comes of it.
 ///
 /// Dropping the future cancels the request.
-pub(super) async fn ask(pool: &Pool, request: FetchRequest, id: Arc<str>, depth: u8) -> Reply {
-    let (reply, answer) = oneshot::channel();
-    let job = Job {
-        event: Event::Fetch(request),
-        request: id,
-        depth,
-        queued: Instant::now(),
-        start: SystemTime::now(),
-        reply,
-    };
-    if let Err(refused) = pool.submit(job) {
-        pool.record_refused(&refused);
-        return Err(refused.failure);
-    }
-    // An isolate that ends without an answer was taken away.
-    let mut reply = answer
-        .await
-        .unwrap_or_else(|_| Err(Failure::of(Outcome::Reset)));
+pub(super) async fn ask(pool: &Pool, context: RequestContext, request: FetchRequest) -> Reply {
+    let mut reply = pool.ask(context, Event::Fetch(request)).await;
     if let Ok(response) = &mut reply {
         // What these say is the node's to say.
         for name in [OUTCOME, REQUEST_ID] {
@@ -205,15 +197,6 @@ pub(super) async fn ask(pool: &Pool, request: FetchRequest, id: Arc<str>, depth:
         }
     }
     reply
-}
-
-/// `record`, with what `exchange` asked for.
-fn asked_by(exchange: &Exchange, record: Record) -> Record {
-    Record {
-        method: Some(exchange.request.method().clone()),
-        url: Some(serialized(exchange.url())),
-        ..record
-    }
 }
 
 /// The URL as the URL standard serializes it. The edge has checked host and path; what is left

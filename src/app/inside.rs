@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::Weak;
-use std::time::Duration;
 use std::time::Instant;
 
 use futures::future::BoxFuture;
@@ -14,11 +13,11 @@ use holm_model::outbound::OutboundError;
 use holm_model::outbound::OutboundRequest;
 use holm_model::outbound::OutboundResponse;
 use holm_model::outcome::Outcome;
-use holm_model::record::Record;
 use holm_router::Hostname;
 use holm_router::Refusal;
 use holm_router::synthetic::OUTCOME;
 use holm_runtime::pool::Pool;
+use holm_runtime::request::RequestContext;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
@@ -29,8 +28,7 @@ use super::Broken;
 use super::Function;
 use super::Node;
 use super::dispatch::ask;
-use super::unanswered;
-use super::unanswered::Arriving;
+use super::dispatch::refuse;
 use crate::egress::Internal;
 
 /// The functions of a node, as seen by each other.
@@ -70,13 +68,12 @@ impl Internal for Inside {
             Ok(match function {
                 Function::Ready(pool) => answer(&node, &pool, request).await,
                 Function::Broken(broken) => {
-                    let id = request.caller.request.clone();
                     let Broken { name, why } = &*broken;
-                    node.services.recorder.record(Record {
-                        method: Some(request.method),
-                        url: Some(request.url.into()),
-                        ..unanswered::broken(id, Duration::ZERO, name.clone(), why)
-                    });
+                    context(&node, &request).named(name.clone()).refuse(
+                        Outcome::StartupFailed,
+                        None,
+                        why,
+                    );
                     without_answer(Outcome::StartupFailed)
                 }
             })
@@ -84,29 +81,30 @@ impl Internal for Inside {
     }
 }
 
+/// A request of one function to another.
+fn context(node: &Node, request: &OutboundRequest) -> RequestContext {
+    let id = request.caller.request.clone();
+    let mut url = request.url.clone();
+    url.set_fragment(None);
+    RequestContext::new(&node.services.records, id, Instant::now())
+        .about(request.method.clone(), url.into())
+        .below(request.caller.depth.saturating_add(1))
+}
+
 /// Asks a function on behalf of another.
 async fn answer(node: &Node, pool: &Pool, request: OutboundRequest) -> OutboundResponse {
+    let context = context(node, &request).to(pool.deployment());
     let OutboundRequest {
         method,
         mut url,
         headers,
         mut body,
-        caller,
+        caller: _,
     } = request;
     url.set_fragment(None);
     let limit = pool.deployment().limits.request_body.as_u64();
     if body.length().is_some_and(|length| length > limit) {
-        let arriving = Arriving {
-            services: &node.services,
-            deployment: pool.deployment(),
-            request: caller.request,
-            received: Instant::now(),
-            method: &method,
-            url: url.as_str(),
-            refusal: None,
-            is_there: false,
-        };
-        arriving.refuse(&Refusal::BodyTooLarge(limit));
+        refuse(context, &Refusal::BodyTooLarge(limit));
         return too_large();
     }
     if let Body::Stream(stream) = &mut body {
@@ -120,8 +118,7 @@ async fn answer(node: &Node, pool: &Pool, request: OutboundRequest) -> OutboundR
         headers,
         body,
     };
-    let depth = caller.depth.saturating_add(1);
-    match ask(pool, request, caller.request, depth).await {
+    match ask(pool, context, request).await {
         Ok(response) => {
             let (mut head, body) = response.into_parts();
             settle_length(&mut head.headers, &body, is_head);

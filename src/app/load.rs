@@ -4,18 +4,22 @@ use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::Hash;
 use std::hash::Hasher;
+use std::io;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures::stream;
 use futures::stream::StreamExt;
+use holm_graph::Compiler;
 use holm_graph::GraphError;
 use holm_graph::ModuleGraph;
+use holm_model::start::StartError;
+use holm_runtime::deployment::Code;
 use holm_runtime::deployment::Deployment;
-use holm_runtime::isolate::StartError;
 use holm_runtime::pool::Pool;
 use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
@@ -47,6 +51,7 @@ enum Why {
         frame: Option<String>,
         files: Vec<PathBuf>,
     },
+    Code(io::Error),
     Task,
 }
 
@@ -56,7 +61,7 @@ impl FunctionProblem {
         match &self.why {
             Why::Graph(error) => error.watch_paths().map(PathBuf::from).collect(),
             Why::Start { files, .. } => files.clone(),
-            Why::Task => Vec::new(),
+            Why::Code(_) | Why::Task => Vec::new(),
         }
     }
 }
@@ -74,6 +79,7 @@ impl fmt::Display for FunctionProblem {
                     None => Ok(()),
                 }
             }
+            Why::Code(error) => write!(f, "its code cannot be kept in memory: {error}"),
             Why::Task => f.write_str("loading it failed inside Holm"),
         }
     }
@@ -136,34 +142,33 @@ impl Node {
             problem: Some(problem),
         };
         let (main, root) = (plan.main.clone(), plan.root.clone());
-        let node = self.clone();
-        let load = move || ModuleGraph::load(&main, &root, node.compiler());
+        let compilers = self.compilers();
+        let load = move || ModuleGraph::load(&main, &root, Compiler::Elsewhere(&compilers));
         let graph = match spawn_blocking(load).await {
             Ok(Ok(graph)) => graph,
             Ok(Err(error)) => return broken(problem(Why::Graph(error))),
             Err(_) => return broken(problem(Why::Task)),
+        };
+        let code = match Code::of(&graph) {
+            Ok(code) => code,
+            Err(error) => return broken(problem(Why::Code(error))),
         };
         let vars = serde_json::Value::from(plan.vars.clone()).to_string();
         let deployment = Arc::new(Deployment {
             name: plan.name.as_str().into(),
             version: version(&graph, &vars).into(),
             graph: Arc::new(graph),
+            code,
             vars: vars.into(),
             limits: plan.limits,
             concurrency: plan.concurrency,
             eval: plan.eval,
-            code_cache: Arc::default(),
-            uncalled: Arc::default(),
+            uncalled: OnceLock::new(),
+            not_copyable: OnceLock::new(),
         });
-        let pool = Pool::new(self.engine, deployment.clone(), self.services.clone());
+        let pool = Pool::new(deployment.clone(), self.services.clone());
         let problem = match pool.try_start().await {
-            Ok(()) => {
-                // What starts once may fail the next time; such an isolate starts when it is needed.
-                for _ in 1..plan.limits.min_isolates.as_u32() {
-                    let _ = pool.try_start().await;
-                }
-                None
-            }
+            Ok(()) => None,
             Err(error) => {
                 let frame = deployment
                     .graph
@@ -198,7 +203,7 @@ fn may_pass(error: &StartError) -> bool {
         StartError::Threw(_)
         | StartError::NoHandler(_)
         | StartError::NeverReady
-        | StartError::Stuck => false,
+        | StartError::Crashed(_) => false,
     }
 }
 

@@ -1,14 +1,13 @@
 //! A plan made to run: functions that answer, behind a table of routes.
 //!
-//! [`Node`] is what lives as long as the process: V8, the I/O threads, the watchdog, the outbound
+//! [`Node`] is what lives as long as the process: the zygote, the I/O threads, the outbound
 //! client. [`App`] is one configuration on it; the node holds the current one and swaps it whole,
 //! so a request finishes on what it started with.
 //!
 //! - [`node`]: the node; [`load`]: plan → app; [`compilers`]: processes that compile scripts
 //! - [`dispatch`]: edge → isolate and back; [`bodies`]: bodies between the two
 //! - [`inside`]: function → function without a socket
-//! - [`rescue`]: what a client gets when a function gives no answer; [`unanswered`]: the records of
-//!   requests that no isolate has seen
+//! - [`rescue`]: what a client gets when a function gives no answer
 
 mod bodies;
 mod compilers;
@@ -17,7 +16,6 @@ mod inside;
 mod load;
 mod node;
 mod rescue;
-mod unanswered;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -95,6 +93,20 @@ impl App {
             .flat_map(|deployment| {
                 let handlers = deployment.uncalled.get().into_iter().flatten();
                 handlers.map(|handler| (deployment.name.clone(), handler.clone()))
+            })
+            .collect()
+    }
+
+    /// Functions whose isolates cannot be copies of one that has started, and why.
+    pub(crate) fn not_copyable(&self) -> Vec<(Arc<str>, String)> {
+        let ready = self.functions.iter().filter_map(|function| match function {
+            Function::Ready(pool) => Some(pool.deployment()),
+            Function::Broken(_) => None,
+        });
+        ready
+            .filter_map(|deployment| {
+                let why = deployment.not_copyable.get()?;
+                Some((deployment.name.clone(), why.clone()))
             })
             .collect()
     }

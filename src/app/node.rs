@@ -2,23 +2,22 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::available_parallelism;
 use std::time::Duration;
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
-use holm_graph::Compiler;
-use holm_runtime::engine::Engine;
+use holm_process::sandbox::Layers;
+use holm_process::schedule::prepare_allocator;
+use holm_process::schedule::take_short_turns;
+use holm_process::spawn::SpawnError;
+use holm_runtime::fork::zygote::Zygote;
+use holm_runtime::memory::NodeMemory;
 use holm_runtime::pool::Admission;
-use holm_runtime::pool::NodeMemory;
-use holm_runtime::pool::WarmPool;
+use holm_runtime::request::Records;
 use holm_runtime::services::Cores;
 use holm_runtime::services::Services;
-use holm_runtime::thread::take_short_turns;
-use holm_runtime::watchdog::Watchdog;
 use tokio::runtime::Runtime;
-use tracing::warn;
 
 use super::App;
 use super::compilers::Compilers;
@@ -30,15 +29,12 @@ use crate::telemetry::Telemetry;
 /// The node: everything that isolates share, and the configuration they serve.
 #[derive(Debug)]
 pub(crate) struct Node {
-    pub(super) engine: Engine,
     pub(super) services: Services,
     /// Whether clients may read what a function threw.
     pub(super) dev: bool,
     app: ArcSwapOption<App>,
     outbound: Arc<egress::Client>,
     io: Runtime,
-    /// None where the system gives no processes: then this one compiles.
-    compilers: Option<Compilers>,
 }
 
 /// Why a node does not start.
@@ -47,15 +43,9 @@ pub(crate) enum NodeError {
     /// The system gives no threads.
     #[error("cannot start the I/O threads: {0}")]
     IoThreads(#[source] io::Error),
-    /// The system gives no thread.
-    #[error("cannot start the watchdog: {0}")]
-    Watchdog(#[source] io::Error),
-    /// The system gives no threads.
-    #[error("cannot start the warm pool: {0}")]
-    WarmPool(#[source] io::Error),
-    /// What the process holds cannot be measured.
-    #[error("cannot keep to [node] memory: {0}")]
-    Memory(#[source] io::Error),
+    /// There is no process that functions could be forked from.
+    #[error("cannot start the process that functions are forked from: {0}")]
+    Zygote(#[source] SpawnError),
     /// A root certificate is not usable.
     #[error("cannot set up the outbound client: {0}")]
     Outbound(#[source] egress::SetupError),
@@ -73,21 +63,19 @@ pub(crate) enum Mode {
     Dev,
     /// Measuring what limits cost, by going without.
     WithoutLimits,
-    /// Measuring what the warm pool saves, by going without.
-    WithoutWarmPool,
 }
 
 impl Node {
-    /// Starts V8, then the node's threads. To be called on the main thread, first.
+    /// Starts the node's threads, and the process that functions are forked from.
     ///
     /// # Errors
-    /// When the system gives no threads.
+    /// When the system gives no threads or no process, or lacks a layer of the sandbox that is required.
     pub(crate) fn start(
         plan: &Plan,
         telemetry: Telemetry,
         mode: Mode,
     ) -> Result<Arc<Self>, NodeError> {
-        let engine = Engine::start();
+        prepare_allocator();
         let cores = available_parallelism().map_or(1, usize::from);
         // Functions want the cores too; a thread carries tens of thousands of requests a second.
         let io_threads = (cores / 2).max(1);
@@ -98,19 +86,11 @@ impl Node {
             .enable_all()
             .build()
             .map_err(NodeError::IoThreads)?;
-        let recorder = Arc::new(telemetry);
-        let watchdog = Watchdog::start(recorder.clone(), mode != Mode::WithoutLimits)
-            .map_err(NodeError::Watchdog)?;
-        let warm = match mode {
-            Mode::Serve | Mode::Dev => WarmPool::start(engine),
-            Mode::WithoutLimits | Mode::WithoutWarmPool => Ok(WarmPool::empty()),
-        }
-        .map_err(NodeError::WarmPool)?;
+        let zygote = Zygote::start(io.handle(), plan.sandbox).map_err(NodeError::Zygote)?;
         let memory = match plan.memory {
-            Some(budget) => NodeMemory::start(budget.as_u64(), warm.clone()),
-            None => Ok(NodeMemory::unlimited()),
-        }
-        .map_err(NodeError::Memory)?;
+            Some(budget) => NodeMemory::start(budget.as_u64(), io.handle()),
+            None => NodeMemory::unlimited(),
+        };
         let outbound = egress::Client::new(egress::Options {
             io: io.handle().clone(),
             allow: plan.egress.clone(),
@@ -118,37 +98,32 @@ impl Node {
         })
         .map_err(NodeError::Outbound)?;
         let outbound = Arc::new(outbound);
-        let compilers = Compilers::start()
-            .inspect_err(|error| {
-                warn!(%error, "scripts are compiled in this process: one that the compiler dies of ends it");
-            })
-            .ok();
         Ok(Arc::new(Self {
-            engine,
             services: Services {
-                watchdog,
+                zygote,
+                io: io.handle().clone(),
                 outbound: outbound.clone(),
-                recorder,
+                records: Records::new(Arc::new(telemetry)),
                 admission: Admission::new(plan.server.max_queued),
                 cores: Cores::new(cores),
-                warm,
                 memory,
-                aborting: Arc::default(),
+                enforces: mode != Mode::WithoutLimits,
             },
             dev: mode == Mode::Dev,
             app: ArcSwapOption::empty(),
             outbound,
             io,
-            compilers,
         }))
     }
 
     /// Where scripts are compiled.
-    pub(super) fn compiler(&self) -> Compiler<'_> {
-        match &self.compilers {
-            Some(compilers) => Compiler::Elsewhere(compilers),
-            None => Compiler::Here,
-        }
+    pub(super) fn compilers(&self) -> Compilers {
+        Compilers::new(self.services.zygote.clone(), self.services.io.clone())
+    }
+
+    /// What stands between functions and the system.
+    pub(crate) fn sandbox(&self) -> &Layers {
+        self.services.zygote.layers()
     }
 
     /// The I/O threads.
@@ -178,7 +153,7 @@ impl Node {
 
     /// Connections are about to be aborted by the node, not by their clients.
     pub(super) fn abort(&self) {
-        self.services.aborting.store(true, Ordering::Relaxed);
+        self.services.records.abort();
     }
 
     /// The configuration that is served now.

@@ -39,9 +39,9 @@ pub(super) fn rescue(
         synthetic = synthetic.retry_after(failure.retry_after.unwrap_or(RETRY));
     }
     if failure.retry_after.is_some() {
-        synthetic.title = "Quarantined".into();
-        synthetic.detail = "The function kept running into native code that cannot be stopped, \
-                            and is not run for a while."
+        synthetic.title = "Held back".into();
+        synthetic.detail = "The isolates of the function ended one after the other, and the next \
+                            one is not started yet. Try again in a moment."
             .into();
     }
     if let Some(Shown { title, text }) = shown {

@@ -23,6 +23,11 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
             "warning: function {function}: `{handler}` is exported, and nothing calls it yet\n"
         ));
     }
+    for (function, why) in app.not_copyable() {
+        print::err(&format!(
+            "note: function {function}: {why}, so its isolates start one by one, not as copies of one that has started\n"
+        ));
+    }
     let verdict = match uncalled.len() {
         0 => "all in order".to_owned(),
         1 => "1 warning".to_owned(),

@@ -77,10 +77,14 @@ pub(super) fn allow_files() {
     }
 }
 
-/// Logs the handlers that somebody may be waiting for in vain.
+/// Logs what somebody may not expect: handlers that are never called, and starts that take longer than they
+/// could.
 pub(super) fn warn_of_uncalled(app: &App) {
     for (function, handler) in app.uncalled() {
         warn!(%function, %handler, "a handler is exported, and nothing calls it yet");
+    }
+    for (function, why) in app.not_copyable() {
+        warn!(%function, %why, "its isolates start one by one, not as copies of one that has started");
     }
 }
 
@@ -101,6 +105,7 @@ pub(super) fn listen(node: &Arc<Node>, server: Server, signals: Signals) -> Resu
     node.reachable_at(address.port());
     let drain = signals.drain();
     let drained = node.io().block_on(async {
+        info!(layers = %node.sandbox(), "functions run in processes behind a sandbox");
         info!(addr = %address, scheme = "http", "listening");
         server
             .serve(node.clone(), drain)

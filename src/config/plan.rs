@@ -24,7 +24,7 @@ pub(crate) struct Plan {
     pub(crate) origin: PathBuf,
     /// Where the node listens.
     pub(crate) server: ServerPlan,
-    /// What the process may hold before idle isolates are ended; no bound if `None`.
+    /// What all processes may hold before idle isolates are ended; no bound if `None`.
     pub(crate) memory: Option<NodeBytes>,
     /// What to do about layers of the sandbox that the system does not offer.
     pub(crate) sandbox: Mode,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use holm_model::outbound::Account;
-use holm_runtime::meter::own_cpu_time;
+use holm_process::clock::of_this_thread;
 use http::{Extensions, Request};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection, capture_connection};
@@ -68,7 +68,7 @@ impl Bill {
     fn open(account: Option<Account>) -> Self {
         Self {
             outer: PAYER.replace(account),
-            begun: own_cpu_time(),
+            begun: of_this_thread(),
         }
     }
 
@@ -76,7 +76,7 @@ impl Bill {
     fn close(self) -> Option<Account> {
         let account = PAYER.replace(self.outer);
         if let Some(account) = &account {
-            account.charge(own_cpu_time().saturating_sub(self.begun));
+            account.charge(of_this_thread().saturating_sub(self.begun));
         }
         account
     }

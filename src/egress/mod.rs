@@ -14,7 +14,7 @@
 //! - [`inside`]: requests to hostnames that this node serves, without a socket.
 //! - [`client`]: the port itself, in that order.
 //!
-//! Every exchange runs on the I/O threads; the isolate's thread only waits for it. Dropping the
+//! Every exchange runs on the I/O threads; the cell that asked is told over its socket. Dropping the
 //! future, or the body of the answer, ends the exchange and closes what it held.
 //!
 //! ```ignore

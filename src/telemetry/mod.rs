@@ -1,6 +1,6 @@
 //! What the operator reads: one line per request and per event of the node, on stderr.
 //!
-//! Readable on a terminal, JSON lines otherwise. Isolate and I/O threads only put what happened
+//! Readable on a terminal, JSON lines otherwise. Whoever serves requests only puts what happened
 //! into a queue; one thread formats and writes it, so a slow terminal slows no request.
 
 mod counters;

@@ -138,8 +138,12 @@ pub(crate) struct Run {
 pub(crate) struct Hostile {
     /// The longest that any answer may take, in milliseconds.
     pub(crate) within_ms: u64,
-    /// How far the server's resident memory may grow while the case runs, in MiB.
+    /// How far the memory of all the server's processes may grow while the case runs, in MiB.
     pub(crate) growth_mib: u64,
+    /// What one process of the function may hold, in MiB; nothing is asked if it is absent.
+    pub(crate) cell_mib: Option<u64>,
+    /// How long a process of the function may still compute after the last answer, in milliseconds.
+    pub(crate) rest_ms: u64,
 }
 
 /// What a header must be.
@@ -187,6 +191,8 @@ impl Default for Hostile {
         Self {
             within_ms: 5_000,
             growth_mib: 512,
+            cell_mib: None,
+            rest_ms: 100,
         }
     }
 }

@@ -95,22 +95,8 @@ pub(crate) fn file_limits(pid: u32) -> anyhow::Result<(String, String)> {
     }
 }
 
-/// Resident memory of a process, in bytes.
-pub(crate) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
-    memory(pid, "VmRSS")
-}
-
-/// The most that it ever was, in bytes.
-pub(crate) fn peak_bytes(pid: u32) -> anyhow::Result<u64> {
-    memory(pid, "VmHWM")
-}
-
-/// What of it is the process's own, and in no file, in bytes.
-pub(crate) fn private_bytes(pid: u32) -> anyhow::Result<u64> {
-    memory(pid, "RssAnon")
-}
-
-fn memory(pid: u32, field: &str) -> anyhow::Result<u64> {
+/// A field of what the system says of a process's memory, in bytes.
+pub(crate) fn memory(pid: u32, field: &str) -> anyhow::Result<u64> {
     let path = format!("/proc/{pid}/status");
     let status = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let kib = status
@@ -121,40 +107,25 @@ fn memory(pid: u32, field: &str) -> anyhow::Result<u64> {
     Ok(kib.trim().parse::<u64>()? * 1024)
 }
 
-/// How many threads of a process have this name.
-pub(crate) fn threads(pid: u32, name: &str) -> anyhow::Result<usize> {
-    Ok(thread_ids(pid, name)?.len())
-}
-
-/// The threads of a process that have this name, by the system's numbers.
-pub(crate) fn thread_ids(pid: u32, name: &str) -> anyhow::Result<Vec<u32>> {
-    let mut ids = Vec::new();
-    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        let folder = thread?.path();
-        // Other threads may end while they are looked at.
-        let other = std::fs::read_to_string(folder.join("comm"));
-        if other.is_ok_and(|other| other.trim_end() == name) {
-            let id = folder
-                .file_name()
-                .and_then(|id| id.to_str()?.parse::<u32>().ok());
-            ids.extend(id);
-        }
-    }
-    Ok(ids)
-}
-
 /// CPU time that the threads of this name have had, to the nanosecond. Threads that have ended are
 /// not in it.
 pub(crate) fn thread_cpu(pid: u32, name: &str) -> anyhow::Result<Duration> {
+    cpu_of_threads(pid, |other| other == name)
+}
+
+/// The same, of the threads whose names `accept` takes.
+pub(crate) fn cpu_of_threads(pid: u32, accept: impl Fn(&str) -> bool) -> anyhow::Result<Duration> {
     let mut all = Duration::ZERO;
     for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         let folder = thread?.path();
         // Other threads may end while they are looked at.
         let other = std::fs::read_to_string(folder.join("comm"));
-        if !other.is_ok_and(|other| other.trim_end() == name) {
+        if !other.is_ok_and(|other| accept(other.trim_end())) {
             continue;
         }
-        let stat = std::fs::read_to_string(folder.join("schedstat"))?;
+        let Ok(stat) = std::fs::read_to_string(folder.join("schedstat")) else {
+            continue;
+        };
         let nanos = stat.split_whitespace().next().unwrap_or_default();
         let nanos = nanos
             .parse()

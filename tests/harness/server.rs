@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Mutex;
 
 use super::log::{Log, is_record, record_host, record_path};
+use super::processes::Family;
 use super::program;
 
 /// How long the server may take to end once asked; above its own drain deadline in the tests.
@@ -21,6 +22,7 @@ const EXIT_DEADLINE: Duration = Duration::from_secs(45);
 pub(crate) struct Server {
     address: SocketAddr,
     pid: u32,
+    family: Family,
     child: Mutex<Child>,
     log: Log,
     /// Keeps the folder of the configuration until the process is gone.
@@ -33,21 +35,30 @@ impl Server {
         config: &toml::Table,
         files: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("no temporary folder")?;
-        for (name, text) in files {
-            std::fs::write(folder.path().join(name), text)?;
-        }
-        let file = folder.path().join("holm.toml");
-        std::fs::write(&file, toml::to_string(config)?)?;
-        let mut server = Self::spawn(&["serve", path_text(&file)?], folder.path()).await?;
+        // A SIGHUP that is ignored when the tests start, as under nohup, would be ignored by Holm, too,
+        // as it has to be.
+        Self::serve_by(&["env", "--default-signal=HUP"], config, files).await
+    }
+
+    /// The same, started by a program that becomes another, whose arguments follow its own.
+    pub(crate) async fn serve_by(
+        starter: &[&str],
+        config: &toml::Table,
+        files: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let folder = folder(config, files)?;
+        let (program, args) = starter.split_first().context("started by nothing")?;
+        let mut command = Command::new(program);
+        command.args(args).arg(program::holm());
+        command.args(["serve", "holm.toml"]);
+        let mut server = Self::start(&mut command, folder.path()).await?;
         server._folder = Some(folder);
         Ok(server)
     }
 
     /// Starts `holm ARGS` and waits until it listens.
     pub(crate) async fn spawn(args: &[&str], folder: &Path) -> anyhow::Result<Self> {
-        // A SIGHUP that is ignored when the tests start, as under nohup, would be ignored by Holm, too,
-        // as it has to be.
+        // As in `serve`.
         let mut command = Command::new("env");
         command.arg("--default-signal=HUP").arg(program::holm());
         Self::start(command.args(args), folder).await
@@ -85,9 +96,13 @@ impl Server {
             .as_str()
             .context("`listening` has no addr")?
             .parse()?;
+        let family = Family::of(pid);
+        // The first look: from here on all that comes from this zygote is known by its session.
+        family.all()?;
         Ok(Self {
             address,
             pid,
+            family,
             child: Mutex::new(child),
             log,
             _folder: None,
@@ -99,7 +114,7 @@ impl Server {
         self.address
     }
 
-    /// Its process.
+    /// Its edge: the process that was started.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
@@ -128,9 +143,14 @@ impl Server {
         self.log.nth(&what, nth, matches).await
     }
 
-    /// Resident memory now, in bytes.
-    pub(crate) fn resident_bytes(&self) -> anyhow::Result<u64> {
-        program::resident_bytes(self.pid)
+    /// The processes that were forked for it.
+    pub(crate) fn family(&self) -> &Family {
+        &self.family
+    }
+
+    /// Memory that all its processes hold now, in bytes.
+    pub(crate) fn memory(&self) -> anyhow::Result<u64> {
+        self.family.memory()
     }
 
     /// Asks it to drain and end.
@@ -168,6 +188,18 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// A folder with a configuration, `holm.toml`, and what belongs to it. Every user may read it.
+pub(crate) fn folder(config: &toml::Table, files: &[(&str, &str)]) -> anyhow::Result<TempDir> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().context("no temporary folder")?;
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text)?;
+    }
+    std::fs::write(folder.path().join("holm.toml"), toml::to_string(config)?)?;
+    Ok(folder)
 }
 
 /// A path as text, for an argument.

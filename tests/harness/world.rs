@@ -45,12 +45,26 @@ impl World {
         F: FnOnce(Arc<Self>) -> Fut + Send + 'static,
         Fut: Future<Output = anyhow::Result<()>>,
     {
+        self.long_trial(name, TRIAL_DEADLINE, body)
+    }
+
+    /// The same, under a deadline of its own.
+    pub(crate) fn long_trial<F, Fut>(
+        self: &Arc<Self>,
+        name: impl Into<String>,
+        deadline: Duration,
+        body: F,
+    ) -> Trial
+    where
+        F: FnOnce(Arc<Self>) -> Fut + Send + 'static,
+        Fut: Future<Output = anyhow::Result<()>>,
+    {
         let world = Arc::clone(self);
         Trial::test(name, move || {
             let deadline = async {
-                match tokio::time::timeout(TRIAL_DEADLINE, body(Arc::clone(&world))).await {
+                match tokio::time::timeout(deadline, body(Arc::clone(&world))).await {
                     Ok(result) => result,
-                    Err(_) => bail!("not done after {TRIAL_DEADLINE:?}"),
+                    Err(_) => bail!("not done after {deadline:?}"),
                 }
             };
             world

@@ -1,20 +1,21 @@
-//! What requests are charged is what their isolate's thread spent.
+//! What requests are charged is what their isolate's process spent.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use libtest_mimic::Trial;
+use serde_json::Value;
 
 use crate::harness::area::{egress_to_loopback, function, merge, node, table};
 use crate::harness::client::Version;
 use crate::harness::log::{charged, is_record};
+use crate::harness::processes::cpu;
 use crate::harness::program::thread_cpu;
 use crate::harness::{Connection, Request, Server, World};
 
 const HOST: &str = "accounting.test";
 
-/// Its isolates' threads have it in their names.
+/// Its isolates' processes have it in their names.
 const FUNCTION: &str = "charged";
 
 const REQUESTS: usize = 300;
@@ -58,7 +59,7 @@ const INFLATE: &str = "export default {
 
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
-        world.trial("accounting::requests_add_up_to_the_thread", async |_| {
+        world.trial("accounting::requests_add_up_to_the_process", async |_| {
             add_up().await
         }),
         world.trial(
@@ -77,15 +78,15 @@ async fn add_up() -> anyhow::Result<()> {
     keys.insert("limits".to_owned(), limits.into());
     let config = node(table([(FUNCTION, keys.into())]));
     let server = Server::serve(&config, &[("worker.js", WORKER)]).await?;
-    let thread = format!("holm-{FUNCTION}");
 
     let mut connection = Connection::open(server.address(), Version::Http1).await?;
     connection.exchange(Request::get(HOST, "/0")).await?;
     server.log().first("record", is_record).await?;
-    let before = thread_cpu(server.pid(), &thread)?;
+    let cell = one_cell(&server)?;
+    let before = cpu(cell)?;
     for index in 0..REQUESTS {
         let request = Request::get(HOST, &format!("/{index}"));
-        // Some on the connection that comes to live on the isolate's thread, some on others.
+        // Some on one connection, some on others.
         let answer = match index % 3 {
             0 => request.send(server.address()).await?,
             _ => connection.exchange(request).await?,
@@ -93,7 +94,12 @@ async fn add_up() -> anyhow::Result<()> {
         ensure!(answer.status == 200, "{}", answer.status);
     }
     server.log().nth("last record", REQUESTS, is_record).await?;
-    let spent = thread_cpu(server.pid(), &thread)?.saturating_sub(before);
+    let cold = |record: &&Value| record["coldStart"] == true;
+    let records = server.log().records();
+    if let Some(cold) = records.iter().skip(1).find(cold) {
+        bail!("the isolate was not kept: {cold}");
+    }
+    let spent = cpu(cell)?.saturating_sub(before);
     let charged = charged(server.log().records().iter().skip(1))?;
     let off = (charged.as_secs_f64() / spent.as_secs_f64() - 1.0).abs();
     ensure!(
@@ -103,22 +109,29 @@ async fn add_up() -> anyhow::Result<()> {
     server.assert_healthy().await
 }
 
+/// The process of the function's only isolate.
+fn one_cell(server: &Server) -> anyhow::Result<u32> {
+    match server.family().cells(FUNCTION)?[..] {
+        [cell] => Ok(cell),
+        ref cells => bail!("there are {cells:?}"),
+    }
+}
+
 /// Inflating a body that the function merely counts: nearly all of it is done on the I/O threads.
 async fn inflate(origin: String) -> anyhow::Result<()> {
     let mut keys = function("inflate.js", HOST);
-    keys.insert("limits".to_owned(), table([("cpu", "20s".into())]).into());
+    let limits = table([("max_isolates", 1.into()), ("cpu", "20s".into())]);
+    keys.insert("limits".to_owned(), limits.into());
     let vars = table([("ORIGIN", origin.into())]);
     keys.insert("vars".to_owned(), vars.into());
     let mut config = node(table([(FUNCTION, keys.into())]));
     merge(&mut config, egress_to_loopback());
     let server = Server::serve(&config, &[("inflate.js", INFLATE)]).await?;
-    let spent = || -> anyhow::Result<Duration> {
-        let isolate = thread_cpu(server.pid(), &format!("holm-{FUNCTION}"))?;
-        Ok(isolate + thread_cpu(server.pid(), "holm-io")?)
-    };
 
     Request::get(HOST, "/1").send(server.address()).await?;
     server.log().first("record", is_record).await?;
+    let cell = one_cell(&server)?;
+    let spent = || Ok::<_, anyhow::Error>(cpu(cell)? + thread_cpu(server.pid(), "holm-io")?);
     let mut seen = Vec::new();
     for nth in 1..=TRIES {
         let before = spent()?;

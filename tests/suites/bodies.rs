@@ -98,7 +98,7 @@ async fn bounded(path: &str) -> anyhow::Result<()> {
     let server = serve("2min").await?;
 
     transfer(&server, path, MIB).await.context("1 MiB first")?;
-    let before = server.resident_bytes()?;
+    let before = server.memory()?;
     let mut peak = before;
     let all = transfer(&server, path, BODY);
     tokio::pin!(all);
@@ -106,7 +106,7 @@ async fn bounded(path: &str) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             result = &mut all => break result.context("100 MiB")?,
-            _ = sample.tick() => peak = peak.max(server.resident_bytes()?),
+            _ = sample.tick() => peak = peak.max(server.memory()?),
         }
     }
     let growth = peak - before;

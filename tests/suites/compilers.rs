@@ -1,4 +1,4 @@
-//! Scripts are compiled in processes of their own, which may die and never outlive the node.
+//! Scripts are compiled in processes of their own, forked from the zygote, which may die and never outlives the node.
 
 use std::fs;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 
+use crate::harness::processes::is_alive;
 use crate::harness::program::until;
 use crate::harness::server::path_text;
 use crate::harness::{Request, Server, World, program};
@@ -35,7 +36,10 @@ async fn replaced() -> anyhow::Result<()> {
     let file = folder.path().join("app.ts");
     fs::write(&file, script("one"))?;
     let server = Server::spawn(&["dev", path_text(&file)?, "--port", "0"], folder.path()).await?;
-    let zygote = zygote_of(server.pid())?.context("the node has no zygote")?;
+    let zygote = server
+        .family()
+        .zygote()?
+        .context("the node has no zygote")?;
     program::signal(zygote, "KILL").await?;
     until(|| Ok((!is_alive(zygote)).then_some(())))
         .await?
@@ -45,7 +49,10 @@ async fn replaced() -> anyhow::Result<()> {
     server.log().first("`reloaded` event", is_reload).await?;
     let answer = Request::get(HOST, "/").send(server.address()).await?;
     ensure!(answer.body == "two", "got {:?}", answer.body);
-    let next = zygote_of(server.pid())?.context("there is no other zygote")?;
+    let next = server
+        .family()
+        .zygote()?
+        .context("there is no other zygote")?;
     ensure!(next != zygote, "{zygote} lives again");
     server.assert_healthy().await
 }
@@ -58,7 +65,10 @@ async fn outlived() -> anyhow::Result<()> {
         fs::write(&file, script("one"))?;
         let server =
             Server::spawn(&["dev", path_text(&file)?, "--port", "0"], folder.path()).await?;
-        let zygote = zygote_of(server.pid())?.context("the node has no zygote")?;
+        let zygote = server
+            .family()
+            .zygote()?
+            .context("the node has no zygote")?;
         server.signal(signal).await?;
         server.ended().await?;
         let ended = until(|| Ok((!is_alive(zygote)).then_some(()))).await?;
@@ -78,25 +88,4 @@ async fn alone() -> anyhow::Result<()> {
         ended.stderr
     );
     Ok(())
-}
-
-/// The zygote among the children of a process.
-fn zygote_of(pid: u32) -> anyhow::Result<Option<u32>> {
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let children = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
-        for child in children.split_whitespace() {
-            let title = fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
-            if title.starts_with("holm: zygote") {
-                return Ok(Some(child.parse()?));
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// Whether it runs. One that has ended stays in the table until its parent has asked.
-fn is_alive(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }

@@ -1,13 +1,14 @@
 //! `tests/hostile`: functions that break the limits, each next to a neighbour under steady load.
 //!
-//! Whatever a case expects of its own answers, these hold around it: the process lives, the
-//! neighbour sees no error, every answer comes in time, memory stays bounded, and afterwards the
-//! offender's own function answers a calm request.
+//! Whatever a case expects of its own answers, these hold around it: the node lives, the
+//! neighbour sees no error, every answer comes in time, the memory of all processes stays bounded, soon after
+//! the last answer no process of the offender computes, and afterwards the offender's own function answers a
+//! calm request. [`together`] has all of them on one node.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use libtest_mimic::Trial;
@@ -17,11 +18,13 @@ use toml::{Table, Value};
 use crate::harness::area::{function, merge, node, table};
 use crate::harness::case::CaseFile;
 use crate::harness::neighbour::{self, Load};
+use crate::harness::processes::{Kind, Process, cpu};
 use crate::harness::world::{subfolders, tests_folder};
 use crate::harness::{Request, Server, World, step};
 use report::Report;
 
 mod report;
+mod together;
 
 /// Requests by which the neighbour is measured by itself, where a report is wanted.
 const QUIET: usize = 100;
@@ -31,6 +34,14 @@ const HOST: &str = "offender.test";
 
 /// How often memory is looked at.
 const SAMPLE: Duration = Duration::from_millis(20);
+
+/// The longest that it is waited for that a function computes no more.
+const REST: Duration = Duration::from_secs(20);
+
+/// Time over which it is seen whether a process computes, and what one that rests may use in it: a machine's
+/// other processes take turns with it.
+const WINDOW: Duration = Duration::from_millis(20);
+const IDLING: Duration = Duration::from_millis(3);
 
 /// One trial for each case. They run one at a time: each wants the machine's attention.
 pub(super) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
@@ -48,6 +59,7 @@ pub(super) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
         });
         trials.push(trial.with_ignored_flag(skipped));
     }
+    trials.extend(together::trial(world)?);
     trials.push(
         world.trial("hostile::expectations_name_cases", async move |_| {
             for name in not_yet.keys() {
@@ -71,18 +83,19 @@ async fn contained(world: &World, file: &CaseFile) -> anyhow::Result<()> {
         None => Vec::new(),
     };
     let load = Load::begin(server.address()).await?;
-    let before = server.resident_bytes()?;
+    let before = server.memory()?;
 
-    let mut peak = before;
+    let mut peak = Peak::default();
     let steps = step::run_all(world, file, HOST, &server);
     tokio::pin!(steps);
     let mut sample = tokio::time::interval(SAMPLE);
     let result = loop {
         tokio::select! {
             result = &mut steps => break result,
-            _ = sample.tick() => peak = peak.max(server.resident_bytes().unwrap_or(peak)),
+            _ = sample.tick() => peak.look(&server)?,
         }
     };
+    let rested = rests(&server).await;
     // The neighbour's errors are reported even where the case itself failed: they matter more.
     let neighbour = load.end().await;
     let (times, neighbour) = match (result, neighbour) {
@@ -93,7 +106,13 @@ async fn contained(world: &World, file: &CaseFile) -> anyhow::Result<()> {
 
     if let Some(report) = report {
         let records = server.log().records();
-        report.add(&file.name, &times, &records, &neighbour, &quiet)?;
+        report.add(
+            &file.name,
+            &times,
+            &records,
+            (&neighbour, &quiet),
+            rested.as_ref().ok(),
+        )?;
     }
     let slowest = times.iter().max().copied().unwrap_or_default();
     let within = Duration::from_millis(case.hostile.within_ms);
@@ -101,11 +120,24 @@ async fn contained(world: &World, file: &CaseFile) -> anyhow::Result<()> {
         slowest <= within,
         "an answer took {slowest:?}, allowed are {within:?}"
     );
-    let growth = (peak - before) / (1024 * 1024);
+    let growth = peak.all.saturating_sub(before) >> 20;
     let allowed = case.hostile.growth_mib;
     ensure!(
         growth <= allowed,
         "memory grew by {growth} MiB, allowed are {allowed} MiB"
+    );
+    if let Some(allowed) = case.hostile.cell_mib {
+        let held = peak.cell >> 20;
+        ensure!(
+            held <= allowed,
+            "a process of it held {held} MiB, allowed are {allowed} MiB"
+        );
+    }
+
+    let (rested, allowed) = (rested?, Duration::from_millis(case.hostile.rest_ms));
+    ensure!(
+        rested <= allowed,
+        "a process of it still computed {rested:?} after the last answer, allowed are {allowed:?}"
     );
 
     let calm = Request::get(HOST, "/calm").send(server.address()).await?;
@@ -116,6 +148,59 @@ async fn contained(world: &World, file: &CaseFile) -> anyhow::Result<()> {
         calm.status
     );
     server.assert_healthy().await
+}
+
+/// The most that was seen of memory, in bytes.
+#[derive(Debug, Default)]
+struct Peak {
+    /// Of all processes together.
+    all: u64,
+    /// Of one that runs a hostile function.
+    cell: u64,
+}
+
+impl Peak {
+    fn look(&mut self, server: &Server) -> anyhow::Result<()> {
+        let each = server.family().memory_of_each()?;
+        let others: u64 = each.iter().map(|(_, held)| held).sum();
+        self.all = self.all.max(server.family().memory_of_edge()? + others);
+        let of_cells = each.iter().filter(|(process, _)| is_offender(process));
+        let largest = of_cells.map(|(_, held)| *held).max();
+        self.cell = self.cell.max(largest.unwrap_or(0));
+        Ok(())
+    }
+}
+
+fn is_offender(process: &Process) -> bool {
+    process.kind == Kind::Cell && process.name != "neighbour"
+}
+
+/// Waits until no process of a hostile function computes; how long it took.
+async fn rests(server: &Server) -> anyhow::Result<Duration> {
+    let clocks = || {
+        let all = server.family().all()?;
+        let offenders = all.iter().filter(|process| is_offender(process));
+        // It may end while it is looked at.
+        let clocks = offenders.filter_map(|cell| Some((cell.pid, cpu(cell.pid).ok()?)));
+        anyhow::Ok(clocks.collect::<BTreeMap<u32, Duration>>())
+    };
+    let begin = Instant::now();
+    loop {
+        let seen = begin.elapsed();
+        let before = clocks()?;
+        tokio::time::sleep(WINDOW).await;
+        let computes = |(pid, after): &(u32, Duration)| {
+            let before = before.get(pid).copied().unwrap_or_default();
+            after.saturating_sub(before) > IDLING
+        };
+        let Some((pid, _)) = clocks()?.into_iter().find(computes) else {
+            return Ok(seen);
+        };
+        ensure!(
+            seen < REST,
+            "{pid} still computes {seen:?} after the last answer"
+        );
+    }
 }
 
 /// The offender and its neighbour.

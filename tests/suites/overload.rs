@@ -1,8 +1,9 @@
 //! More requests than a function, or the node, may let wait: the rest is turned away at once, and
-//! one function's flood is not the other's. So is a function that the node cannot bear.
+//! one function's flood is not the other's. So is a function whose isolates die one after the other.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
@@ -14,20 +15,23 @@ use crate::harness::area::{egress_to_loopback, function, merge, node, table};
 use crate::harness::client::{Answer, Version};
 use crate::harness::{Connection, Request, Server, World};
 
-/// Stuck isolates that put a function into quarantine, as docs/limits.md says.
-const STRIKES: usize = 3;
+/// Isolates that end over a request, one after the other, before the function is held back.
+const DEATHS: usize = 8;
 
-/// The longest that the first quarantine lasts, in seconds.
-const QUARANTINE: u64 = 10;
+/// Requests for deaths after which it must have been: the first delays are shorter than a client may take to
+/// come back, each is twice as long as the one before.
+const MANY_DEATHS: usize = 20;
 
-const STUCK: &str = r#"export default {
-  fetch() {
-    // A search inside V8 that takes minutes and does not look up.
-    const needle = "a".repeat(5e6) + "b" + "a".repeat(5e6);
-    return new Response(String("a".repeat(2e7).indexOf(needle)));
+/// The longest that a function is held back, in seconds.
+const LONGEST: u64 = 10;
+
+const DEADLY: &str = "export default {
+  fetch(request) {
+    if (new URL(request.url).pathname === '/good') return new Response('good');
+    for (;;);
   },
 };
-"#;
+";
 
 const WORKER: &str = "export default {
   async fetch(request, env) {
@@ -47,9 +51,13 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
             node_queue(&world).await
         }),
         world.trial("overload::of_connections", async |_| connections().await),
-        world.trial("overload::quarantine", async |world| {
-            quarantine(&world).await
+        world.trial("overload::of_deaths_in_a_row", async |world| {
+            held_back(&world).await
         }),
+        world.trial(
+            "overload::deaths_with_answers_between_are_none",
+            async |_| not_held_back().await,
+        ),
     ]
 }
 
@@ -206,44 +214,90 @@ async fn connections() -> anyhow::Result<()> {
     server.assert_healthy().await
 }
 
-/// A function that keeps getting stuck is not run for a while, and says so. Its neighbour is.
-async fn quarantine(world: &World) -> anyhow::Result<()> {
-    let mut config = config(world, 4);
-    let stuck = function("stuck.js", &host("stuck"));
-    let functions = table([("stuck", stuck.into())]);
-    merge(&mut config, table([("functions", functions.into())]));
-    let files = [("worker.js", WORKER), ("stuck.js", STUCK)];
-    let server = Server::serve(&config, &files).await?;
-    let request = Request::get(&host("stuck"), "/");
-    for strike in 0..STRIKES {
-        let answer = request.clone().send(server.address()).await?;
-        ensure!(
-            answer.status == 503 && answer.headers["holm-outcome"] == "exceededCpu",
-            "strike {strike}: {} {:?}",
-            answer.status,
-            answer.headers
-        );
-        let raises = |line: &Value| line.to_string().contains("`limits.cpu` raises it");
-        server.log().nth("reason", strike, raises).await?;
-        answered(ask(server.address(), "a", 1), 1).await?;
-    }
+/// The function whose requests can be deadly, with little to live for.
+fn deadly() -> Table {
+    let mut keys = function("deadly.js", &host("deadly"));
+    keys.insert("limits".to_owned(), table([("cpu", "5ms".into())]).into());
+    table([("deadly", keys.into())])
+}
+
+/// Asks for a death; whether there was one, or the function was held back.
+async fn dies(server: &Server) -> anyhow::Result<Result<(), Answer>> {
+    let request = Request::get(&host("deadly"), "/");
     let answer = request.send(server.address()).await?;
+    ensure!(answer.status == 503, "{}", answer.status);
+    if answer.headers["holm-outcome"] == "overloaded" {
+        return Ok(Err(answer));
+    }
+    let outcome = &answer.headers["holm-outcome"];
+    ensure!(outcome == "exceededCpu", "{outcome:?}");
+    Ok(Ok(()))
+}
+
+/// A function whose isolates end one after the other is not run for a while, and says so. Its neighbour is.
+async fn held_back(world: &World) -> anyhow::Result<()> {
+    let mut config = config(world, 4);
+    merge(&mut config, table([("functions", deadly().into())]));
+    let files = [("worker.js", WORKER), ("deadly.js", DEADLY)];
+    let server = Server::serve(&config, &files).await?;
+    let mut deaths = 0;
+    let answer = loop {
+        match dies(&server).await? {
+            Ok(()) => deaths += 1,
+            Err(answer) => break answer,
+        }
+        ensure!(deaths < MANY_DEATHS, "it is never held back");
+        answered(ask(server.address(), "a", 1), 1).await?;
+    };
+    ensure!(deaths >= DEATHS, "held back after {deaths} already");
     let text = String::from_utf8_lossy(&answer.body);
-    ensure!(
-        answer.status == 503
-            && answer.headers["holm-outcome"] == "overloaded"
-            && text.contains("Quarantined"),
-        "{} {:?} {text}",
-        answer.status,
-        answer.headers
-    );
-    reason(
-        &server,
-        "in quarantine: its isolates kept getting stuck in native code",
-    )
-    .await?;
+    // There is no native code that cannot be stopped any more.
+    ensure!(!text.contains("native code"), "{text}");
     let after: u64 = answer.headers["retry-after"].to_str()?.parse()?;
-    ensure!((1..=QUARANTINE).contains(&after), "retry-after: {after}");
+    ensure!((1..=LONGEST).contains(&after), "retry-after: {after}");
+    let why = "its isolates ended one after the other; the next one is started in ";
+    let says = |line: &Value| {
+        let told = line["logs"][0]["message"].as_str().unwrap_or_default();
+        line["outcome"] == "overloaded" && told.starts_with(why)
+    };
+    server.log().first(why, says).await?;
     answered(ask(server.address(), "a", 1), 1).await?;
+    // It is given another chance by itself, and one good answer makes up for all that was.
+    let good = Request::get(&host("deadly"), "/good");
+    loop {
+        let answer = good.clone().send(server.address()).await?;
+        if answer.status == 200 {
+            break;
+        }
+        let outcome = &answer.headers["holm-outcome"];
+        ensure!(outcome == "overloaded", "{outcome:?}");
+        // No condition to wait for but time: clients are told so, too.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for death in 1..DEATHS {
+        let died = dies(&server).await?;
+        ensure!(died.is_ok(), "held back after {death} more");
+    }
+    server.assert_healthy().await
+}
+
+/// However many there are.
+async fn not_held_back() -> anyhow::Result<()> {
+    let server = Server::serve(&node(deadly()), &[("deadly.js", DEADLY)]).await?;
+    for round in 0..3 {
+        for death in 1..DEATHS {
+            let died = dies(&server).await?;
+            ensure!(died.is_ok(), "held back in round {round} after {death}");
+        }
+        let good = Request::get(&host("deadly"), "/good");
+        let answer = good.send(server.address()).await?;
+        ensure!(answer.status == 200, "{}", answer.status);
+        let nth = (round + 1) * DEATHS - 1;
+        // What it came to is known to the node by now.
+        server
+            .log()
+            .nth("record", nth, |line| line["type"] == "request")
+            .await?;
+    }
     server.assert_healthy().await
 }

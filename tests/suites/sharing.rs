@@ -12,12 +12,12 @@ use toml::{Table, Value};
 use crate::harness::area::{egress_to_loopback, function, merge, node, table};
 use crate::harness::client::{Answer, Version};
 use crate::harness::log::{charged, is_record, record_path};
-use crate::harness::program::{thread_cpu, threads};
+use crate::harness::processes::cpu;
 use crate::harness::{Connection, Request, Server, World};
 
 const HOST: &str = "sharing.test";
 
-/// Its isolates' threads have it in their names.
+/// Its isolates' processes have it in their names.
 const FUNCTION: &str = "shared";
 
 /// Requests of one function that run at the same time.
@@ -141,7 +141,7 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("sharing::memory_is_shared", async |_| {
             ended("/hoard", "exceededMemory", 503).await
         }),
-        world.trial("sharing::requests_add_up_to_the_thread", async |_| {
+        world.trial("sharing::requests_add_up_to_the_process", async |_| {
             add_up().await
         }),
     ]
@@ -191,6 +191,14 @@ fn messages(record: &Json) -> Vec<&str> {
         .collect()
 }
 
+/// The process of the function's only isolate.
+fn one_cell(server: &Server) -> anyhow::Result<u32> {
+    match server.family().cells(FUNCTION)?[..] {
+        [cell] => Ok(cell),
+        ref cells => anyhow::bail!("there are {cells:?}"),
+    }
+}
+
 fn one_isolate() -> Table {
     table([("max_isolates", 1.into()), ("wall", "10s".into())])
 }
@@ -202,7 +210,7 @@ async fn together() -> anyhow::Result<()> {
         ensure!(answer.status == 200, "{name}: {}", answer.status);
         ensure!(answer.body == name.to_string(), "{name}: {:?}", answer.body);
     }
-    ensure!(threads(server.pid(), &format!("holm-{FUNCTION}"))? == 1);
+    one_cell(&server)?;
     // What each wrote, before and after it waited, is in its own record.
     for record in records(&server, AT_ONCE).await? {
         let name = record_path(&record).rsplit('/').next().context("no name")?;
@@ -230,7 +238,8 @@ async fn beyond(world: &World) -> anyhow::Result<()> {
         answers = try_join_all(asked) => anyhow::bail!("answered: {:?}", answers?),
         _ = join_all(reached) => {}
     }
-    ensure!(threads(server.pid(), &format!("holm-{FUNCTION}"))? == 2);
+    let cells = server.family().cells(FUNCTION)?;
+    ensure!(cells.len() == 2, "there are {cells:?}");
     server.assert_healthy().await
 }
 
@@ -370,10 +379,10 @@ async fn add_up() -> anyhow::Result<()> {
     let mut limits = one_isolate();
     limits.insert("cpu".to_owned(), Value::from("5s"));
     let server = serve(limits, "").await?;
-    let thread = format!("holm-{FUNCTION}");
     crowd(&server, "/work", 1).await?;
     server.log().first("record", is_record).await?;
-    let before = thread_cpu(server.pid(), &thread)?;
+    let cell = one_cell(&server)?;
+    let before = cpu(cell)?;
     const ROUNDS: usize = 10;
     for _ in 0..ROUNDS {
         for answer in crowd(&server, "/work", AT_ONCE).await? {
@@ -381,7 +390,7 @@ async fn add_up() -> anyhow::Result<()> {
         }
     }
     let all = records(&server, 1 + ROUNDS * AT_ONCE).await?;
-    let spent = thread_cpu(server.pid(), &thread)?.saturating_sub(before);
+    let spent = cpu(one_cell(&server)?)?.saturating_sub(before);
     let charged = charged(all.iter().skip(1))?;
     let off = (charged.as_secs_f64() / spent.as_secs_f64() - 1.0).abs();
     ensure!(

@@ -16,6 +16,7 @@ use tokio::time::{interval, timeout};
 
 use crate::harness::area::{function, merge, node, table};
 use crate::harness::client::Version;
+use crate::harness::processes::Family;
 use crate::harness::{Connection, Request, Server, World, program};
 
 const HOST: &str = "signals.test";
@@ -193,10 +194,11 @@ async fn early() -> anyhow::Result<()> {
         .kill_on_drop(true)
         .spawn()?;
     let pid = child.id().context("no id")?;
-    // This thread is there as soon as signals are heard, and before anything starts.
-    while program::threads(pid, "holm-watchdog")? == 0 {
-        tokio::task::yield_now().await;
-    }
+    // The function starts: signals have been heard for a while.
+    let family = Family::of(pid);
+    let starts = || Ok(family.templates("signals")?.pop());
+    let template = program::until(starts).await?;
+    template.context("the function does not start")?;
     program::signal(pid, "TERM").await?;
     let status = timeout(PATIENCE, child.wait()).await??;
     ensure!(!status.success(), "ended with {status}");

@@ -1,5 +1,5 @@
-// A cap on PBKDF2. Its iterations run in native code that nothing can interrupt; a request that
-// asks for billions of them would hold a thread long after its end.
+// A cap on PBKDF2: whoever asks for billions of iterations gets an error that says so, and does not
+// lose the isolate to its CPU limit.
 (function () {
 const { core, primordials } = __bootstrap;
 const { op_holm_generates_key } = core.ops;

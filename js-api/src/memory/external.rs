@@ -1,14 +1,14 @@
 //! How much an isolate holds outside V8's heap, and V8's view of it.
 //!
-//! V8 is told, so that it collects garbage in time, and whoever watches the isolate's memory finds
-//! it among its external memory.
+//! V8 is told, so that it collects garbage in time. A function that holds too much of it all the same
+//! is ended by the bound on its process.
 
 use std::cell::Cell;
 
 use deno_core::v8;
 
 thread_local! {
-    /// Bytes that this thread's isolate holds.
+    /// Bytes that the isolate of this process, which has one, holds.
     static HELD: Cell<i64> = const { Cell::new(0) };
     /// How many of them V8 has been told of.
     static TOLD: Cell<i64> = const { Cell::new(0) };

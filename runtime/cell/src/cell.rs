@@ -9,12 +9,14 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use holm_model::message::Frames;
 use holm_model::message::FromCell;
 use holm_model::message::MAX_FRAME;
 use holm_model::message::Start;
 use holm_model::message::put;
+use holm_process::duplex::Duplex;
 use holm_process::page::Page;
 use holm_process::sandbox::Limits;
 use holm_process::sandbox::Sandbox;
@@ -26,6 +28,15 @@ use crate::last_words;
 use crate::serve::Server;
 use crate::template;
 use crate::zygote::Made;
+
+/// Threads that do native work (WebCrypto) at the same time.
+const HELPERS: usize = 4;
+
+/// Time after which such a thread ends without work.
+const HELPER_IDLE: Duration = Duration::from_secs(2);
+
+/// Its stack, in bytes. It counts as memory of the process, used or not.
+const HELPER_STACK: usize = 512 << 10;
 
 /// The life of a cell that was forked from the zygote.
 pub(crate) fn live(child: Child, made: Made) {
@@ -39,8 +50,8 @@ fn run(mut child: Child, made: Made) -> io::Result<()> {
     let [socket, page, code] = take_fds(&mut child)?;
     let mut socket = UnixStream::from(socket);
     let start = read_start(&mut socket)?;
-    let code = template::unpack(&code)?;
-    let page = last_words::keep(Page::map(page.as_fd())?);
+    let code = template::unpack(code)?;
+    let page = map(page)?;
     let limits = Limits {
         data: made.data.saturating_add(start.data),
         files: template::FILES,
@@ -48,6 +59,7 @@ fn run(mut child: Child, made: Made) -> io::Result<()> {
     last_words::hush(made.nowhere)?;
     drop(child.into_cell(&made.sandbox, limits)?);
     last_words::starting(socket.as_fd(), template::memory_limit(&start));
+    last_words::judge_aborts(start.memory);
     let runtime = tokio_runtime(&Arc::default())?;
     page.set_computing(true);
     let started = runtime.block_on(made.blank.start(code, &start));
@@ -91,8 +103,9 @@ fn run_copied(
 ) -> io::Result<()> {
     let [socket, page] = take_fds(&mut child)?;
     let socket = UnixStream::from(socket);
-    let page = last_words::keep(Page::map(page.as_fd())?);
+    let page = map(page)?;
     drop(child.into_cell(sandbox, limits)?);
+    last_words::judge_aborts(start.memory);
     let runtime = tokio_runtime(&Arc::default())?;
     isolate
         .forget()
@@ -112,13 +125,17 @@ fn serve(
     first: Vec<u8>,
 ) -> io::Result<()> {
     runtime.block_on(async move {
-        socket.set_nonblocking(true)?;
-        let socket = tokio::net::UnixStream::from_std(socket)?;
+        let socket = Duplex::new(socket.into())?;
         let mut server = Server::new(isolate, socket, page, start, first);
         std::future::poll_fn(|cx| server.poll(cx)).await;
         // Nobody waits for anything any more, and what V8 would tidy up goes with the process.
         holm_process::exit(0)
     })
+}
+
+/// The page behind `fd`, which is closed.
+fn map(fd: OwnedFd) -> io::Result<&'static Page> {
+    Ok(last_words::keep(Page::map(fd.as_fd())?))
 }
 
 /// What the node has given the process.
@@ -133,6 +150,9 @@ pub(crate) fn tokio_runtime(has_helpers: &Arc<AtomicBool>) -> io::Result<Runtime
     let has_helpers = has_helpers.clone();
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(HELPERS)
+        .thread_keep_alive(HELPER_IDLE)
+        .thread_stack_size(HELPER_STACK)
         .on_thread_start(move || has_helpers.store(true, Ordering::Relaxed))
         .build()
 }

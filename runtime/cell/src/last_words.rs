@@ -12,12 +12,15 @@ use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
 use holm_model::message::FromCell;
 use holm_model::message::put;
 use holm_model::start::StartError;
 use holm_process::page::Page;
+
+use crate::sys;
 
 /// Exit code of a process whose memory is used up: that of one that was killed for it.
 const OUT_OF_MEMORY: i32 = 137;
@@ -31,6 +34,11 @@ static STARTING: Mutex<Option<(OwnedFd, String)>> = Mutex::new(None);
 /// Keeps the cell's page for the life of the process.
 pub(crate) fn keep(page: Page) -> &'static Page {
     PAGE.get_or_init(|| page)
+}
+
+/// The cell's page; none in other processes.
+pub(crate) fn page() -> Option<&'static Page> {
+    PAGE.get()
 }
 
 /// The function starts: out of memory is told over `socket` from now on.
@@ -55,13 +63,25 @@ pub(crate) fn out_of_memory() -> ! {
     if let Ok(mut starting) = STARTING.try_lock()
         && let Some((socket, limit)) = starting.take()
     {
-        let mut wire = Vec::new();
-        let failed = StartError::Limit { limit };
-        put(&mut wire, &FromCell::StartFailed(failed), b"");
-        // The node reads, or is gone.
-        let _ = rustix::io::write(&socket, &wire);
+        fail(&socket, StartError::Limit { limit });
     }
     holm_process::exit(OUT_OF_MEMORY)
+}
+
+/// Bytes of RAM from which on an `abort` is taken for want of memory: half of what the function may have. C++ code
+/// that gets no memory, as V8's parsers may be, says nothing before it ends the process.
+static MUCH: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// The function may have so many bytes.
+pub(crate) fn judge_aborts(memory: u64) {
+    MUCH.store(memory / 2, Ordering::Relaxed);
+    sys::on_abort(|| {
+        if let Some(page) = PAGE.get()
+            && sys::peak_memory() >= MUCH.load(Ordering::Relaxed)
+        {
+            page.set_out_of_memory();
+        }
+    });
 }
 
 /// The system refuses memory. Ends the process if a function runs in it.
@@ -72,33 +92,44 @@ pub(crate) fn refused() {
     }
 }
 
-/// Standard error as the edge knows it, in a process whose own leads nowhere.
-static ERRORS: OnceLock<OwnedFd> = OnceLock::new();
-
-/// From here on, what C libraries print goes to `nowhere`: V8 prints a page when it is out of memory, and a function
-/// could have it do so again and again.
+/// From here on, what libraries print goes to `nowhere`: V8 prints a page when it is out of memory, and a function
+/// could have it do so again and again, or forge lines of the node's log.
 ///
 /// # Errors
 /// There are no more descriptors.
 pub(crate) fn hush(nowhere: OwnedFd) -> io::Result<()> {
-    let errors = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3)?;
-    rustix::stdio::dup2_stderr(&nowhere)?;
-    // In a copy of a process that has done so, there is nothing left to do.
-    let _ = ERRORS.set(errors);
-    Ok(())
+    Ok(rustix::stdio::dup2_stderr(&nowhere)?)
 }
 
-/// Leaves a line on standard error.
+/// Leaves a line where the node finds it: on the page of a cell, as the reason why a function does not start, or on
+/// standard error, where that leads somewhere.
 pub(crate) fn say(line: &str) {
-    let line = format!("holm: {line}\n");
+    if let Some(page) = PAGE.get() {
+        page.set_last_words(line);
+        return;
+    }
+    if let Ok(mut starting) = STARTING.try_lock()
+        && let Some((socket, _)) = starting.take()
+    {
+        fail(&socket, StartError::Crashed(format!(": {line}")));
+        return;
+    }
     // Nobody may read it.
-    let _ = match ERRORS.get() {
-        Some(errors) => rustix::io::write(errors, line.as_bytes()),
-        None => rustix::io::write(rustix::stdio::stderr(), line.as_bytes()),
-    };
+    let _ = rustix::io::write(
+        rustix::stdio::stderr(),
+        format!("holm: {line}\n").as_bytes(),
+    );
 }
 
-/// Has panics leave one line on standard error. They end the process, by unwinding or in the middle of V8.
+/// Tells the node that the function does not start.
+fn fail(socket: &OwnedFd, error: StartError) {
+    let mut wire = Vec::new();
+    put(&mut wire, &FromCell::StartFailed(error), b"");
+    // The node reads, or is gone.
+    let _ = rustix::io::write(socket, &wire);
+}
+
+/// Has panics leave one line. They end the process, by unwinding or in the middle of V8.
 pub(crate) fn shorten_panics() {
     static SAID: AtomicBool = AtomicBool::new(false);
     std::panic::set_hook(Box::new(|info: &PanicHookInfo<'_>| {
@@ -107,7 +138,7 @@ pub(crate) fn shorten_panics() {
             let text = info.payload_as_str().unwrap_or_default();
             let text: String = text.chars().take(200).filter(|c| !c.is_control()).collect();
             let place = info.location().map(ToString::to_string).unwrap_or_default();
-            say(&format!("a process panicked at {place}: {text}"));
+            say(&format!("its process panicked at {place}: {text}"));
         }
     }));
 }

@@ -17,12 +17,13 @@
 //! - `isolate`: a V8 heap, and the function in it
 //! - `serve`: requests, streams and subrequests over the socket
 //! - `last_words`: out of memory, panics; [`Allocator`]: for the program that is started anew
-//! - `sys`: the process's own clock
+//! - `exempt`: CPU time that is nobody's; `sys`: the process's own clock
 
 mod allocator;
 mod cell;
 mod compile;
 mod engine;
+mod exempt;
 mod isolate;
 mod last_words;
 mod serve;

@@ -1,6 +1,10 @@
 //! The process's own clock and settings, from libc.
 #![allow(unsafe_code, reason = "the operating system's C interface")]
 
+use std::ffi::c_int;
+use std::ffi::c_void;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// CPU time of the process so far, with all its threads.
@@ -36,4 +40,54 @@ pub(crate) fn prepare_process() {
     unsafe { libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT) };
     // SAFETY: as above.
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, KEPT) };
+}
+
+/// What the kernel says of a fault that no address explains: the instruction with which `abort` ends a process that
+/// may not signal itself.
+const ABORTED: c_int = 0x80;
+
+/// Has `judge` called when the process ends by `abort`, as C++ code does that gets no memory. It runs inside a signal
+/// handler: no locks, no allocations.
+pub(crate) fn on_abort(judge: fn()) {
+    JUDGE.store(judge as *mut c_void, Ordering::Release);
+    let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = handle_fault;
+    // SAFETY: zeros are a valid action.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as libc::sighandler_t;
+    // The stack may be what is used up.
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    // SAFETY: the action is whole, and the handler does what a handler may.
+    unsafe { libc::sigaction(libc::SIGSEGV, &raw const action, std::ptr::null_mut()) };
+}
+
+/// A `fn()`, or null.
+static JUDGE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
+
+extern "C" fn handle_fault(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
+    // SAFETY: the kernel gives a handler with SA_SIGINFO what it says of the fault.
+    let code = unsafe { (*info).si_code };
+    let judge = JUDGE.load(Ordering::Acquire);
+    if code == ABORTED && !judge.is_null() {
+        // SAFETY: it is null or a `fn()`.
+        let judge: fn() = unsafe { std::mem::transmute(judge) };
+        judge();
+    }
+    // SAFETY: the default action, with which the same instruction ends the process.
+    unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
+    if code <= 0 {
+        // Somebody sent it, and it does not come again.
+        // SAFETY: ends the process.
+        unsafe { libc::abort() };
+    }
+}
+
+/// The most memory that the process has had in RAM, in bytes.
+pub(crate) fn peak_memory() -> u64 {
+    // SAFETY: zeros are a valid value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` is a valid place for the answer.
+    unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
+    u64::try_from(usage.ru_maxrss)
+        .unwrap_or(0)
+        .saturating_mul(1024)
 }

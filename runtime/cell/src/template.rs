@@ -27,6 +27,9 @@ use crate::zygote::Made;
 /// One more than the highest descriptor of a process with a function in it.
 pub(crate) const FILES: u64 = 64;
 
+/// Bytes that a start has to leave on the heap for a collection to be worth it.
+const WORTH: u64 = 1 << 20;
+
 /// Bytes of compiled code in one frame.
 const CODE_PART: usize = 512 << 10;
 
@@ -38,11 +41,11 @@ pub(crate) fn live(child: Child, made: Made) {
     }
 }
 
-fn run(mut child: Child, made: Made) -> io::Result<()> {
+fn run(mut child: Child, mut made: Made) -> io::Result<()> {
     let [socket, control, code] = cell::take_fds(&mut child)?;
     let mut socket = UnixStream::from(socket);
     let start = cell::read_start(&mut socket)?;
-    let code = unpack(&code)?;
+    let code = unpack(code)?;
     let limits = Limits {
         data: made.data.saturating_add(start.data),
         files: FILES,
@@ -52,6 +55,7 @@ fn run(mut child: Child, made: Made) -> io::Result<()> {
     let (zygote, _) = child.into_template(control, &made.sandbox, limits)?;
     last_words::starting(socket.as_fd(), memory_limit(&start));
     let has_helpers = Arc::new(AtomicBool::new(false));
+    let before = made.blank.memory();
     let runtime = cell::tokio_runtime(&has_helpers)?;
     let started = runtime.block_on(made.blank.start(code, &start));
     last_words::started();
@@ -81,8 +85,11 @@ fn run(mut child: Child, made: Made) -> io::Result<()> {
     if reason.is_some() {
         return cell::send(&mut socket, &started, b"");
     }
-    // A cell that collects garbage copies the heap that it shares.
-    isolate.collect();
+    // A cell that collects garbage copies the heap that it shares; but so does the template, whose garbage has to be
+    // worth that.
+    if isolate.memory() > before + WORTH {
+        isolate.collect();
+    }
     drop(runtime);
     cell::send(&mut socket, &started, b"")?;
     drop(socket);
@@ -94,8 +101,8 @@ fn run(mut child: Child, made: Made) -> io::Result<()> {
     zygote.serve(born).map_err(io::Error::other)
 }
 
-/// The modules in the file `fd`, and what V8 compiled of them.
-pub(crate) fn unpack(fd: &OwnedFd) -> io::Result<Packed> {
+/// The modules in the file `fd`, which is closed, and what V8 compiled of them.
+pub(crate) fn unpack(fd: OwnedFd) -> io::Result<Packed> {
     ModuleGraph::unpack(blob::map(fd.as_fd())?).map_err(io::Error::other)
 }
 

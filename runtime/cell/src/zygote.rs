@@ -67,6 +67,8 @@ fn make() -> Result<Made, Box<dyn std::error::Error>> {
     let engine = Engine::start();
     let mut blank = Blank::new(engine, MEMORY)?;
     blank.rehearse()?;
+    // Here once, and not in each process that is forked.
+    blank.collect();
     // aws-lc looks for a device that tells of forks, once. Behind the sandbox there are no devices.
     aws_lc_rs::rand::fill(&mut [0; 1]).map_err(|_| "the system gives no randomness")?;
     let data = Resident::of(rustix::process::getpid())?.data;

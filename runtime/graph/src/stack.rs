@@ -105,6 +105,17 @@ impl SourceMaps {
         Some(origin)
     }
 
+    /// Whether a map would have to be parsed for `stack`, which takes its time once.
+    pub fn has_to_parse(&self, stack: &str) -> bool {
+        let named = self
+            .scripts
+            .iter()
+            .filter(|(specifier, _)| stack.contains(specifier.as_str()));
+        named
+            .flat_map(|(_, script)| &script.maps)
+            .any(|map| map.parsed.get().is_none())
+    }
+
     /// A stack trace with the places that the author knows, and without the frames of Holm's and
     /// Deno's own scripts. Other lines stay as they are, but for the place that deno_core writes at
     /// the end of the message of a module that does not link.

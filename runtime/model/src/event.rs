@@ -44,7 +44,7 @@ pub struct Failure {
     pub outcome: Outcome,
     /// What the handler threw; for logs and the developer, never for a client.
     pub thrown: Option<Thrown>,
-    /// The function is in quarantine for this long: its isolates kept getting stuck.
+    /// No isolate of the function is started for this long: they ended one after the other.
     pub retry_after: Option<Duration>,
     /// Why it was not even tried, for the operator's log.
     pub refusal: Option<String>,

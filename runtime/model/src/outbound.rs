@@ -1,7 +1,7 @@
 //! Host ports: what a function's API asks of the node that runs it.
 //!
 //! Each is a trait with at least two implementations (the node's and a test's). They are called
-//! on an isolate's thread and do their work on the I/O threads.
+//! by the node on behalf of a cell, and do their work on the I/O threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,9 +55,9 @@ pub struct Caller {
     pub account: Account,
 }
 
-/// CPU time that the node's threads spend for one isolate, beside the isolate's own: looking up
-/// names, TLS, decompressing what it fetches. Clones share it. It counts against the request that
-/// the isolate is answering.
+/// CPU time that the node's threads spend for one request, beside what its isolate's process spends:
+/// looking up names, TLS, decompressing what it fetches. Clones share it. It counts against the
+/// request.
 #[derive(Clone, Debug, Default)]
 pub struct Account(Arc<AtomicU64>);
 

@@ -34,11 +34,12 @@ pub struct Record {
     pub start: SystemTime,
     /// From there to the end of its execution.
     pub wall: Duration,
-    /// CPU time of its isolate's thread in it.
+    /// CPU time of its isolate's process in it, all its threads, and what the node has spent for it.
     pub cpu: Duration,
     /// Time that it waited for an isolate.
     pub queued: Duration,
-    /// Bytes that the isolate's heap and buffers held at the end.
+    /// Bytes that the isolate's heap and buffers held at the last look; where its process was ended or died over the
+    /// request, what that held.
     pub memory: u64,
     /// Bytes of the request's body that the function was given.
     pub bytes_in: u64,
@@ -89,7 +90,7 @@ impl Record {
     }
 }
 
-/// Where records go. Called on isolate threads: must not block.
+/// Where records go. Called on the I/O threads: must not block.
 pub trait Recorder: Send + Sync + 'static {
     /// Takes one record.
     fn record(&self, record: Record);

@@ -10,6 +10,11 @@ use rustix::process::Pid;
 
 use crate::sys;
 
+/// CPU time that the calling thread has used so far; nothing where the system does not tell.
+pub fn of_this_thread() -> Duration {
+    sys::thread_clock().unwrap_or_default()
+}
+
 /// The CPU clock of a process.
 #[derive(Clone, Copy, Debug)]
 pub struct CpuClock(libc::clockid_t);

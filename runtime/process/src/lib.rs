@@ -25,6 +25,8 @@
 //! | [`title`] | what `ps` calls a process |
 //! | [`clock`], [`memory`] | what another process uses |
 //! | [`page`], [`blob`] | memory that edge and cell share; a function's code, read by many |
+//! | [`duplex`] | a cell's socket in a tokio task |
+//! | [`schedule`] | what the edge asks for its own threads |
 //! | [`bounds`] | what bounds the number of processes |
 //! | `sys` | the system calls that rustix does not offer |
 //!
@@ -67,6 +69,7 @@
 pub mod blob;
 pub mod bounds;
 pub mod clock;
+pub mod duplex;
 mod fork;
 pub mod lifeline;
 pub mod memory;
@@ -74,6 +77,7 @@ mod message;
 pub mod page;
 pub mod passing;
 pub mod sandbox;
+pub mod schedule;
 pub mod spawn;
 mod sys;
 pub mod title;
@@ -83,4 +87,6 @@ pub use message::ForkFailure;
 pub use message::Garbled;
 pub use message::MAX_CHILD_FDS;
 pub use message::MAX_NAME;
+pub use rustix::process::Pid;
+pub use rustix::process::getpid as this_pid;
 pub use sys::exit;

@@ -16,6 +16,19 @@ use rustix::process::Pid;
 
 use crate::sys;
 
+/// Bytes that process `pid` holds and no other one, with its page tables: exactly where that may be read, and at
+/// most where not.
+///
+/// # Errors
+/// There is no such process any more, or no `/proc`.
+pub fn own(pid: Pid) -> io::Result<u64> {
+    let resident = Resident::of(pid)?;
+    match Gauge::of(pid).and_then(|gauge| gauge.private()) {
+        Ok(private) => Ok(private + resident.page_tables),
+        Err(_) => Ok(resident.own()),
+    }
+}
+
 /// What `/proc/PID/status` says of a process. In bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resident {
@@ -25,6 +38,17 @@ pub struct Resident {
     pub data: u64,
     /// Page tables.
     pub page_tables: u64,
+    /// Pages that the process has touched since it was forked, in bytes. Only those can be its own; some were
+    /// given back since, or are a file's.
+    pub touched: u64,
+}
+
+impl Resident {
+    /// What the process holds that no other one has, at most: what it has touched of what is there, and its page
+    /// tables.
+    pub fn own(&self) -> u64 {
+        self.anonymous.min(self.touched) + self.page_tables
+    }
 }
 
 impl Resident {
@@ -40,6 +64,7 @@ impl Resident {
             anonymous: bytes("RssAnon:")?,
             data: bytes("VmData:")?,
             page_tables: bytes("VmPTE:")?,
+            touched: touched(pid)?,
         })
     }
 }
@@ -82,6 +107,18 @@ impl From<Gauge> for OwnedFd {
     }
 }
 
+/// Bytes of the pages that process `pid` has had a fault for.
+fn touched(pid: Pid) -> io::Result<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // Fields are counted behind the name, which may hold anything; minor and major faults.
+    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let mut fields = rest.split_ascii_whitespace();
+    let mut count = |skip| fields.nth(skip)?.parse::<u64>().ok();
+    let faults = count(7).zip(count(1)).map(|(minor, major)| minor + major);
+    let faults = faults.ok_or(io::ErrorKind::NotFound)?;
+    Ok(faults.saturating_mul(rustix::param::page_size() as u64))
+}
+
 /// The sum of the lines with these keys, which are in KiB. `None` if there is none of them.
 fn sum(text: &str, keys: &[&str]) -> Option<u64> {
     text.lines()
@@ -101,6 +138,7 @@ mod tests {
     fn reads_this_process() {
         let this = rustix::process::getpid();
         let resident = Resident::of(this).expect("status");
+        assert!(resident.touched > 0 && resident.own() > 0);
         assert!(resident.page_tables > 0 && resident.anonymous > 0 && resident.data > 0);
         let gauge = Gauge::of(this).expect("own gauge");
         let before = gauge.private().expect("private");

@@ -11,6 +11,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::AtomicU8;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -24,6 +25,9 @@ pub const SLOTS: usize = 1_024;
 
 /// Highest number of a request. A cell that has come so far is replaced.
 pub const MAX_SEQ: u32 = u32::MAX >> STATE_BITS;
+
+/// Longest text that a process leaves when it ends, in bytes.
+const LAST_WORDS: usize = 512;
 
 const STATE_BITS: u32 = 2;
 const OFFERED: u32 = 1;
@@ -42,6 +46,8 @@ pub(crate) struct Layout {
     /// It has reached its memory limit.
     out_of_memory: AtomicU32,
     reserved: AtomicU32,
+    /// What it said before it ended, in UTF-8, with zeros behind it.
+    last_words: [AtomicU8; LAST_WORDS],
     slots: [AtomicU32; SLOTS],
 }
 
@@ -111,6 +117,13 @@ impl Page {
         page.current.store(seq, Ordering::Release);
     }
 
+    /// By the cell: what follows is nobody's, until it says [`Page::set_current`] again. Returns what was current.
+    pub fn suspend(&self) -> Option<(u32, Duration)> {
+        let current = self.current();
+        self.0.get().current.store(0, Ordering::Release);
+        current
+    }
+
     /// The request that the cell works on, and its CPU clock when that began; `None` while it changes, or
     /// before the first.
     pub fn current(&self) -> Option<(u32, Duration)> {
@@ -137,6 +150,33 @@ impl Page {
     /// By the cell: it ends because its memory is used up.
     pub fn set_out_of_memory(&self) {
         self.0.get().out_of_memory.store(1, Ordering::Release);
+    }
+
+    /// By the cell: why it ends, if that is not the function's doing. The first one counts.
+    pub fn set_last_words(&self, text: &str) {
+        let place = &self.0.get().last_words;
+        if place[0].load(Ordering::Acquire) != 0 {
+            return;
+        }
+        let text = &text[..text.floor_char_boundary(LAST_WORDS)];
+        // The first byte at last: then all of it is there.
+        for (place, byte) in place.iter().zip(text.bytes()).rev() {
+            place.store(byte, Ordering::Release);
+        }
+    }
+
+    /// What the cell says of that; nothing if it has said nothing.
+    pub fn last_words(&self) -> Option<String> {
+        let bytes: Vec<u8> = self
+            .0
+            .get()
+            .last_words
+            .iter()
+            .map(|byte| byte.load(Ordering::Acquire))
+            .take_while(|byte| *byte != 0)
+            .collect();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        (!text.is_empty()).then_some(text)
     }
 
     /// Whether the cell says so.
@@ -192,6 +232,13 @@ mod tests {
         cell.set_out_of_memory();
         assert_eq!(edge.current(), Some((3, Duration::from_micros(5))));
         assert!(edge.is_computing() && edge.is_out_of_memory());
+        assert_eq!(edge.last_words(), None);
+        cell.set_last_words("why");
+        cell.set_last_words("something else");
+        assert_eq!(edge.last_words().as_deref(), Some("why"));
+        let (edge, cell) = pair();
+        cell.set_last_words(&"ü".repeat(LAST_WORDS));
+        assert_eq!(edge.last_words().map(|text| text.len()), Some(LAST_WORDS));
     }
 
     #[test]

@@ -10,8 +10,10 @@ use std::io::IoSlice;
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
 use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use rustix::cmsg_space;
@@ -102,6 +104,22 @@ impl Socket {
         Ok((Self(one), Self(other)))
     }
 
+    /// Has this end answer `WouldBlock` where it would block.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_nonblocking(&self) -> io::Result<()> {
+        Ok(rustix::io::ioctl_fionbio(&self.0, true)?)
+    }
+
+    /// Another descriptor of the same end.
+    ///
+    /// # Errors
+    /// There are no more descriptors.
+    pub fn share(&self) -> io::Result<Self> {
+        Ok(Self(self.0.try_clone()?))
+    }
+
     /// Sends one message.
     ///
     /// # Errors
@@ -187,6 +205,12 @@ impl AsFd for Socket {
     }
 }
 
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
 impl From<OwnedFd> for Socket {
     /// `fd` is one end of a [`Socket::pair`] that was passed here.
     fn from(fd: OwnedFd) -> Self {
@@ -215,8 +239,6 @@ pub fn wait_readable(fd: BorrowedFd<'_>, at_most: Duration) -> io::Result<bool> 
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
-
     use super::*;
 
     #[test]

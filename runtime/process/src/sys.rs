@@ -325,3 +325,37 @@ impl<T> Drop for Shared<T> {
         let _ = unsafe { rustix::mm::munmap(self.0.as_ptr().cast(), size_of::<T>()) };
     }
 }
+
+/// The CPU clock of the calling thread.
+pub(crate) fn thread_clock() -> io::Result<Duration> {
+    clock_time(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// Sets nice value and length of turns, in ns, of the calling thread.
+pub(crate) fn set_scheduling(nice: i32, turn: u64) -> io::Result<()> {
+    let attributes = libc::sched_attr {
+        // The first version of the structure, which every kernel takes.
+        size: size_of::<libc::sched_attr>() as u32,
+        sched_policy: libc::SCHED_OTHER as u32,
+        sched_flags: 0,
+        sched_nice: nice,
+        sched_priority: 0,
+        sched_runtime: turn,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: the attributes are valid for SCHED_OTHER, and as long as they say.
+    let set = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    if set == 0 {
+        return Ok(());
+    }
+    Err(io::Error::last_os_error())
+}
+
+/// Has the allocator keep up to `bytes` at the end of each of its arenas.
+pub(crate) fn keep_free_memory(bytes: c_int) {
+    for parameter in [libc::M_TRIM_THRESHOLD, libc::M_MMAP_THRESHOLD] {
+        // SAFETY: sets a number; the allocator takes its lock.
+        unsafe { libc::mallopt(parameter, bytes) };
+    }
+}

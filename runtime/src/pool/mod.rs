@@ -1,24 +1,18 @@
-//! The isolates of one function and the queue before them.
+//! The cells of one function and the queue before them.
 //!
-//! Isolates pull: each takes the next job when it is free, so a job is never bound to an isolate
-//! that turns out slow or is taken away. While an isolate is awake nobody needs to wake it. Who
-//! wakes and who starts when is decided by [`policy`]; the watchdog's patrol asks it while jobs
-//! wait.
+//! Cells pull: each takes the next request when it has room, so a request is never bound to one that turns
+//! out slow or dies. Who wakes and who starts when is decided by [`policy`] from the [`books`]; a [monitor] asks
+//! it while requests wait.
 
 mod admission;
-mod home;
-mod inbox;
-mod memory;
+mod backoff;
+pub(crate) mod books;
+mod monitor;
 mod policy;
-mod quarantine;
-mod rest;
 #[cfg(test)]
 mod simulation;
-mod wake;
-mod warm;
-mod worker;
 
-use std::collections::VecDeque;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -26,108 +20,155 @@ use std::sync::PoisonError;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
+use holm_model::event::Event;
 use holm_model::event::Failure;
+use holm_model::event::Reply;
+use holm_model::log::Thrown;
 use holm_model::outcome::Outcome;
-use tokio::sync::Notify;
+use holm_model::start::StartError;
 use tokio::sync::oneshot;
 
 pub use self::admission::Admission;
-pub use self::home::Home;
-use self::home::Host;
-pub use self::home::QUICK;
-pub use self::memory::NodeMemory;
+use self::backoff::Backoff;
+use self::books::Books;
+pub(crate) use self::books::CellId;
+use self::books::Decision;
+use self::books::Surroundings;
 pub use self::policy::Load;
-pub use self::policy::PICKUP;
-pub use self::policy::PICKUP_WHEN_FULL;
-pub use self::policy::WAKE;
-pub use self::policy::start_another;
-pub use self::policy::wake_another;
-use self::quarantine::Quarantine;
-pub use self::warm::WarmPool;
-use self::worker::Reason;
+pub(crate) use self::policy::PICKUP;
+use crate::cell;
+use crate::cell::Handle;
+use crate::cell::Mail;
 use crate::deployment::Deployment;
-use crate::engine::Engine;
-use crate::isolate::StartError;
-use crate::job::Job;
+use crate::fork::ForkError;
+use crate::fork::template;
+use crate::fork::template::Template;
+use crate::request::RequestContext;
+use crate::services::Part;
 use crate::services::Services;
-use crate::watchdog::Keeper;
-use crate::watchdog::Patrol;
 
-/// Time that a start may take before it is given up: more than the watchdog lets it have.
-const START: Duration = Duration::from_secs(15);
+/// How long requests that ask for a fresh isolate each have spare ones kept for them.
+const SPARE: Duration = Duration::from_secs(1);
 
-/// The isolates of one deployment. Dropping it ends them when the queue is empty.
+/// The cells of one deployment. Dropping it ends them when the queue is empty.
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
 }
 
-/// What a pool shares with its isolates' threads.
+/// A request and what there is to answer.
 #[derive(Debug)]
-struct Shared {
-    engine: Engine,
-    deployment: Arc<Deployment>,
-    services: Services,
+pub(crate) struct Job {
+    pub(crate) context: RequestContext,
+    pub(crate) event: Event,
+    /// Cells that died before they began it.
+    pub(crate) attempts: u32,
+}
+
+/// What a pool shares with its cells.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) deployment: Arc<Deployment>,
+    pub(crate) services: Services,
     state: Mutex<State>,
-    /// Jobs wait that nobody was woken for.
-    backlog: AtomicBool,
-    /// How long requests have lately kept an isolate: a moving average, in ns.
-    service: AtomicU64,
-    /// No isolate of it ever got stuck.
-    is_tame: AtomicBool,
-    id: u64,
-    /// For the patrol.
+    template: tokio::sync::Mutex<Origin>,
+    /// Whether cells are copies of a template.
+    is_copyable: AtomicBool,
+    /// Requests that a cell may be given ahead.
+    ahead: AtomicUsize,
+    computing: Part,
+    /// Requests wait that nobody was woken for.
+    is_monitored: AtomicBool,
+    next_cell: AtomicU64,
+    /// Bytes that its cells came to lately; 0 while that is not known.
+    size: AtomicU64,
     this: Weak<Shared>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Job>,
-    /// Isolates without work, the one that had some last at the end.
-    idle: Vec<Arc<Notify>>,
-    /// Isolates that wait for I/O with room for more requests.
-    roomy: Vec<Arc<Notify>>,
-    isolates: usize,
-    /// The threads of isolates where connections may live.
-    hosts: Vec<Arc<Host>>,
-    starting: usize,
-    closed: bool,
-    /// When the last job came.
-    asked: Option<Instant>,
-    /// Isolates that were told to end, and have not seen it yet.
-    leaving: usize,
-    quarantine: Quarantine,
+/// Where the cells of a function come from.
+#[derive(Debug)]
+enum Origin {
+    /// It has not started, or its template was given up.
+    Unknown,
+    /// Copies of one that has started.
+    Template(Arc<Template>),
+    /// Each starts by itself.
+    Zygote,
 }
 
-/// What came of handing a job to a pool that did not take it.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) books: Books<Job>,
+    pub(crate) is_closed: bool,
+    cells: HashMap<CellId, Arc<Handle>>,
+    backoff: Backoff,
+    /// When the last request came.
+    asked: Option<Instant>,
+}
+
+impl State {
+    /// Takes the request that has waited longest.
+    pub(crate) fn take(&mut self, admission: &Admission) -> Option<Job> {
+        let job = self.books.take()?;
+        admission.leave(1, self.books.waiting());
+        Some(job)
+    }
+}
+
+/// A cell's place in the books, from the moment when it is to be started. Dropping it gives it back.
 #[derive(Debug)]
-pub struct Refused {
-    /// The job, unchanged.
-    pub job: Job,
-    /// Why.
-    pub failure: Failure,
+pub(crate) struct Place {
+    pool: Arc<Shared>,
+    id: CellId,
+    has_started: bool,
+}
+
+impl Place {
+    /// The cell's number.
+    pub(crate) fn id(&self) -> CellId {
+        self.id
+    }
+
+    /// The cell answers from now on.
+    pub(crate) fn started(&mut self) {
+        if !std::mem::replace(&mut self.has_started, true) {
+            self.pool.state().books.started();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = self.pool.state();
+        if self.has_started {
+            state.books.gone(self.id);
+        } else {
+            state.books.strike_off(self.id);
+            state.books.not_started();
+        }
+        state.cells.remove(&self.id);
+    }
 }
 
 impl Pool {
-    /// A pool without isolates.
-    pub fn new(engine: Engine, deployment: Arc<Deployment>, services: Services) -> Self {
-        let services = Services {
-            cores: services.cores.for_pool(),
-            ..services
-        };
+    /// A pool without cells.
+    pub fn new(deployment: Arc<Deployment>, services: Services) -> Self {
         let shared = Arc::new_cyclic(|this| Shared {
-            engine,
+            computing: services.cores.part(),
             deployment,
             services,
-            state: Mutex::new(State::default()),
-            backlog: AtomicBool::new(false),
-            service: AtomicU64::new(0),
-            is_tame: AtomicBool::new(true),
-            id: home::next_id(),
+            state: Mutex::default(),
+            template: tokio::sync::Mutex::new(Origin::Unknown),
+            is_copyable: AtomicBool::new(false),
+            ahead: AtomicUsize::new(0),
+            is_monitored: AtomicBool::new(false),
+            next_cell: AtomicU64::new(1),
+            size: AtomicU64::new(0),
             this: this.clone(),
         });
         shared.services.memory.join(shared.this.clone());
@@ -139,334 +180,462 @@ impl Pool {
         &self.shared.deployment
     }
 
-    /// Starts one isolate and waits until it can answer, or cannot: how a deployment is
-    /// validated. The isolate ends then, unless it is one of those that are kept at any time.
+    /// Starts the function once, to see whether it starts, and keeps what its cells are copied from. Then as many
+    /// cells as are kept at any time.
     ///
     /// # Errors
     /// Why the function does not start.
     pub async fn try_start(&self) -> Result<(), StartError> {
-        let (ready, started) = oneshot::channel();
-        self.shared.state().starting += 1;
-        worker::spawn(self.shared.clone(), Reason::Trial(ready));
-        match tokio::time::timeout(START, started).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(StartError::Host("its thread ended".into())),
-            Err(_) => Err(StartError::Stuck),
-        }
-    }
-
-    /// Queues a job.
-    ///
-    /// # Errors
-    /// Gives the job back when the queue is full, or the function in quarantine.
-    #[allow(
-        clippy::result_large_err,
-        reason = "the job moves back to its owner, which answers it"
-    )]
-    pub fn submit(&self, job: Job) -> Result<(), Refused> {
-        let shared = &self.shared;
-        let mut state = shared.state();
-        if let Some(left) = state.quarantine.left(job.queued) {
-            let failure = Failure {
-                retry_after: Some(left),
-                refusal: Some(
-                    "in quarantine: its isolates kept getting stuck in native code".into(),
-                ),
-                ..Failure::of(Outcome::Overloaded)
-            };
-            return Err(Refused { job, failure });
-        }
-        let waiting = state.queue.len();
-        let slots = shared.deployment.limits.queue;
-        let refusal = if waiting >= slots.as_usize() {
-            Some(format!(
-                "its queue of {slots} was full; `limits.queue` raises it"
-            ))
-        } else if !shared.services.admission.admits(waiting) {
-            Some("as many requests waited on the node as may; `server.max_queued` raises it".into())
-        } else {
-            None
-        };
-        if refusal.is_some() {
-            let failure = Failure {
-                refusal,
-                ..Failure::of(Outcome::Overloaded)
-            };
-            return Err(Refused { job, failure });
-        }
-        let now = job.queued;
-        state.asked = Some(now);
-        state.queue.push_back(job);
-        shared.services.admission.joins(waiting);
-        if let Some(own) = worker::own_bell()
-            && state.strike_off(&own)
-        {
-            // The calling thread's own isolate can take it: nobody has to be woken.
-            drop(state);
-            own.notify_one();
-            return Ok(());
-        }
-        shared.see_to_queue(state, now);
+        self.shared.template().await?;
+        self.shared.keep_minimum();
         Ok(())
     }
 
-    /// A request may come soon: starts an isolate if there is none, so that it is there by then.
+    /// Hands a request to the function, and waits for what comes of it.
+    ///
+    /// Dropping the future cancels the request.
+    pub async fn ask(&self, mut context: RequestContext, event: Event) -> Reply {
+        let (reply, answer) = oneshot::channel();
+        let now = Instant::now();
+        context.queue(now, reply);
+        let job = Job {
+            context,
+            event,
+            attempts: 0,
+        };
+        self.shared.submit(job, now);
+        // The context answers even where it is dropped.
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Failure::of(Outcome::Reset)))
+    }
+
+    /// A request may come soon: starts a cell if there is none, so that it is there by then.
     pub fn prewarm(&self) {
         let shared = &self.shared;
         let mut state = shared.state();
-        let is_there = state.isolates + state.starting > 0;
         let now = Instant::now();
-        if is_there || state.quarantine.left(now).is_some() || shared.services.memory.is_full() {
+        if state.books.all() > 0 || state.backoff.left(now).is_some() || shared.is_short_of_memory()
+        {
             return;
         }
-        shared.services.memory.take();
-        state.starting += 1;
+        state.books.start();
         drop(state);
-        worker::spawn(shared.clone(), Reason::Hint);
+        shared.start(false);
     }
 
-    /// Whether nothing waits and no isolate has work: every request has left its record.
+    /// Whether nothing waits and no cell has work: every request has left its record.
     pub fn is_quiet(&self) -> bool {
         let state = self.shared.state();
-        state.queue.is_empty() && state.idle.len() >= state.isolates
+        state.books.waiting() == 0 && state.books.idle() >= state.books.cells()
     }
 
-    /// Names the pool among all of the process; never zero.
-    pub fn id(&self) -> u64 {
-        self.shared.id
-    }
-
-    /// Whether connections may live on the threads of its isolates.
-    pub fn is_hospitable(&self) -> bool {
-        let service = Duration::from_nanos(self.shared.service.load(Ordering::Relaxed));
-        service <= QUICK && self.shared.is_tame.load(Ordering::Relaxed)
-    }
-
-    /// A place for one more connection on the thread of an isolate.
-    pub fn home(&self) -> Option<Home> {
-        if !self.is_hospitable() {
-            return None;
-        }
-        home::choose(&self.shared.state().hosts)
-    }
-
-    /// Records a job that [`Pool::submit`] gave back.
-    pub fn record_refused(&self, refused: &Refused) {
-        worker::record(&self.shared, &refused.job, &refused.failure);
-    }
-
-    /// Jobs waiting and isolates running, for metrics and tests.
+    /// Requests waiting and cells running, for metrics and tests.
     pub fn load(&self) -> Load {
-        self.shared.load(&self.shared.state(), Instant::now())
+        let state = self.shared.state();
+        let around = self.shared.around(&state);
+        state.books.load(Instant::now(), around)
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
         let mut state = self.shared.state();
-        state.closed = true;
-        for idle in state.idle.drain(..) {
-            idle.notify_one();
+        state.is_closed = true;
+        let cells: Vec<_> = state.cells.values().cloned().collect();
+        drop(state);
+        for cell in cells {
+            cell.post(Mail::End);
         }
-    }
-}
-
-impl State {
-    /// Strikes the isolate with this bell off the lists of those to wake. Returns whether it was on
-    /// one.
-    fn strike_off(&mut self, bell: &Arc<Notify>) -> bool {
-        for list in [&mut self.idle, &mut self.roomy] {
-            if let Some(place) = list.iter().position(|other| Arc::ptr_eq(other, bell)) {
-                list.remove(place);
-                return true;
-            }
-        }
-        false
     }
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn load(&self, state: &State, now: Instant) -> Load {
-        let oldest = state
-            .queue
-            .front()
-            .map(|job| now.saturating_duration_since(job.queued))
-            .unwrap_or_default();
-        Load {
-            isolates: state.isolates,
-            idle: state.idle.len() + state.roomy.len(),
-            computing: self.services.cores.computing(),
-            starting: state.starting,
-            waiting: state.queue.len(),
-            oldest,
-            service: Duration::from_nanos(self.service.load(Ordering::Relaxed)),
-            full: self.services.cores.are_full(),
-            short_of_memory: !state.queue.is_empty() && self.services.memory.is_full(),
-            cores: self.services.cores.count(),
+    /// A place for a cell that the books have as starting.
+    fn start(&self, is_cold: bool) {
+        let Some(pool) = self.this.upgrade() else {
+            self.state().books.not_started();
+            return;
+        };
+        self.services.memory.take(self.size());
+        let id = self.next_cell.fetch_add(1, Ordering::Relaxed);
+        let place = Place {
+            pool: pool.clone(),
+            id,
+            has_started: false,
+        };
+        cell::spawn(&pool, place, is_cold);
+    }
+
+    /// The cell can be reached from now on.
+    pub(crate) fn enlist(&self, handle: &Arc<Handle>) {
+        self.state().cells.insert(handle.id, handle.clone());
+    }
+
+    /// Requests that a cell may be given ahead of the one it works on.
+    pub(crate) fn ahead(&self) -> usize {
+        self.ahead.load(Ordering::Relaxed)
+    }
+
+    /// Whether another cell takes a fork and nothing more.
+    pub(crate) fn can_copy(&self) -> bool {
+        self.is_copyable.load(Ordering::Relaxed)
+    }
+
+    /// What the pool's cells are copied from; nothing if they cannot be. Made anew if it is gone.
+    pub(crate) async fn template(&self) -> Result<Option<Arc<Template>>, StartError> {
+        let mut origin = self.template.lock().await;
+        match &*origin {
+            Origin::Template(template) if !template.is_gone() => {
+                return Ok(Some(template.clone()));
+            }
+            Origin::Zygote => return Ok(None),
+            Origin::Template(_) | Origin::Unknown => {}
+        }
+        let begun = template::begin(&self.deployment, &self.services).await?;
+        self.is_copyable
+            .store(begun.template.is_some(), Ordering::Relaxed);
+        *origin = match &begun.template {
+            Some(template) => Origin::Template(template.clone()),
+            None => Origin::Zygote,
+        };
+        Ok(begun.template)
+    }
+
+    /// Bytes that a cell of the function takes, as far as that is known.
+    fn size(&self) -> Option<u64> {
+        Some(self.size.load(Ordering::Relaxed)).filter(|size| *size > 0)
+    }
+
+    /// A cell came to so many bytes: what the next ones are expected to, by and by.
+    pub(crate) fn note_size(&self, bytes: u64) {
+        let before = self.size.load(Ordering::Relaxed);
+        let after = bytes.max(before - before / 8);
+        self.size.store(after, Ordering::Relaxed);
+    }
+
+    fn is_short_of_memory(&self) -> bool {
+        self.services.memory.is_full(self.size())
+    }
+
+    fn handles(&self) -> Vec<Arc<Handle>> {
+        self.state().cells.values().cloned().collect()
+    }
+
+    /// Bytes that its processes hold, as of now.
+    pub(crate) fn read_memory(&self) -> u64 {
+        let mut all = self.template_memory();
+        for handle in self.handles() {
+            let bytes = handle.read_memory();
+            self.note_size(bytes);
+            all += bytes;
+        }
+        all
+    }
+
+    /// The same, as it was last read.
+    pub(crate) fn memory(&self) -> u64 {
+        self.handles().iter().map(|handle| handle.bytes()).sum()
+    }
+
+    /// Ends the largest of its cells, whatever it does. Returns what it held.
+    pub(crate) fn evict_largest(&self) -> u64 {
+        let handles = self.handles();
+        let largest = handles.iter().max_by_key(|handle| handle.bytes());
+        largest.map_or(0, |handle| {
+            handle.post(Mail::Evict);
+            handle.bytes()
+        })
+    }
+
+    /// When the last request came.
+    pub(crate) fn asked(&self) -> Option<Instant> {
+        self.state().asked
+    }
+
+    /// Bytes that the template holds, if there is one and nobody is busy with it.
+    fn template_memory(&self) -> u64 {
+        match self.template.try_lock().as_deref() {
+            Ok(Origin::Template(template)) => template.memory(),
+            Ok(Origin::Unknown | Origin::Zygote) | Err(_) => 0,
         }
     }
 
-    /// If jobs wait, who is awake will take them; if not in time, the patrol wakes or starts another.
-    fn see_to_queue(&self, state: MutexGuard<'_, State>, now: Instant) {
-        let is_empty = state.queue.is_empty();
-        if !is_empty && !self.scale_out(state, now) && !self.backlog.swap(true, Ordering::SeqCst) {
-            let patrol: Weak<dyn Patrol> = self.this.clone();
-            self.services.watchdog.patrol(patrol);
+    /// Gives the template up, if no cell is there or coming. It is made again when it is needed. Returns what it
+    /// held.
+    pub(crate) fn give_up_template(&self) -> u64 {
+        if self.state().books.all() > 0 {
+            return 0;
+        }
+        match self.template.try_lock().as_deref_mut() {
+            Ok(origin @ Origin::Template(_)) => match std::mem::replace(origin, Origin::Unknown) {
+                Origin::Template(template) => template.memory(),
+                Origin::Unknown | Origin::Zygote => 0,
+            },
+            Ok(Origin::Unknown | Origin::Zygote) | Err(_) => 0,
         }
     }
 
-    /// Wakes or starts an isolate if the policy says so. Returns whether one was woken.
-    fn scale_out(&self, mut state: MutexGuard<'_, State>, now: Instant) -> bool {
-        let load = self.load(&state, now);
-        if wake_another(load)
-            // Packed as densely as they may be: what is empty can be ended.
-            && let Some(idle) = state.roomy.pop().or_else(|| state.idle.pop())
-        {
+    fn submit(&self, job: Job, now: Instant) {
+        let mut state = self.state();
+        if let Some(failure) = self.refusal(&state, now) {
             drop(state);
-            wake::wake(idle);
+            job.context.fail(failure);
+            return;
+        }
+        state.asked = Some(now);
+        let waiting = state.books.waiting();
+        state.books.push(job, now);
+        self.services.admission.joins(waiting);
+        self.scale_out(state, now);
+    }
+
+    /// Why no request can wait now.
+    fn refusal(&self, state: &State, now: Instant) -> Option<Failure> {
+        let waiting = state.books.waiting();
+        let slots = self.deployment.limits.queue;
+        let overloaded = |refusal: String, retry_after| Failure {
+            retry_after,
+            refusal: Some(refusal),
+            ..Failure::of(Outcome::Overloaded)
+        };
+        if let Some(left) = state.backoff.left(now)
+            && state.books.all() == 0
+        {
+            let refusal = format!(
+                "its isolates ended one after the other; the next one is started in {left:.1?}"
+            );
+            return Some(overloaded(refusal, Some(left)));
+        }
+        if waiting >= slots.as_usize() {
+            let refusal = format!("its queue of {slots} was full; `limits.queue` raises it");
+            return Some(overloaded(refusal, None));
+        }
+        if !self.services.admission.admits(waiting) {
+            let refusal =
+                "as many requests waited on the node as may; `server.max_queued` raises it";
+            return Some(overloaded(refusal.into(), None));
+        }
+        None
+    }
+
+    /// What the rest of the node looks like.
+    fn around(&self, state: &State) -> Surroundings {
+        let computes = |cell: &&Arc<Handle>| cell.page.is_computing();
+        let computing = match state.books.all() {
+            0 => 0,
+            _ => state.cells.values().filter(computes).count(),
+        };
+        self.computing.set(computing);
+        let cores = self.computing.cores();
+        Surroundings {
+            computing,
+            full: cores.are_full(),
+            cores: cores.count(),
+            short_of_memory: state.books.waiting() > 0 && self.is_short_of_memory(),
+            max: self.deployment.limits.max_isolates.as_usize(),
+        }
+    }
+
+    /// If requests wait, who is at work will take them; if not in time, another is woken or started.
+    pub(crate) fn see_to_queue(&self) {
+        let state = self.state();
+        self.scale_out(state, Instant::now());
+    }
+
+    fn scale_out(&self, mut state: MutexGuard<'_, State>, now: Instant) {
+        if state.books.waiting() == 0 {
+            return;
+        }
+        let around = self.around(&state);
+        let is_delayed = state.backoff.left(now).is_some();
+        let around = Surroundings {
+            max: if is_delayed { 0 } else { around.max },
+            ..around
+        };
+        match state.books.scale_out(now, around) {
+            Decision::Wake(id) => {
+                let cell = state.cells.get(&id).cloned();
+                drop(state);
+                if let Some(cell) = cell {
+                    cell.post(Mail::Work);
+                }
+            }
+            Decision::Start => {
+                drop(state);
+                self.start(true);
+                self.monitor();
+            }
+            Decision::Wait => {
+                drop(state);
+                self.monitor();
+            }
+        }
+    }
+
+    /// Has the queue watched until it is empty.
+    fn monitor(&self) {
+        if !self.is_monitored.swap(true, Ordering::SeqCst)
+            && let Some(pool) = self.this.upgrade()
+        {
+            self.services.io.spawn(monitor::watch(pool));
+        }
+    }
+
+    /// Looks at the queue once. Returns whether requests wait.
+    fn patrol(&self, now: Instant) -> bool {
+        let state = self.state();
+        if state.books.waiting() == 0 {
+            self.is_monitored.store(false, Ordering::SeqCst);
+            return false;
+        }
+        let is_hopeless = state.books.all() == 0 && state.backoff.left(now).is_some();
+        if is_hopeless {
+            let failure = self.refusal(&state, now);
+            drop(state);
+            self.fail_queue(&failure.unwrap_or_else(|| Failure::of(Outcome::Overloaded)));
             return true;
         }
-        let max = self.deployment.limits.max_isolates.as_usize();
-        if start_another(load, max)
-            && let Some(this) = self.this.upgrade()
-        {
-            self.services.memory.take();
-            state.starting += 1;
-            drop(state);
-            worker::spawn(this, Reason::Request);
+        self.scale_out(state, now);
+        true
+    }
+
+    /// Requests that a cell had, and has not begun.
+    pub(crate) fn give_back(&self, mut jobs: Vec<Job>) {
+        if jobs.is_empty() {
+            return;
         }
-        false
-    }
-
-    /// Whether it has no isolate, and none is coming.
-    fn is_at_zero(&self) -> bool {
-        let state = self.state();
-        state.isolates + state.starting == 0
-    }
-
-    /// When its isolates were last asked for, if any of them can be ended.
-    fn idle_since(&self) -> Option<Option<Instant>> {
-        let state = self.state();
-        (self.dispensable(&state) > 0).then_some(state.asked)
-    }
-
-    /// Ends isolates without work, up to `most`. Returns how many.
-    fn end_idle(&self, most: u64) -> u64 {
         let mut state = self.state();
-        let most = usize::try_from(most).unwrap_or(usize::MAX);
-        let count = self.dispensable(&state).min(most);
-        state.leaving += count;
-        // Those that have been idle for longest stand first.
-        for idle in state.idle.drain(..count) {
-            idle.notify_one();
-        }
-        count as u64
-    }
-
-    /// How many isolates have no work and need not be kept.
-    fn dispensable(&self, state: &State) -> usize {
-        let keep = self.deployment.limits.min_isolates.as_usize();
-        let beyond = (state.isolates - state.leaving.min(state.isolates)).saturating_sub(keep);
-        state.idle.len().min(beyond)
-    }
-
-    /// Takes the job that has waited longest.
-    fn take(&self, state: &mut State) -> Option<Job> {
-        let job = state.queue.pop_front()?;
-        self.services.admission.leave(1, state.queue.len());
-        Some(job)
-    }
-
-    /// A request has kept an isolate for this long.
-    fn served(&self, time: Duration) {
-        // Isolates that overwrite each other's figure do no harm.
-        let before = self.service.load(Ordering::Relaxed);
-        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let after = before - before / 8 + time / 8;
-        self.service.store(after, Ordering::Relaxed);
-    }
-
-    /// An isolate that was starting can answer.
-    fn isolate_ready(&self, host: &Arc<Host>) {
-        let mut state = self.state();
-        state.hosts.push(host.clone());
-        state.starting -= 1;
-        state.isolates += 1;
-    }
-
-    /// An isolate takes no more jobs. `is_counted`: nobody has counted it out yet.
-    fn isolate_leaves(&self, is_counted: bool, host: &Arc<Host>) {
-        let mut state = self.state();
-        state.hosts.retain(|other| !Arc::ptr_eq(other, host));
-        if is_counted {
-            state.isolates -= 1;
-        }
-        // One that ended otherwise need not be told any more.
-        state.leaving = state.leaving.min(state.isolates);
-        self.see_to_queue(state, Instant::now());
-        self.keep_minimum();
-    }
-
-    /// Starts one isolate if there are fewer than are kept at any time.
-    fn keep_minimum(&self) {
-        let mut state = self.state();
-        let kept = self.deployment.limits.min_isolates.as_usize();
-        let is_wanted = state.isolates + state.starting < kept
-            && !state.closed
-            && state.quarantine.left(Instant::now()).is_none();
-        if is_wanted && let Some(this) = self.this.upgrade() {
-            self.services.memory.take();
-            state.starting += 1;
-            drop(state);
-            worker::spawn(this, Reason::Hint);
+        while let Some(job) = jobs.pop() {
+            let since = job.context.since();
+            self.services.admission.joins(state.books.waiting());
+            state.books.push_front(job, since);
         }
     }
 
-    /// Answers everything in the queue: no isolate can be had.
+    /// A request has kept a cell for this long, and come to `outcome`.
+    pub(crate) fn served(&self, time: Duration, outcome: Outcome) {
+        let mut state = self.state();
+        state.books.served(time);
+        if outcome == Outcome::Ok {
+            state.backoff.succeeded();
+        }
+        let ahead = state.books.ahead();
+        drop(state);
+        self.ahead.store(ahead, Ordering::Relaxed);
+    }
+
+    /// A cell died over a request, or was killed for a limit.
+    pub(crate) fn died(&self) {
+        self.state().backoff.died(Instant::now());
+    }
+
+    /// A cell could not start the function.
+    pub(crate) fn start_failed(&self, error: &StartError) {
+        tracing::debug!(function = %self.deployment.name, %error, "a cell did not start");
+        self.state().backoff.died(Instant::now());
+        if self.state().books.all() == 0 {
+            self.fail_queue(&failure_of(error));
+        }
+    }
+
+    /// There was no process for a cell.
+    pub(crate) fn fork_failed(&self, error: &ForkError) {
+        if *error == ForkError::Gone {
+            // The template was, which is made again for those that wait.
+            self.state().backoff.died(Instant::now());
+            return;
+        }
+        tracing::error!(function = %self.deployment.name, %error, "no process for an isolate");
+        if self.state().books.all() == 0 {
+            let failure = Failure {
+                refusal: Some(format!("there was no process for it: {error}")),
+                ..Failure::of(Outcome::Overloaded)
+            };
+            self.fail_queue(&failure);
+        }
+    }
+
+    /// Answers everything in the queue: no cell can be had.
     fn fail_queue(&self, failure: &Failure) {
-        let jobs = std::mem::take(&mut self.state().queue);
+        let jobs = self.state().books.take_all();
         self.services.admission.leave(jobs.len(), 0);
         for job in jobs {
-            worker::refuse(self, job, failure.clone());
+            job.context.fail(failure.clone());
         }
     }
-}
 
-impl Keeper for Shared {
-    fn isolate_stuck(&self, starting: bool, computes: &AtomicBool) {
-        self.services.cores.stop(computes);
-        self.is_tame.store(false, Ordering::Relaxed);
-        let mut state = self.state();
-        state.quarantine.strike(Instant::now());
-        if starting {
-            state.starting -= 1;
-            let nobody = state.isolates + state.starting == 0;
-            drop(state);
-            if nobody {
-                self.fail_queue(&Failure::of(Outcome::StartupFailed));
+    /// Starts cells until there are as many as are kept at any time; and, where each answers a few requests only,
+    /// as many as are likely to be needed next.
+    pub(crate) fn keep_minimum(&self) {
+        loop {
+            let mut state = self.state();
+            let now = Instant::now();
+            let limits = &self.deployment.limits;
+            let is_asked = state
+                .asked
+                .is_some_and(|asked| now.saturating_duration_since(asked) < SPARE);
+            let spare = match limits.requests_per_isolate.bound() {
+                Some(_) if is_asked => self.services.cores.count(),
+                Some(_) | None => 0,
+            };
+            let ready = state.books.idle() + state.books.all() - state.books.cells();
+            let is_wanted = state.books.all() < limits.min_isolates.as_usize()
+                || (ready < spare && state.books.all() < limits.max_isolates.as_usize());
+            if !is_wanted
+                || state.is_closed
+                || state.backoff.left(now).is_some()
+                || self.is_short_of_memory()
+            {
+                return;
             }
-        } else {
-            state.isolates -= 1;
-            self.see_to_queue(state, Instant::now());
+            state.books.start();
+            drop(state);
+            self.start(false);
         }
+    }
+
+    /// Whether a cell that rests need not be kept.
+    pub(crate) fn may_end(&self) -> bool {
+        let kept = self.deployment.limits.min_isolates.as_usize();
+        let state = self.state();
+        !state.books.dispensable(kept).is_empty()
+    }
+
+    /// Ends one cell without work. Returns what it held.
+    pub(crate) fn end_idle(&self) -> Option<u64> {
+        let mut state = self.state();
+        let kept = self.deployment.limits.min_isolates.as_usize();
+        let id = *state.books.dispensable(kept).first()?;
+        // It is not given work any more.
+        state.books.strike_off(id);
+        let cell = state.cells.get(&id).cloned();
+        drop(state);
+        let cell = cell?;
+        cell.post(Mail::End);
+        Some(cell.bytes())
     }
 }
 
-impl Patrol for Shared {
-    fn patrol(&self) -> bool {
-        if !self.backlog.load(Ordering::SeqCst) {
-            return false;
-        }
-        let state = self.state();
-        if state.queue.is_empty() {
-            self.backlog.store(false, Ordering::SeqCst);
-            return false;
-        }
-        self.scale_out(state, Instant::now());
-        true
+fn failure_of(error: &StartError) -> Failure {
+    let text = error.to_string();
+    let outcome = match error {
+        StartError::Host(_) => Outcome::InternalError,
+        StartError::Threw(_)
+        | StartError::NoHandler(_)
+        | StartError::Limit { .. }
+        | StartError::Crashed(_)
+        | StartError::NeverReady => Outcome::StartupFailed,
+    };
+    Failure {
+        thrown: Some(Thrown {
+            message: text.lines().next().unwrap_or_default().to_owned(),
+            stack: text,
+        }),
+        ..Failure::of(outcome)
     }
 }

@@ -9,18 +9,35 @@ use std::time::Duration;
 ///
 /// Measured with hello on two cores, 32 connections: waking for each request took a quarter of the
 /// throughput, because the isolates then only took turns on the same cores.
-pub const WAKE: Duration = Duration::from_micros(500);
+pub(crate) const WAKE: Duration = Duration::from_micros(500);
 
 /// Time that a request may wait for a busy isolate before another one is started. About what
-/// starting one costs; waiting longer would be slower.
-pub const PICKUP: Duration = Duration::from_millis(2);
+/// starting one costs with a template; waiting longer would be slower.
+pub(crate) const PICKUP: Duration = Duration::from_millis(2);
 
 /// The same while another isolate would only take turns with those that are there.
-pub const PICKUP_WHEN_FULL: Duration = Duration::from_millis(25);
+pub(crate) const PICKUP_WHEN_FULL: Duration = Duration::from_millis(25);
 
 /// Isolates of one function that may compute for each core of the node. More would not compute
 /// more, but take the turns of other functions: the cores are shared out by threads.
 const PER_CORE: usize = 4;
+
+/// Time that a request may wait in a cell behind another one, where no other cell can take it: requests that
+/// are answered faster than they are handed over are handed over several at a time.
+const AHEAD: Duration = WAKE;
+
+/// Requests that a cell may be given ahead, at most. Measured with hello on two cores and 32 connections: a
+/// process that is given one at a time costs the node 42 µs a request, four ahead 10.3, thirty-two 8.4.
+const MOST_AHEAD: usize = 31;
+
+/// Requests that a cell may be given ahead of the one that it works on, if requests lately took `service`.
+/// None while that is not known.
+pub(crate) fn ahead(service: Option<Duration>) -> usize {
+    let Some(service) = service else { return 0 };
+    let nanos = service.as_nanos().max(1);
+    let fit = AHEAD.as_nanos() / nanos;
+    usize::try_from(fit).map_or(MOST_AHEAD, |fit| fit.min(MOST_AHEAD))
+}
 
 /// What a pool looks like at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +75,17 @@ impl Load {
 }
 
 /// Whether to wake an idle isolate now.
-pub fn wake_another(load: Load) -> bool {
+pub(crate) fn wake_another(load: Load) -> bool {
     if load.waiting == 0 || load.idle == 0 {
         return false;
     }
-    load.idle == load.isolates || load.expected() >= WAKE || load.oldest >= WAKE
+    // Where every core is taken, another one at work would only take turns with those.
+    let patience = if load.full { PICKUP } else { WAKE };
+    load.idle == load.isolates || load.expected() >= WAKE || load.oldest >= patience
 }
 
 /// Whether to start one more isolate now.
-pub fn start_another(load: Load, max_isolates: usize) -> bool {
+pub(crate) fn start_another(load: Load, max_isolates: usize) -> bool {
     if load.waiting == 0 || load.idle > 0 || load.isolates + load.starting >= max_isolates {
         return false;
     }
@@ -114,6 +133,15 @@ mod tests {
             cores: 2,
             short_of_memory: false,
         }
+    }
+
+    #[test]
+    fn only_quick_requests_are_given_ahead() {
+        assert_eq!(ahead(None), 0);
+        assert_eq!(ahead(Some(Duration::from_millis(1))), 0);
+        assert_eq!(ahead(Some(Duration::from_micros(100))), 5);
+        assert_eq!(ahead(Some(Duration::from_micros(5))), MOST_AHEAD);
+        assert_eq!(ahead(Some(Duration::ZERO)), MOST_AHEAD);
     }
 
     #[test]
@@ -223,5 +251,11 @@ mod tests {
         assert!(wake_another(quick(50, 100)));
         // The one that is awake is kept by a request longer than most.
         assert!(wake_another(quick(1, 500)));
+        let full = |oldest_us| Load {
+            full: true,
+            ..quick(1, oldest_us)
+        };
+        assert!(!wake_another(full(500)));
+        assert!(wake_another(full(2_000)));
     }
 }

@@ -1,18 +1,19 @@
-//! The policy with isolates that are not there, in a time that is not real: what becomes of a
+//! The policy and the books with cells that are not there, in a time that is not real: what becomes of a
 //! function's requests, tick by tick.
 
-use std::collections::VecDeque;
 use std::time::Duration;
+use std::time::Instant;
 
-use super::Load;
-use super::start_another;
-use super::wake_another;
-use crate::watchdog::TICK;
+use super::books::Books;
+use super::books::CellId;
+use super::books::Decision;
+use super::books::Surroundings;
+use crate::deadline::TICK;
 
 const STEP: Duration = Duration::from_micros(100);
 const CORES: usize = 2;
-/// CPU time that starting an isolate takes.
-const START: Duration = Duration::from_millis(4);
+/// CPU time that starting a cell takes.
+const START: Duration = Duration::from_millis(2);
 const MAX_ISOLATES: usize = 64;
 
 /// What one request takes: first it computes, then it waits.
@@ -22,91 +23,99 @@ struct Work {
     io: Duration,
 }
 
-/// A request in the queue.
-struct Waiting {
-    since: Duration,
-    work: Work,
-}
-
-enum Isolate {
+enum Cell {
     Starting { left: Duration },
     Idle,
-    Busy { since: Duration, left: Work },
+    Busy { since: Instant, left: Work },
 }
 
 /// One function on a node of its own.
-#[derive(Default)]
 struct Node {
-    now: Duration,
-    queue: VecDeque<Waiting>,
-    isolates: Vec<Isolate>,
-    /// How long a request has lately kept an isolate.
-    service: Duration,
+    begin: Instant,
+    now: Instant,
+    books: Books<(Instant, Work)>,
+    cells: Vec<Cell>,
     /// Waits in the queue of all requests that were taken.
     waits: Vec<Duration>,
     answered: usize,
 }
 
-impl Node {
-    fn count(&self, is: impl Fn(&Isolate) -> bool) -> usize {
-        self.isolates.iter().filter(|isolate| is(isolate)).count()
+impl Default for Node {
+    fn default() -> Self {
+        let begin = Instant::now();
+        Self {
+            begin,
+            now: begin,
+            books: Books::default(),
+            cells: Vec::new(),
+            waits: Vec::new(),
+            answered: 0,
+        }
     }
+}
 
-    fn load(&self) -> Load {
-        let starting = self.count(|isolate| matches!(isolate, Isolate::Starting { .. }));
-        let computing = self
-            .count(|isolate| matches!(isolate, Isolate::Busy { left, .. } if !left.cpu.is_zero()));
-        let oldest = self.queue.front().map(|waiting| self.now - waiting.since);
-        Load {
-            isolates: self.isolates.len() - starting,
-            idle: self.count(|isolate| matches!(isolate, Isolate::Idle)),
+impl Node {
+    fn around(&self) -> Surroundings {
+        let computes =
+            |cell: &&Cell| matches!(cell, Cell::Busy { left, .. } if !left.cpu.is_zero());
+        let computing = self.cells.iter().filter(computes).count();
+        Surroundings {
             computing,
-            starting,
-            waiting: self.queue.len(),
-            oldest: oldest.unwrap_or_default(),
-            service: self.service,
             full: computing >= CORES,
             cores: CORES,
             short_of_memory: false,
+            max: MAX_ISOLATES,
         }
     }
 
     fn submit(&mut self, work: Work) {
-        let since = self.now;
-        self.queue.push_back(Waiting { since, work });
+        self.books.push((self.now, work), self.now);
         self.scale_out();
     }
 
     fn scale_out(&mut self) {
-        let load = self.load();
-        if wake_another(load) {
-            let idle = self
-                .isolates
-                .iter_mut()
-                .find(|isolate| matches!(isolate, Isolate::Idle));
-            if let (Some(idle), Some(waiting)) = (idle, self.queue.pop_front()) {
-                *idle = take(self.now, &waiting, &mut self.waits);
-            }
-        } else if start_another(load, MAX_ISOLATES) {
-            self.isolates.push(Isolate::Starting { left: START });
+        match self.books.scale_out(self.now, self.around()) {
+            Decision::Wait => {}
+            Decision::Wake(cell) => self.next(cell),
+            Decision::Start => self.cells.push(Cell::Starting { left: START }),
         }
+    }
+
+    /// A cell takes what is next, or rests.
+    fn next(&mut self, cell: CellId) {
+        let place = usize::try_from(cell).expect("few");
+        self.cells[place] = match self.books.take() {
+            Some((since, left)) => {
+                self.waits.push(self.now - since);
+                let since = self.now;
+                Cell::Busy { since, left }
+            }
+            None => {
+                self.books.rest(cell);
+                Cell::Idle
+            }
+        };
     }
 
     /// Lets a step of time pass. The cores are shared out evenly.
     fn step(&mut self) {
         self.now += STEP;
-        let load = self.load();
-        let wanted = u32::try_from(load.computing + load.starting).unwrap_or(u32::MAX);
+        let starting = |cell: &&Cell| matches!(cell, Cell::Starting { .. });
+        let starting = self.cells.iter().filter(starting).count();
+        let wanted = u32::try_from(self.around().computing + starting).unwrap_or(u32::MAX);
         let cores = u32::try_from(CORES).unwrap_or(u32::MAX);
         let share = (STEP * cores / wanted.max(cores)).min(STEP);
-        for isolate in &mut self.isolates {
-            let is_free = match isolate {
-                Isolate::Starting { left } => {
+        for place in 0..self.cells.len() {
+            let is_free = match &mut self.cells[place] {
+                Cell::Starting { left } => {
                     *left = left.saturating_sub(share);
+                    if left.is_zero() {
+                        self.books.started();
+                    }
                     left.is_zero()
                 }
-                Isolate::Idle => false,
-                Isolate::Busy { since, left } => {
+                Cell::Idle => false,
+                Cell::Busy { since, left } => {
                     if left.cpu.is_zero() {
                         left.io = left.io.saturating_sub(STEP);
                     } else {
@@ -115,21 +124,19 @@ impl Node {
                     let is_over = left.cpu.is_zero() && left.io.is_zero();
                     if is_over {
                         self.answered += 1;
-                        self.service = self.service * 7 / 8 + (self.now - *since) / 8;
+                        self.books.served(self.now - *since);
                     }
                     is_over
                 }
             };
             if is_free {
                 // Who is awake takes the next one by itself.
-                *isolate = match self.queue.pop_front() {
-                    Some(waiting) => take(self.now, &waiting, &mut self.waits),
-                    None => Isolate::Idle,
-                };
+                self.next(place as CellId);
             }
         }
-        // The watchdog's patrol.
-        if self.now.as_micros().is_multiple_of(TICK.as_micros()) {
+        // The queue's monitor.
+        let elapsed = self.now - self.begin;
+        if elapsed.as_micros().is_multiple_of(TICK.as_micros()) {
             self.scale_out();
         }
     }
@@ -139,7 +146,7 @@ impl Node {
         while self.answered < requests {
             self.step();
             assert!(
-                self.now < Duration::from_secs(60),
+                self.now - self.begin < Duration::from_secs(60),
                 "some are never answered"
             );
         }
@@ -147,14 +154,6 @@ impl Node {
 
     fn longest_wait(&self) -> Duration {
         self.waits.iter().max().copied().unwrap_or_default()
-    }
-}
-
-fn take(now: Duration, waiting: &Waiting, waits: &mut Vec<Duration>) -> Isolate {
-    waits.push(now - waiting.since);
-    Isolate::Busy {
-        since: now,
-        left: waiting.work,
     }
 }
 
@@ -175,7 +174,7 @@ fn quick_requests_one_after_the_other_share_an_isolate() {
         }
     }
     node.finish(1_000);
-    assert_eq!(node.isolates.len(), 1);
+    assert_eq!(node.cells.len(), 1);
     // Only the first had to wait for its start.
     assert!(
         node.longest_wait() <= START + STEP,
@@ -195,7 +194,7 @@ fn a_burst_of_quick_requests_is_not_worth_another_isolate() {
         node.submit(work(100, 0));
     }
     node.finish(31);
-    assert_eq!(node.isolates.len(), 1);
+    assert_eq!(node.cells.len(), 1);
 }
 
 #[test]
@@ -205,7 +204,7 @@ fn requests_that_wait_for_others_get_an_isolate_each() {
         node.submit(work(500, 500));
     }
     node.finish(20);
-    assert_eq!(node.isolates.len(), 20);
+    assert_eq!(node.cells.len(), 20);
     // None waited for another to be over.
     assert!(
         node.longest_wait() < Duration::from_millis(400),
@@ -221,10 +220,11 @@ fn computing_does_not_take_more_threads_than_help() {
         node.submit(work(20_000, 0));
     }
     node.finish(200);
-    assert!(node.isolates.len() <= CORES * 4, "{}", node.isolates.len());
-    assert!(node.isolates.len() >= CORES, "{}", node.isolates.len());
+    assert!(node.cells.len() <= CORES * 4, "{}", node.cells.len());
+    assert!(node.cells.len() >= CORES, "{}", node.cells.len());
     // 200 times 20 ms on two cores take 2 s, whoever does it.
-    assert!(node.now < Duration::from_millis(2_200), "{:?}", node.now);
+    let took = node.now - node.begin;
+    assert!(took < Duration::from_millis(2_200), "{took:?}");
 }
 
 #[test]
@@ -234,12 +234,12 @@ fn a_second_wave_finds_the_isolates_of_the_first() {
         node.submit(work(500, 200));
     }
     node.finish(10);
-    let before = node.isolates.len();
+    let before = node.cells.len();
     for _ in 0..10 {
         node.submit(work(500, 200));
     }
     node.finish(20);
-    assert_eq!(node.isolates.len(), before);
+    assert_eq!(node.cells.len(), before);
     let second = node
         .waits
         .iter()

@@ -141,8 +141,8 @@ impl LogRequests {
 #[derive(Debug, Default, JsonSchema)]
 #[schemars(rename = "Node", deny_unknown_fields)]
 pub(in crate::config) struct RawNode {
-    /// Memory that the process may hold before isolates without work are ended, those first whose
-    /// function was asked for longest ago. At least "64MiB". Default: no bound.
+    /// Memory that all processes of the node may hold before isolates without work are ended, those first
+    /// whose function was asked for longest ago. At least "64MiB". Default: no bound.
     #[schemars(with = "Option<schema::Size>")]
     pub(in crate::config) memory: Option<At<NodeBytes>>,
     /// What stands between the code of functions and the system, beside V8: "auto" (the default) for

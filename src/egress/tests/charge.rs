@@ -57,8 +57,8 @@ async fn a_connection_is_charged_to_whom_it_works_for() {
 #[tokio::test]
 async fn work_is_charged_where_it_is_done_and_to_the_innermost() {
     fn spin() {
-        let begun = holm_runtime::meter::own_cpu_time();
-        while holm_runtime::meter::own_cpu_time() - begun < Duration::from_millis(2) {}
+        let begun = holm_process::clock::of_this_thread();
+        while holm_process::clock::of_this_thread() - begun < Duration::from_millis(2) {}
     }
     let [outer, inner] = [Account::default(), Account::default()];
     let of_thread = charge::to(outer.clone(), async {

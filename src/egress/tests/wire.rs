@@ -109,7 +109,7 @@ fn the_io_threads_do_the_work() {
         extra_roots: Vec::new(),
     })
     .expect("no extra roots to fail on");
-    // As on an isolate's thread: a runtime without I/O or timers of its own.
+    // As whoever may ask: a runtime without I/O or timers of its own.
     let said = std::thread::scope(|scope| {
         let isolate = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread()

@@ -15,7 +15,7 @@ use crate::harness::log::{record_host, record_path};
 const FILE: &str = "HOLM_HOSTILE_REPORT";
 
 /// A file of lines with tabs: case, outcomes, slowest answer, the neighbour's 99th percentile
-/// beside the case and by itself; times in milliseconds.
+/// beside the case and by itself, how long the case computed after its last answer; times in milliseconds.
 pub(super) struct Report(PathBuf);
 
 impl Report {
@@ -24,14 +24,14 @@ impl Report {
         std::env::var_os(FILE).map(|path| Self(path.into()))
     }
 
-    /// Adds a case. `neighbour` and `quiet` are sorted.
+    /// Adds a case. The neighbour's times, beside the case and by itself, are sorted; no `rest`: it never came.
     pub(super) fn add(
         &self,
         case: &str,
         times: &[Duration],
         records: &[Value],
-        neighbour: &[Duration],
-        quiet: &[Duration],
+        (neighbour, quiet): (&[Duration], &[Duration]),
+        rest: Option<&Duration>,
     ) -> anyhow::Result<()> {
         let outcomes: BTreeSet<&str> = records
             .iter()
@@ -41,12 +41,34 @@ impl Report {
         let outcomes: Vec<&str> = outcomes.into_iter().collect();
         let slowest = times.iter().max().copied().unwrap_or_default();
         let line = format!(
-            "{case}\t{}\t{:.1}\t{:.1}\t{:.1}\n",
+            "{case}\t{}\t{:.1}\t{:.1}\t{:.1}\t{:.1}\n",
             outcomes.join("+"),
             milliseconds(slowest),
             milliseconds(p99(neighbour)),
             milliseconds(p99(quiet)),
+            rest.map_or(f64::INFINITY, |rest| milliseconds(*rest)),
         );
+        self.write(&line)
+    }
+
+    /// Adds what became of a node that had all cases: memory before and a minute later, in MiB, and processes.
+    pub(super) fn add_node(
+        &self,
+        memory: (u64, u64),
+        processes: (usize, usize),
+    ) -> anyhow::Result<()> {
+        let (before, after) = memory;
+        let line = format!(
+            "# memory of all processes: {before} MiB before, {after} MiB a minute later ({:.2}x); \
+             processes: {} before, {} then\n",
+            after as f64 / before as f64,
+            processes.0,
+            processes.1
+        );
+        self.write(&line)
+    }
+
+    fn write(&self, line: &str) -> anyhow::Result<()> {
         OpenOptions::new()
             .append(true)
             .create(true)

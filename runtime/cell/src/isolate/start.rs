@@ -100,6 +100,19 @@ impl Blank {
         })
     }
 
+    /// Bytes that its heap holds.
+    pub(crate) fn memory(&mut self) -> u64 {
+        self.runtime
+            .v8_isolate()
+            .get_heap_statistics()
+            .used_heap_size() as u64
+    }
+
+    /// Collects all garbage.
+    pub(crate) fn collect(&mut self) {
+        self.runtime.v8_isolate().low_memory_notification();
+    }
+
     /// Answers a few requests that nobody made, with handlers of its own, so that the first one that
     /// somebody makes finds memory and code in place. That one then takes 0.38 ms of CPU time instead
     /// of 0.48, and the function that asks for it waits 0.1 ms less of 0.87.

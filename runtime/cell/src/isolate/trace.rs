@@ -8,6 +8,8 @@ use deno_core::v8;
 
 use holm_graph::ModuleGraph;
 
+use crate::exempt::exempt;
+
 /// The modules that stack traces lead through, in a slot of the isolate.
 #[derive(Clone)]
 pub(super) struct Traced(pub(super) Rc<ModuleGraph>);
@@ -28,8 +30,12 @@ pub(super) fn prepare<'s, 'i>(
     let Some(Traced(graph)) = scope.get_slot::<Traced>().cloned() else {
         return made;
     };
-    let stack = graph
-        .source_maps()
-        .remap(&stack.to_rust_string_lossy(scope));
+    let stack = stack.to_rust_string_lossy(scope);
+    let maps = graph.source_maps();
+    let stack = if maps.has_to_parse(&stack) {
+        exempt(|| maps.remap(&stack))
+    } else {
+        maps.remap(&stack)
+    };
     v8::String::new(scope, &stack).map_or(made, Into::into)
 }

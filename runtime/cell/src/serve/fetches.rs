@@ -82,6 +82,8 @@ impl Outbound for Port {
             body,
         };
         fetches.wire.put(&message, &whole);
+        // On its way while the function goes on.
+        fetches.wire.try_flush();
         let wait = Wait {
             fetches: fetches.clone(),
             fetch,

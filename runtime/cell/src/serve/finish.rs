@@ -24,6 +24,7 @@ use super::QUICK;
 use super::Server;
 use super::run::Run;
 use super::turn::End;
+use crate::exempt;
 use crate::sys;
 use crate::template;
 
@@ -101,6 +102,7 @@ impl Server {
         self.quick = if cpu < QUICK { self.quick + 1 } else { 0 };
         let settled = Settled {
             cpu: u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX),
+            wall: u64::try_from(run.begun.elapsed().as_nanos()).unwrap_or(u64::MAX),
             memory: self.sampled_memory,
             is_fit,
         };
@@ -129,7 +131,7 @@ impl Server {
             let now = sys::cpu_time();
             let spent = now.saturating_sub(self.metered);
             self.metered = now;
-            return spent;
+            return spent.saturating_sub(exempt::take());
         }
         // It is not among the others any more, and has its share.
         let now = sys::cpu_time();

@@ -7,10 +7,11 @@
 //! - [`run`]: a request, from the call of the handler to its end
 //! - [`turn`]: between two turns of the event loop
 //! - [`finish`]: its end
-//! - [`wire`], [`streams`], [`fetches`]: what goes over the socket
+//! - [`input`], [`wire`], [`streams`], [`fetches`]: what goes over the socket
 
 mod fetches;
 mod finish;
+mod input;
 mod run;
 mod streams;
 mod turn;
@@ -18,7 +19,6 @@ mod wire;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
@@ -39,24 +39,20 @@ use holm_model::message::Start;
 use holm_model::message::StreamId;
 use holm_model::message::ToCell;
 use holm_model::outbound::OutboundResponse;
+use holm_process::duplex::Duplex;
 use holm_process::page::Page;
 use http::StatusCode;
-use tokio::io::AsyncRead;
 use tokio::io::ReadBuf;
-use tokio::net::UnixStream;
-use tokio::net::unix::OwnedReadHalf;
 
 use self::fetches::Fetches;
 use self::fetches::Port;
 use self::finish::Tidying;
+use self::input::Input;
 use self::run::Run;
 use self::streams::Streams;
 use self::wire::Wire;
 use crate::isolate::Isolate;
 use crate::sys;
-
-/// Bytes that are read in one go.
-const READ: usize = 64 << 10;
 
 /// Requests that have to be quick, one after the other, before answers wait for those behind them.
 const QUICK_ROW: u32 = 16;
@@ -68,7 +64,6 @@ const QUICK: Duration = Duration::from_micros(100);
 /// A cell with its function.
 pub(crate) struct Server {
     isolate: Isolate,
-    reader: OwnedReadHalf,
     input: Input,
     wire: Rc<Wire>,
     streams: Rc<RefCell<Streams>>,
@@ -110,35 +105,6 @@ struct Limits {
     concurrency: usize,
 }
 
-/// What was read and is not yet a whole frame.
-struct Input {
-    /// Zeroed once; what is beyond `filled` means nothing.
-    bytes: Vec<u8>,
-    filled: usize,
-}
-
-impl Input {
-    /// Where more is read to: as much as the frame needs that is there in part.
-    fn room(&mut self) -> Result<&mut [u8], Garbled> {
-        let needs = Frames::of(&self.bytes[..self.filled]).needs()?;
-        let wanted = needs.unwrap_or(0).max(self.filled + 1);
-        if self.bytes.len() < wanted {
-            self.bytes.resize(wanted, 0);
-        }
-        Ok(&mut self.bytes[self.filled..])
-    }
-
-    /// Forgets the first bytes.
-    fn take(&mut self, used: usize) {
-        self.bytes.copy_within(used..self.filled, 0);
-        self.filled -= used;
-        if self.filled == 0 {
-            self.bytes.truncate(READ);
-            self.bytes.shrink_to(READ);
-        }
-    }
-}
-
 /// Whether a turn has changed anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Progress {
@@ -150,13 +116,12 @@ impl Server {
     /// For the node at the other end of `socket`. `first` is said before anything else.
     pub(crate) fn new(
         isolate: Isolate,
-        socket: UnixStream,
+        socket: Duplex,
         page: &'static Page,
         start: &Start,
         first: Vec<u8>,
     ) -> Self {
-        let (reader, writer) = socket.into_split();
-        let wire = Rc::new(Wire::new(writer, first));
+        let wire = Rc::new(Wire::new(socket, first));
         let streams = Rc::<RefCell<Streams>>::default();
         let fetches = Fetches::new(wire.clone(), streams.clone());
         {
@@ -167,11 +132,7 @@ impl Server {
         }
         Self {
             isolate,
-            reader,
-            input: Input {
-                bytes: vec![0; READ],
-                filled: 0,
-            },
+            input: Input::default(),
             wire,
             streams,
             fetches,
@@ -205,11 +166,18 @@ impl Server {
             let begun = self.begin_waiting();
             let run = self.run(cx);
             let streams = self.streams.clone();
-            streams.borrow_mut().poll(&self.wire, cx);
-            if let Poll::Ready(Err(_)) = self.wire.poll_flush(cx) {
+            // A body that has gone out may have been the last of its request.
+            let sent = streams.borrow_mut().poll(&self.wire, cx);
+            let was_full = self.wire.is_full();
+            let flushed = self.wire.poll_flush(cx);
+            if let Poll::Ready(Err(_)) = flushed {
                 return Poll::Ready(());
             }
-            if [read, begun, run] == [Progress::None; 3] {
+            if was_full && flushed.is_ready() {
+                // What waited for room has it, and nobody else would say so.
+                continue;
+            }
+            if [read, begun, run, sent] == [Progress::None; 4] {
                 break;
             }
         }
@@ -233,7 +201,7 @@ impl Server {
         let mut progress = Progress::None;
         while !self.wire.is_full() {
             let mut buffer = ReadBuf::new(self.input.room()?);
-            let polled = Pin::new(&mut self.reader).poll_read(cx, &mut buffer);
+            let polled = self.wire.poll_read(cx, &mut buffer);
             let read = buffer.filled().len();
             match polled {
                 Poll::Pending => break,
@@ -331,7 +299,7 @@ impl Server {
                 streams.take(id).map_or(Body::Empty, Body::Stream)
             }
             // The node has nothing that is the cell's.
-            BodyKind::Empty | BodyKind::Pass { .. } => Body::Empty,
+            BodyKind::Empty | BodyKind::Large { .. } | BodyKind::Pass { .. } => Body::Empty,
         }
     }
 
@@ -388,9 +356,10 @@ impl Server {
                     let body = self.streams.borrow_mut().take(id);
                     body.map_or(Body::Empty, Body::Stream)
                 }
-                BodyKind::Empty | BodyKind::Whole | BodyKind::Pass { .. } => {
-                    self.body(id, body, payload)
-                }
+                BodyKind::Empty
+                | BodyKind::Whole
+                | BodyKind::Large { .. }
+                | BodyKind::Pass { .. } => self.body(id, body, payload),
             };
             self.admit(seq, is_canceled, method, url, &fields, body);
         }

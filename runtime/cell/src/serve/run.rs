@@ -20,8 +20,6 @@ use holm_model::outcome::Outcome;
 
 use super::Progress;
 use super::Server;
-use super::finish::Tidy;
-use super::finish::Tidying;
 use super::put_line;
 use super::turn::End;
 use super::turn::Hangup;
@@ -30,6 +28,7 @@ use crate::sys;
 /// A request while it runs.
 pub(super) struct Run {
     pub(super) id: u32,
+    pub(super) begun: Instant,
     /// CPU time charged to it so far.
     pub(super) cpu: Duration,
     /// An answer that is complete, with which everything of the request is; it waits for what it cost.
@@ -65,9 +64,10 @@ pub(super) enum Passing {
 }
 
 impl Run {
-    fn new(id: u32) -> Self {
+    fn new(id: u32, begun: Instant) -> Self {
         Self {
             id,
+            begun,
             cpu: Duration::ZERO,
             last: None,
             replied: false,
@@ -114,9 +114,10 @@ impl Server {
             // What came since the last request was for it too, and each reading is a system call.
             self.page.set_current(seq, self.metered);
         }
-        let body = self.enter(seq, fields, body);
+        let begun = Instant::now();
+        let body = self.enter(seq, fields, body, begun);
         self.isolate.call_fetch(seq, method, url, body);
-        let mut run = Run::new(seq);
+        let mut run = Run::new(seq, begun);
         run.is_canceled = is_canceled;
         run.is_clean = self.has_settled(seq) && !self.isolate.is_pending();
         self.live.push(run);
@@ -124,7 +125,7 @@ impl Server {
     }
 
     /// Makes a request known to what the function will call. Returns its body's resource, or -1.
-    fn enter(&mut self, seq: u32, fields: &Fields<'_>, body: Body) -> i32 {
+    fn enter(&mut self, seq: u32, fields: &Fields<'_>, body: Body, now: Instant) -> i32 {
         let headers = match fields {
             Fields::Map(map) => {
                 let mut headers = RequestHeaders::with_capacity(map.len());
@@ -143,7 +144,7 @@ impl Server {
         };
         let state = self.isolate.state();
         let mut state = state.borrow_mut();
-        state.borrow_mut::<Clock>().advance(Instant::now());
+        state.borrow_mut::<Clock>().advance(now);
         let mut invocation = Invocation::new(seq, headers, self.limits.subrequests);
         let body = match body {
             Body::Empty => -1,
@@ -238,7 +239,7 @@ impl Server {
         }
     }
 
-    /// The node has done with a request: nothing of it is said any more.
+    /// The time of a request is up: the function is told, and what is left of it is dropped.
     pub(super) fn over(&mut self, seq: u32) {
         self.waiting.retain(|own| own.seq != seq);
         {
@@ -250,14 +251,9 @@ impl Server {
             return;
         };
         self.share_cpu();
-        let run = self.live.swap_remove(place);
+        let mut run = self.live.swap_remove(place);
+        run.gone = true;
         self.isolate.call_abort(seq);
-        let tidied = self.tidy(&run, &End::Gone);
-        self.leave(seq);
-        match tidied {
-            Tidy::Done => {}
-            Tidy::Floating => self.tidying = Some(Tidying::of(None)),
-            Tidy::Hopeless => self.is_spent = true,
-        }
+        self.finish(run, &End::Gone);
     }
 }

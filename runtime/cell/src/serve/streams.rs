@@ -21,6 +21,7 @@ use holm_model::message::StreamId;
 use holm_model::message::StreamMessage;
 use holm_model::message::WINDOW;
 
+use super::Progress;
 use super::wire::Wire;
 
 /// Bytes of a body that are sent with its head, at most.
@@ -142,11 +143,17 @@ impl Streams {
     /// What kind of body the node is told of; if it streams, it goes out as `id` from now on. Its bytes, if they
     /// go with the head.
     pub(crate) fn send(&mut self, id: StreamId, body: Body) -> (BodyKind, Bytes) {
+        let is_answer = matches!(id, StreamId::Reply(_));
+        let mut credit = WINDOW;
         let (source, length) = match body {
             Body::Empty => return (BodyKind::Empty, Bytes::new()),
             Body::Full(bytes) if bytes.len() <= WHOLE => return (BodyKind::Whole, bytes),
             Body::Full(bytes) => {
                 let length = bytes.len() as u64;
+                if is_answer {
+                    // The node takes all of it, so that it need not wait here for who reads it.
+                    credit = u32::MAX;
+                }
                 (Source::Bytes(bytes), Some(length))
             }
             Body::Stream(stream) => {
@@ -162,12 +169,16 @@ impl Streams {
         self.outs.push(Out {
             id,
             source,
-            credit: WINDOW,
+            credit,
             next: Vec::new(),
             rest: Bytes::new(),
             end: None,
         });
-        (BodyKind::Stream { length }, Bytes::new())
+        let kind = match length {
+            Some(length) if credit == u32::MAX => BodyKind::Large { length },
+            length => BodyKind::Stream { length },
+        };
+        (kind, Bytes::new())
     }
 
     /// Whether body `id` still goes out.
@@ -214,13 +225,20 @@ impl Streams {
         }
     }
 
-    /// Sends what may be sent, and tells the node what has become of its bodies.
-    pub(crate) fn poll(&mut self, wire: &Wire, cx: &mut Context<'_>) {
+    /// Sends what may be sent, and tells the node what has become of its bodies. It is progress where one of
+    /// them has gone out.
+    pub(crate) fn poll(&mut self, wire: &Wire, cx: &mut Context<'_>) -> Progress {
+        let before = self.outs.len();
         self.outs.retain_mut(|body| !body.poll(wire, cx));
+        let progress = match self.outs.len() < before {
+            true => Progress::Made,
+            false => Progress::None,
+        };
         self.news.waker.register(cx.waker());
         if self.news.is_there.swap(false, Ordering::AcqRel) {
             self.ins.retain_mut(|body| body.tell(wire));
         }
+        progress
     }
 }
 

@@ -9,8 +9,9 @@ use std::task::ready;
 
 use holm_model::message::FromCell;
 use holm_model::message::put;
-use tokio::io::AsyncWrite;
-use tokio::net::unix::OwnedWriteHalf;
+use holm_process::duplex::Duplex;
+use tokio::io::AsyncRead;
+use tokio::io::ReadBuf;
 
 /// Bytes that may wait to be written before nothing more is begun.
 const BOUND: usize = 1 << 20;
@@ -21,7 +22,7 @@ const KEPT: usize = 256 << 10;
 /// What the cell says, until the node has room for it.
 pub(crate) struct Wire {
     out: RefCell<Out>,
-    writer: RefCell<OwnedWriteHalf>,
+    socket: RefCell<Duplex>,
 }
 
 struct Out {
@@ -32,14 +33,14 @@ struct Out {
 
 impl Wire {
     /// Says `first` before anything else.
-    pub(crate) fn new(writer: OwnedWriteHalf, first: Vec<u8>) -> Self {
+    pub(crate) fn new(socket: Duplex, first: Vec<u8>) -> Self {
         let out = Out {
             bytes: first,
             written: 0,
         };
         Self {
             out: RefCell::new(out),
-            writer: RefCell::new(writer),
+            socket: RefCell::new(socket),
         }
     }
 
@@ -59,12 +60,24 @@ impl Wire {
         out.bytes.len() - out.written > BOUND
     }
 
+    /// Reads what comes in.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.socket.borrow_mut()).poll_read(cx, buffer)
+    }
+
     /// Writes what there is room for now.
     pub(crate) fn try_flush(&self) {
-        let writer = self.writer.borrow();
+        let socket = self.socket.borrow();
         let mut out = self.out.borrow_mut();
         while !out.is_empty() {
-            match writer.try_write(out.rest()) {
+            match socket.try_write(out.rest()) {
                 Ok(written) if written > 0 => out.wrote(written),
                 // There is no room; or the node is gone, which is seen when it is next read from.
                 Ok(_) | Err(_) => return,
@@ -77,10 +90,10 @@ impl Wire {
     /// # Errors
     /// The node is gone.
     pub(crate) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut writer = self.writer.borrow_mut();
+        let mut socket = self.socket.borrow_mut();
         let mut out = self.out.borrow_mut();
         while !out.is_empty() {
-            let written = ready!(Pin::new(&mut *writer).poll_write(cx, out.rest()))?;
+            let written = ready!(socket.poll_write(cx, out.rest()))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

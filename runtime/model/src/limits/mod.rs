@@ -2,8 +2,8 @@
 //!
 //! A limit is a row of one table, and its value a newtype with its unit ([`CpuTime`],
 //! [`HeapBytes`], …). [`Limits`] has a field for each row. Nothing here enforces anything: the
-//! meter, the watchdog, the heap and the pool read the values from here, and the configuration
-//! makes its keys, their schema, their reading and their checks from the rows, with
+//! deadlines, the pool, the node's memory and the isolate's heap read the values from here, and the
+//! configuration makes its keys, their schema, their reading and their checks from the rows, with
 //! [`for_each_limit!`](crate::for_each_limit). This module links no V8, so that configuration can
 //! be tested without it.
 //!

@@ -134,7 +134,7 @@ macro_rules! count {
 }
 
 time! {
-    /// Time that a thread spent computing, as its CPU clock counts it.
+    /// Time that a process spent computing, as its CPU clock counts it, all its threads together.
     CpuTime, usually in "ms"
 }
 

@@ -16,20 +16,20 @@ use super::{
 };
 
 /// Why a function has no more isolates.
-const MAPS: &str =
-    "each takes a thread and some 18 memory maps, and Linux gives a process 65,530 of these";
+const PROCESSES: &str =
+    "each is a process, and the system bounds how many there are for all functions together";
 
 limits! {
-    /// Counted is the clock of the isolate's thread, and work charged to the request elsewhere.
+    /// Counted is the CPU clock of the isolate's process, and work of the node charged to the request.
     /// 50 ms is what Cloudflare's paid plan began with, and some 20,000 times what a hello costs.
     cpu: CpuTime {
         doc: "CPU time of one request.",
         breach: "503, `exceededCpu`",
         default: CpuTime::from_millis(50),
         floor: CpuTime::from_millis(1),
-        floor_reason: "the watchdog reads CPU clocks about once a millisecond, so it cannot keep less",
+        floor_reason: "CPU clocks are read about once a millisecond, so less cannot be kept",
         ceiling: CpuTime::from_secs(30),
-        ceiling_reason: "a request that computes longer holds a thread of the node that other functions need",
+        ceiling_reason: "a request that computes longer keeps a core from other functions",
     }
 
     /// From the start of the request's execution to the end of its response.
@@ -44,13 +44,13 @@ limits! {
     }
 
     memory: HeapBytes {
-        doc: "Memory of one isolate: heap, ArrayBuffers and WebAssembly.",
+        doc: "Memory of one isolate: heap, ArrayBuffers, WebAssembly, and what else its process holds.",
         breach: "503, `exceededMemory`; a buffer that does not fit: `RangeError`",
         default: HeapBytes::from_mib(128),
         floor: HeapBytes::from_mib(16),
         floor_reason: "an isolate with the web APIs and room to collect garbage takes about that much",
         ceiling: HeapBytes::from_mib(1024),
-        ceiling_reason: "V8 needs its heap limit below 2GiB, and a breach is granted extra room to unwind in",
+        ceiling_reason: "one isolate would hold what hundreds of others need; keep large data in a store",
     }
 
     /// 400 ms is what Cloudflare allows.
@@ -123,7 +123,7 @@ limits! {
         floor: Isolates::new(1),
         floor_reason: "a function without an isolate cannot run",
         ceiling: Isolates::new(1_024),
-        ceiling_reason: MAPS,
+        ceiling_reason: PROCESSES,
     }
 
     min_isolates: Isolates {
@@ -134,12 +134,12 @@ limits! {
         floor: Isolates::new(0),
         floor_reason: "a count cannot be negative",
         ceiling: Isolates::new(1_024),
-        ceiling_reason: MAPS,
+        ceiling_reason: PROCESSES,
     }
 
     /// Only isolates beyond `min_isolates` end. Zero is a sound wish: every request starts from nothing.
     idle: WallTime {
-        doc: "Time without a request after which an isolate ends; \"0ms\" ends it as soon as it has \
+        doc: "Time without a request after which an isolate ends; \"0ms\" ends it shortly after it has \
               answered.",
         breach: "the isolate ends",
         default: WallTime::from_secs(60),

@@ -101,6 +101,8 @@ pub enum FromCell<'a> {
 pub struct Settled {
     /// CPU time that was spent in it, in ns.
     pub cpu: u64,
+    /// Time from when the cell began it, in ns.
+    pub wall: u64,
     /// Bytes that heap and buffers hold, as of the last look.
     pub memory: u64,
     /// Whether nothing of it is left floating, so that the cell can go on to others.

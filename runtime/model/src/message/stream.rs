@@ -40,6 +40,12 @@ pub enum BodyKind {
         /// Bytes, if known.
         length: Option<u64>,
     },
+    /// Only from a cell, and of an answer: all of it is there, and its chunks follow at once, without credit, so that
+    /// the cell need not wait for who reads it.
+    Large {
+        /// Bytes.
+        length: u64,
+    },
     /// Only from a cell: it is a body that the node has, and of which the cell has read nothing.
     Pass {
         /// Which one.

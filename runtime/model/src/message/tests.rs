@@ -105,9 +105,9 @@ proptest! {
     }
 
     #[test]
-    fn what_a_cell_settles_comes_back(seq: u32, cpu: u64, memory: u64, is_fit: bool) {
+    fn what_a_cell_settles_comes_back(seq: u32, cpu: u64, wall: u64, memory: u64, is_fit: bool) {
         let mut wire = Vec::new();
-        let settled = Settled { cpu, memory, is_fit };
+        let settled = Settled { cpu, wall, memory, is_fit };
         put(&mut wire, &FromCell::Settled { seq, settled }, b"");
         put(&mut wire, &FromCell::Failed { seq, outcome: Outcome::NoResponse, thrown: None }, b"");
         let mut frames = Frames::of(&wire);

@@ -41,8 +41,8 @@ pub enum ToCell<'a> {
         /// Whether the client has all of it.
         is_complete: bool,
     },
-    /// Request `seq` is over for the node: its time is up, in a cell that has others. What is left of it is
-    /// dropped, and nothing of it is heard any more.
+    /// The time of request `seq` is up, in a cell that has others: the function is told as if its client had
+    /// gone, and what is left of it is dropped. The cell says [`super::FromCell::Settled`].
     Over {
         /// The request.
         seq: u32,

@@ -184,12 +184,12 @@ const REFUSED_OLD: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const REFUSED_OLD: &[i64] = &[];
 
-/// What `fcntl` may do with what is open. Not `F_SETOWN`, which sends signals to others.
-const FCNTL: [i32; 5] = [
+/// What `fcntl` may do with what is open. Not `F_SETOWN` and `F_SETFL`, which send signals to others, and could
+/// disarm a copy of the lifeline.
+const FCNTL: [i32; 4] = [
     libc::F_GETFD,
     libc::F_SETFD,
     libc::F_GETFL,
-    libc::F_SETFL,
     libc::F_DUPFD_CLOEXEC,
 ];
 

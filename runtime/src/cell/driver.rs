@@ -1,0 +1,684 @@
+//! The task of a cell: reads what it says, gives it requests, sends bodies, looks at its deadlines.
+//!
+//! It never blocks, and it never waits for the cell to agree: whatever the cell does, ending it is a signal.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+use std::time::Instant;
+
+use futures::future::BoxFuture;
+use holm_model::event::Event;
+use holm_model::event::Failure;
+use holm_model::event::FetchRequest;
+use holm_model::message::Fields;
+use holm_model::message::StreamId;
+use holm_model::message::ToCell;
+use holm_model::outcome::Outcome;
+use holm_model::start::StartError;
+use holm_process::clock;
+use holm_process::clock::CpuClock;
+use holm_process::page::MAX_SEQ;
+use holm_process::spawn::Process;
+use tokio::task::AbortHandle;
+use tokio::time::Sleep;
+
+use super::Handle;
+use super::Mail;
+use super::hear::Heard;
+use super::link::Link;
+use super::running::Running;
+use super::streams::Streams;
+use super::watch::Budget;
+use super::watch::Rest;
+use crate::deadline::Breach;
+use crate::deadline::TICK;
+use crate::fork::ForkError;
+use crate::pool::Job;
+use crate::pool::Place;
+use crate::pool::Shared;
+
+/// Times that the socket is read before others have their turn.
+const READS: usize = 16;
+
+/// Cells that may die, one after the other, before they have begun a request that they were given, before
+/// that is given up.
+const ATTEMPTS: u32 = 3;
+
+/// What a cell is at.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// It evaluates the function's code, since then.
+    Starting(Instant),
+    /// It is a copy of a template, and has not said yet that it is there.
+    Copied,
+    /// It answers requests.
+    Serving,
+}
+
+/// Why a cell's task ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// It has nothing to do, and is not needed; or its number of requests is used up.
+    Idle,
+    /// It was killed for this.
+    Breach(Breach),
+    /// It ended by itself, or said what means nothing.
+    Died(&'static str),
+    /// Something is left of a request in it.
+    Unfit,
+    /// The node has no memory for it any more.
+    Evicted,
+    /// The function does not start in it.
+    NotStarted(StartError),
+    /// There is no process.
+    NotForked(ForkError),
+}
+
+/// A cell, whole.
+pub(super) struct Cell {
+    pub(super) pool: Arc<Shared>,
+    pub(super) handle: Arc<Handle>,
+    pub(super) place: Place,
+    pub(super) link: Link,
+    pub(super) forking: Option<BoxFuture<'static, Result<Process, ForkError>>>,
+    pub(super) process: Option<(Process, CpuClock)>,
+    pub(super) stage: Stage,
+    /// Those that it has, in the order in which it was given them.
+    pub(super) requests: Vec<Running>,
+    pub(super) streams: Streams,
+    pub(super) fetches: HashMap<u32, Fetching>,
+    pub(super) last_fetch: u32,
+    next_seq: u32,
+    /// Requests that it was given.
+    served: u32,
+    /// The first request is to be told that it was started for it.
+    pub(super) is_cold: bool,
+    /// When the last request was over.
+    pub(super) settled_at: Instant,
+    is_listed: Listed,
+    has_yielded: bool,
+    is_leaving: bool,
+    is_evicted: bool,
+    pub(super) is_unfit: bool,
+    /// The next look at its deadlines.
+    alarm: Pin<Box<Sleep>>,
+    pub(super) look_at: Option<Instant>,
+    pub(super) budget: Budget,
+    pub(super) rest: Rest,
+    last_cpu: std::cell::Cell<Duration>,
+}
+
+/// A subrequest on its way.
+#[derive(Debug)]
+pub(super) struct Fetching {
+    /// The request that made it.
+    pub(super) seq: u32,
+    task: AbortHandle,
+}
+
+impl Fetching {
+    pub(super) fn new(seq: u32, task: AbortHandle) -> Self {
+        Self { seq, task }
+    }
+}
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// How the pool has the cell on its lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listed {
+    No,
+    Idle,
+    Roomy,
+}
+
+impl Cell {
+    pub(super) fn new(
+        pool: Arc<Shared>,
+        handle: Arc<Handle>,
+        place: Place,
+        link: Link,
+        forking: BoxFuture<'static, Result<Process, ForkError>>,
+        stage: Stage,
+        is_cold: bool,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            pool,
+            handle,
+            place,
+            link,
+            forking: Some(forking),
+            process: None,
+            stage,
+            requests: Vec::new(),
+            streams: Streams::default(),
+            fetches: HashMap::new(),
+            last_fetch: 0,
+            next_seq: 1,
+            served: 0,
+            is_cold,
+            settled_at: now,
+            is_listed: Listed::No,
+            has_yielded: false,
+            is_leaving: false,
+            is_evicted: false,
+            is_unfit: false,
+            alarm: Box::pin(tokio::time::sleep_until(now.into())),
+            look_at: Some(now + TICK),
+            budget: Budget::default(),
+            rest: Rest::new(now),
+            last_cpu: std::cell::Cell::default(),
+        }
+    }
+
+    /// Lives, until there is a reason to end.
+    pub(super) async fn live(mut self) {
+        let end = std::future::poll_fn(|cx| self.poll(cx)).await;
+        self.end(end);
+    }
+
+    /// The cell's clock, all its threads; nothing while there is no process, and what it last showed when that
+    /// has ended.
+    pub(super) fn cpu(&self) -> Duration {
+        let clock = self.process.as_ref().map(|(_, clock)| *clock);
+        if let Some(now) = clock.and_then(|clock| clock.read().ok()) {
+            self.last_cpu.set(self.last_cpu.get().max(now));
+        }
+        self.last_cpu.get()
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.handle.register(cx.waker());
+        let before = self.streams.is_sending().then(clock::of_this_thread);
+        let step = self.step(cx);
+        if let Some(before) = before {
+            self.charge(clock::of_this_thread().saturating_sub(before));
+        }
+        match step {
+            Ok(()) => Poll::Pending,
+            Err(end) => Poll::Ready(end),
+        }
+    }
+
+    /// All that is to be done now.
+    fn step(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        self.poll_fork(cx)?;
+        if self.read_mail(cx) == Next::Later {
+            return Ok(());
+        }
+        self.poll_read(cx)?;
+        if self.is_evicted {
+            return Err(End::Evicted);
+        }
+        self.poll_ends(cx);
+        if self.is_unfit {
+            return Err(End::Unfit);
+        }
+        loop {
+            self.fill()?;
+            self.streams.poll(cx, &mut self.link);
+            let was_full = self.link.is_full();
+            let flushed = self.link.poll_flush(cx);
+            if let Poll::Ready(Err(_)) = flushed {
+                // What it said before it died is to be read yet; that is what ends it.
+                self.look_soon();
+                break;
+            }
+            if !was_full || flushed.is_pending() {
+                break;
+            }
+            // What waited for room has it, and nobody else would say so.
+        }
+        self.poll_alarm(cx)
+    }
+
+    /// What the node has spent on handing bodies over is its requests'.
+    fn charge(&mut self, spent: Duration) {
+        let page = &self.handle.page;
+        let begun = self.requests.iter().filter(|run| page.has_begun(run.seq));
+        let Ok(count @ 1..) = u32::try_from(begun.clone().count()) else {
+            return;
+        };
+        for run in begun {
+            run.context.charge(spent / count);
+        }
+    }
+
+    fn poll_fork(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let Some(forking) = &mut self.forking else {
+            return Ok(());
+        };
+        let Poll::Ready(forked) = forking.as_mut().poll(cx) else {
+            return Ok(());
+        };
+        self.forking = None;
+        let process = forked.map_err(End::NotForked)?;
+        self.handle.adopt(process.pid());
+        let clock = process
+            .clock()
+            .map_err(|_| End::Died("its process ended at once"))?;
+        self.process = Some((process, clock));
+        Ok(())
+    }
+
+    /// Reads what others left for it. `Later`: more is likely to come in this turn of the runtime, and is
+    /// waited for: requests that are handed over together cost half as much.
+    fn read_mail(&mut self, cx: &mut Context<'_>) -> Next {
+        let mut work = false;
+        for mail in self.handle.take_mail() {
+            match mail {
+                Mail::Work => {
+                    self.is_listed = Listed::No;
+                    work = true;
+                }
+                Mail::End => self.is_leaving = true,
+                Mail::Evict => self.is_evicted = true,
+                Mail::Taken(id) => self.streams.taken(id, &mut self.link),
+                Mail::Left(id) => self.reader_left(id),
+                Mail::Fetched(fetch, outcome) => self.fetched(fetch, *outcome),
+            }
+        }
+        if work && !self.has_yielded {
+            self.has_yielded = true;
+            cx.waker().wake_by_ref();
+            return Next::Later;
+        }
+        self.has_yielded = false;
+        Next::Now
+    }
+
+    fn reader_left(&mut self, id: StreamId) {
+        let was_written = self.streams.left(id, &mut self.link);
+        let StreamId::Reply(seq) = id else { return };
+        let Some(run) = self.requests.iter_mut().find(|run| run.seq == seq) else {
+            return;
+        };
+        if run.reader_left() {
+            self.cancel(seq);
+        } else if was_written {
+            // Who knows the length does not wait for the end.
+            run.only_wait_until(Instant::now());
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        for _ in 0..READS {
+            match self.link.poll_read(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(true)) => self.hear()?,
+                Poll::Ready(Ok(false) | Err(_)) => return Err(End::Died("its process ended")),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    /// Takes in what was read.
+    pub(super) fn hear(&mut self) -> Result<(), End> {
+        let came = self.link.take_came();
+        let mut frames = Link::frames(&came);
+        let heard = loop {
+            match self.hear_one(&mut frames) {
+                Ok(Heard::Something) => {}
+                Ok(Heard::Nothing) => break Ok(()),
+                Err(end) => break Err(end),
+            }
+        };
+        let used = frames.used();
+        self.link.put_back(came, used);
+        heard
+    }
+
+    /// Requests whose clients have left, and bodies that pass by and have ended.
+    fn poll_ends(&mut self, cx: &mut Context<'_>) {
+        let mut place = 0;
+        while let Some(run) = self.requests.get_mut(place) {
+            let seq = run.seq;
+            if let Some(is_complete) = run.poll_passed(cx) {
+                self.link.put(&ToCell::Passed { seq, is_complete }, b"");
+            }
+            if run.context.poll_left(cx) {
+                run.gone = true;
+            }
+            if run.is_over() {
+                self.finish(place);
+                continue;
+            }
+            if run.gone && !run.is_canceled && self.cancel(seq) == Next::Now {
+                continue;
+            }
+            place += 1;
+        }
+    }
+
+    /// The client of a request is gone. `Now`: it was not begun, and is over.
+    fn cancel(&mut self, seq: u32) -> Next {
+        let Some(place) = self.requests.iter().position(|run| run.seq == seq) else {
+            return Next::Later;
+        };
+        if self.handle.page.revoke(seq) {
+            self.finish(place);
+            return Next::Now;
+        }
+        let run = &mut self.requests[place];
+        if !run.is_canceled {
+            run.is_canceled = true;
+            run.only_wait_until(Instant::now());
+            self.link.put(&ToCell::Cancel { seq }, b"");
+        }
+        Next::Later
+    }
+
+    /// A request has run its course.
+    pub(super) fn finish(&mut self, place: usize) {
+        let run = self.requests.remove(place);
+        self.forget(&run);
+        let now = Instant::now();
+        // As the cell says: how long the hop takes on a busy machine is not the function's doing.
+        let time = match run.settled {
+            Some(settled) => Duration::from_nanos(settled.wall),
+            None => now.saturating_duration_since(self.settled_at.max(run.offered)),
+        };
+        self.settled_at = now;
+        if run.settled.is_some_and(|settled| !settled.is_fit) {
+            self.is_unfit = true;
+        }
+        if self.pool.deployment.concurrency.is_shared() {
+            let cpu = self.cpu();
+            let limit = self.pool.deployment.limits.cpu.as_duration();
+            self.budget.end(cpu, limit, self.requests.len());
+        }
+        let outcome = run.finish();
+        self.pool.served(time, outcome);
+        if self.requests.is_empty() {
+            self.rest = Rest::new(now);
+        }
+    }
+
+    /// What belongs to a request and goes with it.
+    pub(super) fn forget(&mut self, run: &Running) {
+        let seq = run.seq;
+        self.streams.stop(StreamId::Request(seq));
+        if self.streams.is_expected(StreamId::Reply(seq)) {
+            let error = holm_model::body::BodyError::Aborted("the request ended".into());
+            self.streams.break_off(StreamId::Reply(seq), error);
+        }
+        let streams = &mut self.streams;
+        self.fetches.retain(|fetch, fetching| {
+            if fetching.seq != seq {
+                return true;
+            }
+            streams.stop(StreamId::Fetched(*fetch));
+            false
+        });
+    }
+
+    /// Requests that it may be given now.
+    fn room(&self) -> usize {
+        // Not before there is a process that can be killed: it begins while the answer to the fork is on its way, so
+        // this costs no time.
+        if self.process.is_none()
+            || matches!(self.stage, Stage::Starting(_))
+            || self.is_leaving
+            || self.link.is_full()
+        {
+            return 0;
+        }
+        let concurrency = self.pool.deployment.concurrency;
+        let most = if concurrency.is_shared() {
+            concurrency.get()
+        } else {
+            1 + self.pool.ahead()
+        };
+        let left = match self.pool.deployment.limits.requests_per_isolate.bound() {
+            Some(bound) => bound.saturating_sub(self.served) as usize,
+            None => usize::MAX,
+        };
+        most.saturating_sub(self.requests.len()).min(left)
+    }
+
+    /// Whether it has had all the requests that it may have.
+    fn is_used_up(&self) -> bool {
+        let bound = self.pool.deployment.limits.requests_per_isolate.bound();
+        bound.is_some_and(|bound| self.served >= bound) || self.next_seq >= MAX_SEQ
+    }
+
+    /// Takes requests out of the queue, and says what it could do if there are none.
+    fn fill(&mut self) -> Result<(), End> {
+        let room = self.room();
+        let is_shared = self.pool.deployment.concurrency.is_shared();
+        let mut jobs = Vec::new();
+        {
+            let mut state = self.pool.state();
+            while jobs.len() < room
+                && let Some(job) = state.take(&self.pool.services.admission)
+            {
+                jobs.push(job);
+            }
+            let busy = self.requests.len() + jobs.len();
+            let wanted = match (busy, room > jobs.len()) {
+                (0, true) => Listed::Idle,
+                (_, true) if is_shared => Listed::Roomy,
+                (_, _) => Listed::No,
+            };
+            if wanted != self.is_listed {
+                match wanted {
+                    Listed::No => state.books.strike_off(self.handle.id),
+                    Listed::Idle => state.books.rest(self.handle.id),
+                    Listed::Roomy => state.books.has_room(self.handle.id),
+                }
+                self.is_listed = wanted;
+            }
+            if wanted == Listed::Idle && state.is_closed {
+                return Err(End::Idle);
+            }
+        }
+        for job in jobs {
+            self.give(job);
+        }
+        if self.requests.is_empty() && (self.is_leaving || self.is_used_up()) {
+            return Err(End::Idle);
+        }
+        Ok(())
+    }
+
+    /// Hands a request over.
+    fn give(&mut self, job: Job) {
+        let Job {
+            mut context,
+            event,
+            attempts,
+        } = job;
+        let now = Instant::now();
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        self.served = self.served.saturating_add(1);
+        context.enter(now, std::mem::take(&mut self.is_cold));
+        let Event::Fetch(FetchRequest {
+            method,
+            url,
+            headers,
+            body,
+        }) = event;
+        let limits = &self.pool.deployment.limits;
+        let (wall, wait_until) = (limits.wall.as_duration(), limits.wait_until.as_duration());
+        let cpu_limit = limits.cpu.as_duration();
+        let run = Running::new(seq, context, &body, now, wall, wait_until);
+        let (kind, payload) = self.streams.send(StreamId::Request(seq), body);
+        self.handle.page.offer(seq);
+        let request = ToCell::Request {
+            seq,
+            method: method.as_str(),
+            url: &url,
+            fields: Fields::Map(&headers),
+            body: kind,
+        };
+        self.link.put(&request, &payload);
+        if self.pool.deployment.concurrency.is_shared() {
+            let cpu = self.cpu();
+            self.budget.begin(cpu, cpu_limit, self.requests.len());
+        }
+        // Kept for another cell, should this one die before it begins.
+        let run = run.keeping(method, url, headers, payload, kind, attempts);
+        if self.requests.is_empty() {
+            self.handle.set_resting(false);
+        }
+        self.requests.push(run);
+        self.look_before(now);
+    }
+
+    /// Looks at the deadlines when it is time.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        loop {
+            let Some(at) = self.look_at else {
+                return Ok(());
+            };
+            if self.alarm.deadline() != at.into() {
+                self.alarm.as_mut().reset(at.into());
+            }
+            if self.alarm.as_mut().poll(cx).is_pending() {
+                return Ok(());
+            }
+            self.look(Instant::now())?;
+        }
+    }
+
+    /// Something may be wrong: looks at once.
+    pub(super) fn look_soon(&mut self) {
+        let soon = Instant::now() + TICK;
+        self.look_at = Some(self.look_at.map_or(soon, |at| at.min(soon)));
+    }
+
+    /// The cell ends. Those of its requests that it has not begun are given to another.
+    fn end(mut self, end: End) {
+        if !matches!(end, End::Died(_)) {
+            // What it has said before is heard: log lines, answers that were under way.
+            while matches!(self.link.read(), Ok(true)) {
+                if self.hear().is_err() {
+                    break;
+                }
+            }
+        }
+        let cpu = self.cpu();
+        let held = match &end {
+            End::Died(_) if self.handle.page.is_out_of_memory() => {
+                self.pool.deployment.limits.memory.as_u64()
+            }
+            End::Idle => 0,
+            End::Died(_)
+            | End::Breach(_)
+            | End::Unfit
+            | End::Evicted
+            | End::NotStarted(_)
+            | End::NotForked(_) => self.handle.read_memory(),
+        };
+        // Killed here, whatever it is doing; its memory goes with it.
+        let process = self.process.take();
+        if let Some((process, _)) = &process
+            && let Err(error) = process.kill()
+        {
+            tracing::error!(%error, pid = %process.pid(), "a cell could not be killed");
+        }
+        let is_out_of_memory = self.handle.page.is_out_of_memory();
+        let last_words = self.handle.page.last_words();
+        let cause = match &end {
+            End::Died(_) if is_out_of_memory => Cause::Breach(Breach::Memory),
+            End::Died(why) => Cause::Crash(last_words.as_deref().unwrap_or(why)),
+            End::Breach(breach) => Cause::Breach(*breach),
+            End::Idle | End::Unfit | End::Evicted | End::NotStarted(_) | End::NotForked(_) => {
+                Cause::Taken
+            }
+        };
+        let current = self.handle.page.current();
+        let mut back = Vec::new();
+        for mut run in std::mem::take(&mut self.requests) {
+            run.context.record().memory = held;
+            let stream = self.streams.take_back(StreamId::Request(run.seq)).ok();
+            self.forget(&run);
+            if run.settled.is_some() {
+                run.finish();
+                continue;
+            }
+            if self.handle.page.revoke(run.seq) {
+                match run.give_back(stream) {
+                    Ok(job) => back.push(job),
+                    Err(context) => context.fail(Failure::of(Outcome::Reset)),
+                }
+                continue;
+            }
+            let used = match current {
+                Some((seq, began)) if seq == run.seq => cpu.saturating_sub(began),
+                _ => self.budget.share(cpu),
+            };
+            match cause {
+                Cause::Breach(breach) => run.end_for(breach, used),
+                Cause::Crash(why) => run.crash(why, used),
+                Cause::Taken => run.take_away(used),
+            };
+        }
+        let died = match cause {
+            Cause::Breach(Breach::WaitUntil) | Cause::Taken => Died::ByChoice,
+            Cause::Breach(_) => Died::OverALimit,
+            Cause::Crash(_) => Died::ByItself,
+        };
+        self.after(end, died, back);
+    }
+
+    /// Tells the pool.
+    fn after(self, end: End, died: Died, mut back: Vec<Job>) {
+        let Self { pool, place, .. } = self;
+        match died {
+            Died::ByChoice => {}
+            Died::OverALimit | Died::ByItself => pool.died(),
+        }
+        if died == Died::ByItself {
+            // Requests may be what it died of, although it says that it had not begun them.
+            back.retain_mut(|job| {
+                job.attempts += 1;
+                job.attempts < ATTEMPTS
+            });
+        }
+        pool.give_back(back);
+        drop(place);
+        match end {
+            End::NotStarted(error) => pool.start_failed(&error),
+            End::NotForked(error) => pool.fork_failed(&error),
+            End::Idle | End::Breach(_) | End::Died(_) | End::Unfit | End::Evicted => {}
+        }
+        pool.see_to_queue();
+        pool.keep_minimum();
+    }
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Now,
+    Later,
+}
+
+/// Why requests of a cell that has ended did not run their course.
+#[derive(Clone, Copy, Debug)]
+enum Cause<'a> {
+    Breach(Breach),
+    Crash(&'a str),
+    /// By no fault of theirs.
+    Taken,
+}
+
+/// How a cell came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Died {
+    ByChoice,
+    OverALimit,
+    ByItself,
+}

@@ -1,0 +1,194 @@
+//! The node's memory budget: what all of its processes hold, and who makes room.
+//!
+//! A forked process shares most of its pages with the one that it was forked from, so what counts is what is its
+//! own, and its page tables. That is read from outside when a cell comes to rest, and while it works now and then;
+//! between two readings, a cell that starts counts as what the last ones of its function came to. Who has been
+//! idle for longest makes room; then templates that nobody uses; and if all else fails, the largest cell.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use holm_process::memory;
+use tokio::runtime::Handle as Io;
+use tokio::sync::Notify;
+use tracing::warn;
+
+use crate::pool::Shared as Pool;
+
+/// Time between two readings.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The same while the budget is nearly used up.
+const CLOSE_LOOK: Duration = Duration::from_millis(20);
+
+/// What a cell takes that nothing is known of yet: some times what one that says hello does.
+const CELL: u64 = 4 << 20;
+
+/// The share of the budget, as a divisor, that is kept free as far as cells without work hold it.
+const HEADROOM: u64 = 16;
+
+/// The memory budget of a node. Clones share it.
+#[derive(Clone, Debug)]
+pub struct NodeMemory {
+    ledger: Arc<Ledger>,
+}
+
+#[derive(Debug)]
+struct Ledger {
+    /// In bytes; [`u64::MAX`] if there is none.
+    budget: u64,
+    /// What all processes hold: as it was read, and what has been started since.
+    held: AtomicU64,
+    pools: Mutex<Vec<Weak<Pool>>>,
+    bell: Notify,
+}
+
+impl NodeMemory {
+    /// No budget.
+    pub fn unlimited() -> Self {
+        Self::of(u64::MAX)
+    }
+
+    /// Keeps all processes within `budget` bytes, as far as functions can do without what they hold.
+    pub fn start(budget: u64, io: &Io) -> Self {
+        let memory = Self::of(budget);
+        io.spawn(keep(Arc::downgrade(&memory.ledger)));
+        memory
+    }
+
+    fn of(budget: u64) -> Self {
+        Self {
+            ledger: Arc::new(Ledger {
+                budget,
+                held: AtomicU64::new(0),
+                pools: Mutex::default(),
+                bell: Notify::new(),
+            }),
+        }
+    }
+
+    /// Cells of `pool` make room for others from now on.
+    pub(crate) fn join(&self, pool: Weak<Pool>) {
+        let mut pools = lock(&self.ledger.pools);
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(pool);
+    }
+
+    fn is_unlimited(&self) -> bool {
+        self.ledger.budget == u64::MAX
+    }
+
+    /// Whether there is no room for one more cell of `size` bytes, or what one takes that nothing is known of.
+    pub(crate) fn is_full(&self, size: Option<u64>) -> bool {
+        if self.is_unlimited() {
+            return false;
+        }
+        let held = self.ledger.held.load(Ordering::Relaxed);
+        let is_full = held + size.unwrap_or(CELL) > self.ledger.budget;
+        if is_full {
+            self.ledger.bell.notify_one();
+        }
+        is_full
+    }
+
+    /// A cell of `size` bytes starts. Room for the next ones is made while there still is some.
+    pub(crate) fn take(&self, size: Option<u64>) {
+        if self.is_unlimited() {
+            return;
+        }
+        let size = size.unwrap_or(CELL);
+        let held = self.ledger.held.fetch_add(size, Ordering::Relaxed) + size;
+        if held > self.ledger.aim() {
+            self.ledger.bell.notify_one();
+        }
+    }
+}
+
+/// Makes room whenever there is none, as long as somebody holds the budget.
+async fn keep(ledger: Weak<Ledger>) {
+    let mut is_told = false;
+    while let Some(ledger) = ledger.upgrade() {
+        let held = ledger.read();
+        ledger.held.store(held, Ordering::Relaxed);
+        if held > ledger.aim() {
+            let freed = ledger.make_room(held - ledger.aim());
+            if held.saturating_sub(freed) > ledger.budget {
+                // Nobody can do without what it holds.
+                let freed = ledger.evict_largest();
+                if freed > 0 && !std::mem::replace(&mut is_told, true) {
+                    warn!(
+                        budget = ledger.budget,
+                        held,
+                        "[node] memory is used up by requests in flight; the largest isolate is ended"
+                    );
+                }
+            }
+        } else {
+            is_told = false;
+        }
+        let is_close = held > ledger.budget / 4 * 3;
+        let pause = if is_close { CLOSE_LOOK } else { LOOK };
+        // Not more often than that, however often the bell is rung.
+        tokio::time::sleep(CLOSE_LOOK / 4).await;
+        let _ = tokio::time::timeout(pause, ledger.bell.notified()).await;
+    }
+}
+
+impl Ledger {
+    fn aim(&self) -> u64 {
+        self.budget - self.budget / HEADROOM
+    }
+
+    fn pools(&self) -> Vec<Arc<Pool>> {
+        lock(&self.pools).iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// What all processes hold now.
+    fn read(&self) -> u64 {
+        let own = memory::own(holm_process::this_pid()).unwrap_or(0);
+        let pools = self.pools();
+        own + pools.iter().map(|pool| pool.read_memory()).sum::<u64>()
+    }
+
+    /// Ends what nobody needs at the moment, until `wanted` bytes are free; those first whose function was asked
+    /// for longest ago. Returns how many bytes that makes.
+    fn make_room(&self, wanted: u64) -> u64 {
+        let mut pools: Vec<_> = self
+            .pools()
+            .into_iter()
+            .map(|pool| (pool.asked(), pool))
+            .collect();
+        pools.sort_by_key(|(asked, _)| *asked);
+        let mut freed = 0;
+        for (_, pool) in pools {
+            while freed < wanted
+                && let Some(bytes) = pool.end_idle()
+            {
+                freed += bytes;
+            }
+            if freed >= wanted {
+                break;
+            }
+            // Only where no cell is left, which those that were just told to end still are.
+            freed += pool.give_up_template();
+        }
+        freed
+    }
+
+    /// Ends the largest cell of the function that holds most. Returns what it held.
+    fn evict_largest(&self) -> u64 {
+        let pools = self.pools();
+        let largest = pools.iter().max_by_key(|pool| pool.memory());
+        largest.map_or(0, |pool| pool.evict_largest())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

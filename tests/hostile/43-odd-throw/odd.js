@@ -1,0 +1,1 @@
+throw { __proto__: Error.prototype, message: 1 };
