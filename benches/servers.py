@@ -10,6 +10,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import processes
+
 BENCHES = Path(__file__).resolve().parent
 WORKERD = BENCHES / "node_modules/@cloudflare/workerd-linux-64/bin/workerd"
 DENO = BENCHES / "node_modules/@deno/linux-x64-glibc/deno"
@@ -116,10 +118,8 @@ class Server:
         return self.log.read_text(errors="replace")[-2000:]
 
     def cpu(self) -> float:
-        """CPU seconds so far, user and system, of all its threads."""
-        # Fields 14 and 15 of proc(5); the name in field 2 may hold spaces.
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """CPU seconds so far, user and system, of all its processes that still run."""
+        return processes.cpu(self.process.pid)
 
 
 # Which requests Holm writes records of.
