@@ -19,6 +19,7 @@ use tokio::runtime::Handle as Io;
 use tokio::sync::Notify;
 use tracing::warn;
 
+use crate::fork::zygote::Zygote;
 use crate::pool::Shared as Pool;
 
 /// Time between two readings.
@@ -56,9 +57,9 @@ impl NodeMemory {
     }
 
     /// Keeps all processes within `budget` bytes, as far as functions can do without what they hold.
-    pub fn start(budget: u64, io: &Io) -> Self {
+    pub fn start(budget: u64, zygote: Zygote, io: &Io) -> Self {
         let memory = Self::of(budget);
-        io.spawn(keep(Arc::downgrade(&memory.ledger)));
+        io.spawn(keep(Arc::downgrade(&memory.ledger), zygote));
         memory
     }
 
@@ -111,10 +112,10 @@ impl NodeMemory {
 }
 
 /// Makes room whenever there is none, as long as somebody holds the budget.
-async fn keep(ledger: Weak<Ledger>) {
+async fn keep(ledger: Weak<Ledger>, zygote: Zygote) {
     let mut is_told = false;
     while let Some(ledger) = ledger.upgrade() {
-        let held = ledger.read();
+        let held = zygote.memory().await + ledger.read();
         ledger.held.store(held, Ordering::Relaxed);
         if held > ledger.aim() {
             let freed = ledger.make_room(held - ledger.aim());
@@ -149,7 +150,7 @@ impl Ledger {
         lock(&self.pools).iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// What all processes hold now.
+    /// What all processes but the zygote hold now.
     fn read(&self) -> u64 {
         let own = memory::own(holm_process::this_pid()).unwrap_or(0);
         let pools = self.pools();

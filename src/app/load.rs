@@ -109,6 +109,22 @@ impl Node {
         (app, problems)
     }
 
+    /// Starts one function. Returns why each of its isolates has to start by itself, if they have to.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub(crate) fn try_one(
+        self: &Arc<Self>,
+        plan: &FunctionPlan,
+    ) -> Result<Option<String>, Box<FunctionProblem>> {
+        let Started { function, problem } = self.io().block_on(self.start_one(plan));
+        match (problem, function) {
+            (Some(problem), _) => Err(Box::new(problem)),
+            (None, Function::Ready(pool)) => Ok(pool.deployment().not_copyable.get().cloned()),
+            (None, Function::Broken(_)) => Ok(None),
+        }
+    }
+
     fn start_all(self: &Arc<Self>, plan: &Plan) -> Vec<Started> {
         let progress = progress(plan.functions.len());
         let starts = plan.functions.iter().map(|function| {

@@ -88,7 +88,7 @@ impl Node {
             .map_err(NodeError::IoThreads)?;
         let zygote = Zygote::start(io.handle(), plan.sandbox).map_err(NodeError::Zygote)?;
         let memory = match plan.memory {
-            Some(budget) => NodeMemory::start(budget.as_u64(), io.handle()),
+            Some(budget) => NodeMemory::start(budget.as_u64(), zygote.clone(), io.handle()),
             None => NodeMemory::unlimited(),
         };
         let outbound = egress::Client::new(egress::Options {

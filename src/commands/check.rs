@@ -49,10 +49,18 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
 pub(crate) fn explain(file: &Path, url: &str) -> Result<(), Failure> {
     let plan = config::load(file)?;
     let explained = config::explain(&plan, url)?;
-    print::out(&format!("{}\n", explained.text))?;
-    if explained.is_served {
-        Ok(())
-    } else {
-        Err(Failure::Nowhere)
-    }
+    let Some(place) = explained.function else {
+        print::out(&format!("{}{}\n", explained.text, explained.others))?;
+        return Err(Failure::Nowhere);
+    };
+    let node = Node::start(&plan, Telemetry::quiet(), Mode::Serve)?;
+    let starts = match node.try_one(&plan.functions[place]) {
+        Ok(None) => "isolates are copies of one that has started".to_owned(),
+        Ok(Some(why)) => format!("each isolate by itself: {why}"),
+        Err(problem) => format!("not: {problem}"),
+    };
+    print::out(&format!(
+        "{}  starts   {starts}\n{}\n",
+        explained.text, explained.others
+    ))
 }

@@ -106,6 +106,9 @@ pub(super) fn listen(node: &Arc<Node>, server: Server, signals: Signals) -> Resu
     let drain = signals.drain();
     let drained = node.io().block_on(async {
         info!(layers = %node.sandbox(), "functions run in processes behind a sandbox");
+        if let Some(bound) = holm_process::bounds::tightest() {
+            info!(%bound, "the system bounds the number of processes");
+        }
         info!(addr = %address, scheme = "http", "listening");
         server
             .serve(node.clone(), drain)

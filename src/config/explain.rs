@@ -23,10 +23,12 @@ const UNDER_THE_FIRST: &str = "\n           ";
 /// Where a request goes.
 #[derive(Debug)]
 pub(crate) struct Explained {
-    /// In words, for a terminal.
+    /// The winner, in words, for a terminal.
     pub(crate) text: String,
-    /// Whether any function answers it.
-    pub(crate) is_served: bool,
+    /// The others, if there are any.
+    pub(crate) others: String,
+    /// The function that answers it, by its place in the plan.
+    pub(crate) function: Option<usize>,
 }
 
 /// Why a URL cannot be explained.
@@ -77,16 +79,17 @@ pub(crate) fn explain(plan: &Plan, url: &str) -> Result<Explained, ExplainError>
             }
         }
     }
-    let others: Vec<_> = explanation
+    let rest: Vec<_> = explanation
         .candidates
         .iter()
         .filter(|candidate| candidate.verdict != Verdict::Wins)
         .collect();
-    if !others.is_empty() {
-        text.push_str("\nOther routes for this host, the strongest first:\n");
-        let width = others.iter().map(|other| other.pattern.to_string().len());
+    let mut others = String::new();
+    if !rest.is_empty() {
+        others.push_str("\nOther routes for this host, the strongest first:\n");
+        let width = rest.iter().map(|other| other.pattern.to_string().len());
         let width = width.max().unwrap_or_default();
-        for other in others {
+        for other in rest {
             let name = &plan.functions[*other.target].name;
             let pattern = other.pattern.to_string();
             let why = match (other.verdict, winner) {
@@ -96,12 +99,13 @@ pub(crate) fn explain(plan: &Plan, url: &str) -> Result<Explained, ExplainError>
                 }
                 (verdict, None) => verdict.to_string(),
             };
-            text.push_str(&format!("  {pattern:width$}  to {name}: {why}\n"));
+            others.push_str(&format!("  {pattern:width$}  to {name}: {why}\n"));
         }
     }
     Ok(Explained {
         text,
-        is_served: winner.is_some(),
+        others,
+        function: winner.map(|winner| *winner.target),
     })
 }
 

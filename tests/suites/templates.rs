@@ -206,6 +206,18 @@ async fn check() -> anyhow::Result<()> {
             (_, lines) => anyhow::bail!("{}: it says {lines:?}", start.name),
         }
     }
+    for start in STARTS {
+        let url = format!("http://{}/", host(start.name));
+        let args = ["check", "holm.toml", "--explain", &url].map(str::to_owned);
+        let ended = program::run(folder.path(), &args).await?;
+        let mut lines = ended.stdout.lines();
+        let starts = lines.find(|line| line.starts_with("  starts "));
+        let starts = starts.with_context(|| format!("no such line: {}", ended.stdout))?;
+        ensure!(
+            starts.contains(start.why.unwrap_or("are copies of one")),
+            "{starts}"
+        );
+    }
     Ok(())
 }
 

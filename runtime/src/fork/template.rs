@@ -49,12 +49,14 @@ pub(crate) struct Template {
     control: Control,
     /// Bytes that it holds. It is frozen, so that does not change.
     bytes: u64,
+    /// The zygote that it is of.
+    generation: u64,
 }
 
 impl Template {
-    /// Whether it is gone.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.control.is_gone()
+    /// Whether it is there, and of the zygote that there is now.
+    pub(crate) fn is_current(&self, zygote: &Zygote) -> bool {
+        !self.control.is_gone() && self.generation == zygote.generation()
     }
 
     /// Bytes that it holds.
@@ -132,6 +134,7 @@ pub(crate) async fn begin(
         &start_of(deployment, true, services.enforces),
         b"",
     );
+    let generation = services.zygote.generation();
     let name = format!("{}, template", deployment.name);
     let process = services.zygote.fork(Purpose::Template, &name, &fds).await;
     let process = process.map_err(|error| host(&error))?;
@@ -157,6 +160,7 @@ pub(crate) async fn begin(
                     let control = Control::new(control).map_err(|error| host(&error))?;
                     Some(Arc::new(Template {
                         bytes: memory::own(process.pid()).unwrap_or(0),
+                        generation,
                         process,
                         control,
                     }))

@@ -4,11 +4,14 @@ use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::Weak;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
 use holm_model::message::Purpose;
 use holm_process::lifeline::Anchor;
+use holm_process::memory;
 use holm_process::sandbox::Layers;
 use holm_process::sandbox::Mode;
 use holm_process::spawn;
@@ -50,6 +53,7 @@ struct Shared {
     mode: Mode,
     layers: Layers,
     current: Mutex<Arc<Generation>>,
+    generations: AtomicU64,
 }
 
 /// One process.
@@ -58,6 +62,8 @@ struct Generation {
     process: ZygoteProcess,
     control: Control,
     since: Instant,
+    /// Bytes that it holds. It does nothing but fork, so that does not change much.
+    bytes: u64,
 }
 
 impl Zygote {
@@ -77,6 +83,7 @@ impl Zygote {
             mode,
             layers,
             current: Mutex::new(Arc::new(generation)),
+            generations: AtomicU64::new(1),
         });
         io.spawn(keep(Arc::downgrade(&shared)));
         Ok(Self { shared })
@@ -90,6 +97,17 @@ impl Zygote {
     /// The end of everything that was forked.
     pub(crate) fn anchor(&self) -> &Anchor {
         &self.shared.anchor
+    }
+
+    /// Bytes that it holds.
+    pub(crate) async fn memory(&self) -> u64 {
+        let current = self.shared.current.lock().await.clone();
+        current.bytes
+    }
+
+    /// How many there have been: what was forked from an earlier one has another address layout.
+    pub(crate) fn generation(&self) -> u64 {
+        self.shared.generations.load(Ordering::Relaxed)
     }
 
     /// One more process, called `name`, with `fds`.
@@ -122,6 +140,7 @@ impl Generation {
     fn new(process: ZygoteProcess) -> Result<Self, SpawnError> {
         let control = Control::new(process.control().share()?)?;
         Ok(Self {
+            bytes: memory::own(process.pid()).unwrap_or(0),
             process,
             control,
             since: Instant::now(),
@@ -145,6 +164,7 @@ impl Shared {
             Ok(Ok(next)) => {
                 // What was forked from the last one lives on.
                 *current = Arc::new(next);
+                self.generations.fetch_add(1, Ordering::Relaxed);
                 Ok(current.clone())
             }
             Ok(Err(error)) | Err(error) if is_gone => Err(error.into()),

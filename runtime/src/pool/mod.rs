@@ -290,7 +290,7 @@ impl Shared {
     pub(crate) async fn template(&self) -> Result<Option<Arc<Template>>, StartError> {
         let mut origin = self.template.lock().await;
         match &*origin {
-            Origin::Template(template) if !template.is_gone() => {
+            Origin::Template(template) if template.is_current(&self.services.zygote) => {
                 return Ok(Some(template.clone()));
             }
             Origin::Zygote => return Ok(None),
@@ -487,7 +487,7 @@ impl Shared {
     }
 
     /// Looks at the queue once. Returns whether requests wait.
-    fn patrol(&self, now: Instant) -> bool {
+    fn look_at_queue(&self, now: Instant) -> bool {
         let state = self.state();
         if state.books.waiting() == 0 {
             self.is_monitored.store(false, Ordering::SeqCst);

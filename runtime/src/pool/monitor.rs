@@ -12,7 +12,7 @@ pub(super) async fn watch(pool: Arc<Shared>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if !pool.patrol(Instant::now()) {
+        if !pool.look_at_queue(Instant::now()) {
             return;
         }
     }

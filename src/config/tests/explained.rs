@@ -22,10 +22,9 @@ fn plan() -> Plan {
 fn explained(url: &str) -> String {
     let plan = plan();
     let folder = plan.origin.parent().expect("a file is in a folder");
-    config::explain(&plan, url)
-        .expect("a URL")
-        .text
-        .replace(&folder.display().to_string(), "FOLDER")
+    let explained = config::explain(&plan, url).expect("a URL");
+    let text = format!("{}{}", explained.text, explained.others);
+    text.replace(&folder.display().to_string(), "FOLDER")
 }
 
 #[test]
