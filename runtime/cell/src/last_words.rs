@@ -65,6 +65,7 @@ pub(crate) fn out_of_memory() -> ! {
     {
         fail(&socket, StartError::Limit { limit });
     }
+    sys::write_rest();
     holm_process::exit(OUT_OF_MEMORY)
 }
 

@@ -3,7 +3,11 @@
 
 use std::ffi::c_int;
 use std::ffi::c_void;
+use std::os::fd::AsRawFd;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::AtomicI32;
 use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -60,6 +64,58 @@ pub(crate) fn on_abort(judge: fn()) {
     unsafe { libc::sigaction(libc::SIGSEGV, &raw const action, std::ptr::null_mut()) };
 }
 
+/// What the process has said and not written: where it lies, how long it is, and the socket. The length is 0
+/// while that changes.
+static REST: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
+static REST_LENGTH: AtomicUsize = AtomicUsize::new(0);
+static REST_SOCKET: AtomicI32 = AtomicI32::new(-1);
+
+/// What was said is about to change.
+pub(crate) fn hide_rest() {
+    REST_LENGTH.store(0, Ordering::Release);
+}
+
+/// `bytes` are what was said and not written, until [`hide_rest`].
+pub(crate) fn show_rest(bytes: &[u8]) {
+    REST.store(bytes.as_ptr().cast_mut(), Ordering::Release);
+    REST_LENGTH.store(bytes.len(), Ordering::Release);
+}
+
+/// Has the rest written to `socket` when the node asks for it with `signal`, and when the process ends by a fault.
+/// After that the process says nothing more.
+pub(crate) fn give_rest(socket: BorrowedFd<'_>, signal: c_int) {
+    REST_SOCKET.store(socket.as_raw_fd(), Ordering::Release);
+    let handler: extern "C" fn(c_int) = handle_rest;
+    // SAFETY: zeros are a valid action.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as libc::sighandler_t;
+    action.sa_flags = libc::SA_ONSTACK | libc::SA_RESTART;
+    // SAFETY: the action is whole, and the handler does what a handler may.
+    unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+}
+
+extern "C" fn handle_rest(_: c_int) {
+    write_rest();
+}
+
+/// Writes the rest, once. In a signal handler, or at the end.
+pub(crate) fn write_rest() {
+    let mut length = REST_LENGTH.swap(0, Ordering::AcqRel);
+    let mut start = REST.load(Ordering::Acquire).cast_const();
+    let socket = REST_SOCKET.load(Ordering::Acquire);
+    // No more than the socket takes at once: who asked may be reading, and does not wait for long.
+    while length > 0 {
+        // SAFETY: whoever showed the rest keeps it as it is, and its thread is in this handler.
+        let sent = unsafe { libc::send(socket, start.cast(), length, libc::MSG_NOSIGNAL) };
+        let Ok(sent @ 1..) = usize::try_from(sent) else {
+            return;
+        };
+        length -= sent;
+        // SAFETY: still inside the rest, or at its end.
+        start = unsafe { start.add(sent) };
+    }
+}
+
 /// A `fn()`, or null.
 static JUDGE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
@@ -72,6 +128,7 @@ extern "C" fn handle_fault(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void)
         let judge: fn() = unsafe { std::mem::transmute(judge) };
         judge();
     }
+    write_rest();
     // SAFETY: the default action, with which the same instruction ends the process.
     unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
     if code <= 0 {

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::Context;
@@ -80,6 +81,12 @@ impl Duplex {
     /// `WouldBlock`, or the system's.
     pub fn try_read_buf(&self, bytes: &mut Vec<u8>) -> io::Result<usize> {
         self.incoming.try_read_buf(bytes)
+    }
+}
+
+impl AsFd for Duplex {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.incoming.as_fd()
     }
 }
 

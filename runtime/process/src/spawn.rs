@@ -39,6 +39,9 @@ use crate::sandbox::Layers;
 use crate::sys;
 use crate::title;
 
+/// Signal that asks a cell to write out what it has said and not written.
+pub const THE_REST: Signal = Signal::USR1;
+
 /// Why the edge has no zygote, or no process from it.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
@@ -320,6 +323,18 @@ impl Process {
     /// The system's: it is another user's process.
     pub fn kill(&self) -> io::Result<()> {
         match rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks it to write out what it has said and not written, as the last thing that it does: it is to be killed
+    /// then. A process that does not know of that ends by it.
+    ///
+    /// # Errors
+    /// As [`Self::kill`].
+    pub fn ask_for_the_rest(&self) -> io::Result<()> {
+        match rustix::process::pidfd_send_signal(&self.pidfd, THE_REST) {
             Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
         }

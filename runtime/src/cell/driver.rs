@@ -44,6 +44,9 @@ use crate::pool::Shared;
 /// Times that the socket is read before others have their turn.
 const READS: usize = 16;
 
+/// How long a cell may take to write out what it has said, before it is killed: the time in which it gets a core.
+const THE_REST: Duration = Duration::from_millis(2);
+
 /// Cells that may die, one after the other, before they have begun a request that they were given, before
 /// that is given up.
 const ATTEMPTS: u32 = 3;
@@ -560,6 +563,9 @@ impl Cell {
 
     /// The cell ends. Those of its requests that it has not begun are given to another.
     fn end(mut self, end: End) {
+        if matches!(end, End::Breach(_)) {
+            self.hear_the_rest();
+        }
         if !matches!(end, End::Died(_)) {
             // What it has said before is heard: log lines, answers that were under way.
             while matches!(self.link.read(), Ok(true)) {
@@ -631,6 +637,21 @@ impl Cell {
             Cause::Crash(_) => Died::ByItself,
         };
         self.after(end, died, back);
+    }
+
+    /// A cell that is given several requests at a time writes its answers together, so those to requests before the
+    /// one that breaks a limit may still be with it: it is asked for them.
+    fn hear_the_rest(&mut self) {
+        let begun = |run: &&Running| self.handle.page.has_begun(run.seq);
+        let is_shared = self.pool.deployment.concurrency.is_shared();
+        if is_shared || self.requests.iter().filter(begun).count() < 2 {
+            return;
+        }
+        if let Some((process, _)) = &self.process
+            && process.ask_for_the_rest().is_ok()
+        {
+            self.link.wait(THE_REST);
+        }
     }
 
     /// Tells the pool.

@@ -1,17 +1,20 @@
 //! A cell's socket, and what has not been read or written yet.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
 use std::task::ready;
+use std::time::Duration;
 
 use holm_model::message::Frames;
 use holm_model::message::ToCell;
 use holm_model::message::put;
 use holm_process::duplex::Duplex;
+use holm_process::passing::wait_readable;
 use tokio_util::io::poll_read_buf;
 
 /// Bytes that are read at a time.
@@ -100,6 +103,12 @@ impl Link {
         self.came.reserve(READ);
         let read = self.socket.try_read_buf(&mut self.came)?;
         Ok(read > 0)
+    }
+
+    /// Waits until there is something to be read, the end included.
+    pub(super) fn wait(&self, at_most: Duration) {
+        // If the system does not say so, there is nothing to be waited for.
+        let _ = wait_readable(self.socket.as_fd(), at_most);
     }
 
     /// What was read.

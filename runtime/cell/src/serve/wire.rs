@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
@@ -10,8 +11,11 @@ use std::task::ready;
 use holm_model::message::FromCell;
 use holm_model::message::put;
 use holm_process::duplex::Duplex;
+use holm_process::spawn::THE_REST;
 use tokio::io::AsyncRead;
 use tokio::io::ReadBuf;
+
+use crate::sys;
 
 /// Bytes that may wait to be written before nothing more is begun.
 const BOUND: usize = 1 << 20;
@@ -34,6 +38,7 @@ struct Out {
 impl Wire {
     /// Says `first` before anything else.
     pub(crate) fn new(socket: Duplex, first: Vec<u8>) -> Self {
+        sys::give_rest(socket.as_fd(), THE_REST.as_raw());
         let out = Out {
             bytes: first,
             written: 0,
@@ -46,12 +51,16 @@ impl Wire {
 
     /// Says something, with what else is said in this turn.
     pub(crate) fn put(&self, message: &FromCell<'_>, payload: &[u8]) {
-        put(&mut self.out.borrow_mut().bytes, message, payload);
+        self.out
+            .borrow_mut()
+            .change(|bytes| put(bytes, message, payload));
     }
 
     /// Adds frames.
     pub(crate) fn add(&self, frames: &[u8]) {
-        self.out.borrow_mut().bytes.extend_from_slice(frames);
+        self.out
+            .borrow_mut()
+            .change(|bytes| bytes.extend_from_slice(frames));
     }
 
     /// Whether so much waits to be written that nothing should be added which can wait.
@@ -112,7 +121,15 @@ impl Out {
         &self.bytes[self.written..]
     }
 
+    /// Adds to what is to be written. The node can ask for that when the process is not in a state to write it.
+    fn change(&mut self, change: impl FnOnce(&mut Vec<u8>)) {
+        sys::hide_rest();
+        change(&mut self.bytes);
+        sys::show_rest(self.rest());
+    }
+
     fn wrote(&mut self, bytes: usize) {
+        sys::hide_rest();
         self.written += bytes;
         if self.is_empty() {
             self.written = 0;
@@ -122,5 +139,6 @@ impl Out {
             self.bytes.drain(..self.written);
             self.written = 0;
         }
+        sys::show_rest(self.rest());
     }
 }

@@ -343,6 +343,29 @@ impl Cell {
         self.talk.socket.write_all(&wire).expect("written");
     }
 
+    /// Sends requests for these paths in one go; returns their numbers.
+    pub(crate) fn send_together(&mut self, paths: &[&str]) -> Vec<u32> {
+        let mut wire = Vec::new();
+        let map = HeaderMap::new();
+        let seqs = paths.iter().map(|path| {
+            let seq = self.last.get() + 1;
+            self.last.set(seq);
+            self.page.offer(seq);
+            let message = ToCell::Request {
+                seq,
+                method: "GET",
+                url: &format!("http://test.localhost{path}"),
+                fields: Fields::Map(&map),
+                body: BodyKind::Empty,
+            };
+            put(&mut wire, &message, b"");
+            seq
+        });
+        let seqs = seqs.collect();
+        self.talk.socket.write_all(&wire).expect("written");
+        seqs
+    }
+
     /// Sends a request for `path`; returns its number.
     pub(crate) fn send(&mut self, path: &str) -> u32 {
         self.send_with("GET", path, BodyKind::Empty, b"")

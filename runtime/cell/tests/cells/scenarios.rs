@@ -27,6 +27,7 @@ pub(crate) const ALL: &[(&str, fn())] = &[
     ("many_ahead", many_ahead),
     ("cells_end_with_their_socket", cells_end_with_their_socket),
     ("over", over),
+    ("what_was_said_is_not_lost", what_was_said_is_not_lost),
     ("bodies_stream_in", bodies_stream_in),
     ("bodies_stream_out", bodies_stream_out),
     ("bodies_pass", bodies_pass),
@@ -193,6 +194,29 @@ fn over() {
         assert!(cell.settled(seq).is_fit);
     }
     assert_eq!(cell.ask("/"), "ok");
+}
+
+/// Answers of a quick function are written together; if the last of those requests never comes back, those before
+/// it can be had all the same.
+fn what_was_said_is_not_lost() {
+    let node = Node::start();
+    let mut cell = node.cell(
+        r#"export default { fetch(request) {
+            if (request.url.endsWith("/loop")) for (;;);
+            return new Response("ok");
+        } }"#,
+    );
+    for _ in 0..100 {
+        assert_eq!(cell.ask("/"), "ok");
+    }
+    let all = cell.send_together(&["/", "/", "/", "/", "/", "/loop"]);
+    while !cell.page.has_begun(all[5]) {
+        std::thread::yield_now();
+    }
+    cell.talk.process.ask_for_the_rest().expect("asked");
+    for seq in &all[..5] {
+        assert_eq!(cell.whole(*seq), "ok");
+    }
 }
 
 fn bodies_stream_in() {
