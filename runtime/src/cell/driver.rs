@@ -11,45 +11,31 @@ use std::time::Duration;
 use std::time::Instant;
 
 use futures::future::BoxFuture;
-use holm_model::event::Event;
-use holm_model::event::Failure;
-use holm_model::event::FetchRequest;
-use holm_model::message::Fields;
 use holm_model::message::StreamId;
 use holm_model::message::ToCell;
-use holm_model::outcome::Outcome;
-use holm_model::start::StartError;
 use holm_process::clock;
 use holm_process::clock::CpuClock;
-use holm_process::page::MAX_SEQ;
 use holm_process::spawn::Process;
 use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use super::Handle;
 use super::Mail;
+use super::end::End;
+use super::give::Listed;
 use super::hear::Heard;
 use super::link::Link;
 use super::running::Running;
 use super::streams::Streams;
 use super::watch::Budget;
 use super::watch::Rest;
-use crate::deadline::Breach;
 use crate::deadline::TICK;
 use crate::fork::ForkError;
-use crate::pool::Job;
 use crate::pool::Place;
 use crate::pool::Shared;
 
 /// Times that the socket is read before others have their turn.
 const READS: usize = 16;
-
-/// How long a cell may take to write out what it has said, before it is killed: the time in which it gets a core.
-const THE_REST: Duration = Duration::from_millis(2);
-
-/// Cells that may die, one after the other, before they have begun a request that they were given, before
-/// that is given up.
-const ATTEMPTS: u32 = 3;
 
 /// What a cell is at.
 #[derive(Debug)]
@@ -60,25 +46,6 @@ pub(super) enum Stage {
     Copied,
     /// It answers requests.
     Serving,
-}
-
-/// Why a cell's task ends.
-#[derive(Debug)]
-pub(super) enum End {
-    /// It has nothing to do, and is not needed; or its number of requests is used up.
-    Idle,
-    /// It was killed for this.
-    Breach(Breach),
-    /// It ended by itself, or said what means nothing.
-    Died(&'static str),
-    /// Something is left of a request in it.
-    Unfit,
-    /// The node has no memory for it any more.
-    Evicted,
-    /// The function does not start in it.
-    NotStarted(StartError),
-    /// There is no process.
-    NotForked(ForkError),
 }
 
 /// A cell, whole.
@@ -95,16 +62,16 @@ pub(super) struct Cell {
     pub(super) streams: Streams,
     pub(super) fetches: HashMap<u32, Fetching>,
     pub(super) last_fetch: u32,
-    next_seq: u32,
+    pub(super) next_seq: u32,
     /// Requests that it was given.
-    served: u32,
+    pub(super) served: u32,
     /// The first request is to be told that it was started for it.
     pub(super) is_cold: bool,
     /// When the last request was over.
     pub(super) settled_at: Instant,
-    is_listed: Listed,
+    pub(super) is_listed: Listed,
     has_yielded: bool,
-    is_leaving: bool,
+    pub(super) is_leaving: bool,
     is_evicted: bool,
     pub(super) is_unfit: bool,
     /// The next look at its deadlines.
@@ -133,14 +100,6 @@ impl Drop for Fetching {
     fn drop(&mut self) {
         self.task.abort();
     }
-}
-
-/// How the pool has the cell on its lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Listed {
-    No,
-    Idle,
-    Roomy,
 }
 
 impl Cell {
@@ -425,120 +384,6 @@ impl Cell {
         });
     }
 
-    /// Requests that it may be given now.
-    fn room(&self) -> usize {
-        // Not before there is a process that can be killed: it begins while the answer to the fork is on its way, so
-        // this costs no time.
-        if self.process.is_none()
-            || matches!(self.stage, Stage::Starting(_))
-            || self.is_leaving
-            || self.link.is_full()
-        {
-            return 0;
-        }
-        let concurrency = self.pool.deployment.concurrency;
-        let most = if concurrency.is_shared() {
-            concurrency.get()
-        } else {
-            1 + self.pool.ahead()
-        };
-        let left = match self.pool.deployment.limits.requests_per_isolate.bound() {
-            Some(bound) => bound.saturating_sub(self.served) as usize,
-            None => usize::MAX,
-        };
-        most.saturating_sub(self.requests.len()).min(left)
-    }
-
-    /// Whether it has had all the requests that it may have.
-    fn is_used_up(&self) -> bool {
-        let bound = self.pool.deployment.limits.requests_per_isolate.bound();
-        bound.is_some_and(|bound| self.served >= bound) || self.next_seq >= MAX_SEQ
-    }
-
-    /// Takes requests out of the queue, and says what it could do if there are none.
-    fn fill(&mut self) -> Result<(), End> {
-        let room = self.room();
-        let is_shared = self.pool.deployment.concurrency.is_shared();
-        let mut jobs = Vec::new();
-        {
-            let mut state = self.pool.state();
-            while jobs.len() < room
-                && let Some(job) = state.take(&self.pool.services.admission)
-            {
-                jobs.push(job);
-            }
-            let busy = self.requests.len() + jobs.len();
-            let wanted = match (busy, room > jobs.len()) {
-                (0, true) => Listed::Idle,
-                (_, true) if is_shared => Listed::Roomy,
-                (_, _) => Listed::No,
-            };
-            if wanted != self.is_listed {
-                match wanted {
-                    Listed::No => state.books.strike_off(self.handle.id),
-                    Listed::Idle => state.books.rest(self.handle.id),
-                    Listed::Roomy => state.books.has_room(self.handle.id),
-                }
-                self.is_listed = wanted;
-            }
-            if wanted == Listed::Idle && state.is_closed {
-                return Err(End::Idle);
-            }
-        }
-        for job in jobs {
-            self.give(job);
-        }
-        if self.requests.is_empty() && (self.is_leaving || self.is_used_up()) {
-            return Err(End::Idle);
-        }
-        Ok(())
-    }
-
-    /// Hands a request over.
-    fn give(&mut self, job: Job) {
-        let Job {
-            mut context,
-            event,
-            attempts,
-        } = job;
-        let now = Instant::now();
-        let seq = self.next_seq;
-        self.next_seq += 1;
-        self.served = self.served.saturating_add(1);
-        context.enter(now, std::mem::take(&mut self.is_cold));
-        let Event::Fetch(FetchRequest {
-            method,
-            url,
-            headers,
-            body,
-        }) = event;
-        let limits = &self.pool.deployment.limits;
-        let (wall, wait_until) = (limits.wall.as_duration(), limits.wait_until.as_duration());
-        let cpu_limit = limits.cpu.as_duration();
-        let run = Running::new(seq, context, &body, now, wall, wait_until);
-        let (kind, payload) = self.streams.send(StreamId::Request(seq), body);
-        self.handle.page.offer(seq);
-        let request = ToCell::Request {
-            seq,
-            method: method.as_str(),
-            url: &url,
-            fields: Fields::Map(&headers),
-            body: kind,
-        };
-        self.link.put(&request, &payload);
-        if self.pool.deployment.concurrency.is_shared() {
-            let cpu = self.cpu();
-            self.budget.begin(cpu, cpu_limit, self.requests.len());
-        }
-        // Kept for another cell, should this one die before it begins.
-        let run = run.keeping(method, url, headers, payload, kind, attempts);
-        if self.requests.is_empty() {
-            self.handle.set_resting(false);
-        }
-        self.requests.push(run);
-        self.look_before(now);
-    }
-
     /// Looks at the deadlines when it is time.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         loop {
@@ -560,124 +405,6 @@ impl Cell {
         let soon = Instant::now() + TICK;
         self.look_at = Some(self.look_at.map_or(soon, |at| at.min(soon)));
     }
-
-    /// The cell ends. Those of its requests that it has not begun are given to another.
-    fn end(mut self, end: End) {
-        if matches!(end, End::Breach(_)) {
-            self.hear_the_rest();
-        }
-        if !matches!(end, End::Died(_)) {
-            // What it has said before is heard: log lines, answers that were under way.
-            while matches!(self.link.read(), Ok(true)) {
-                if self.hear().is_err() {
-                    break;
-                }
-            }
-        }
-        let cpu = self.cpu();
-        let held = match &end {
-            End::Died(_) if self.handle.page.is_out_of_memory() => {
-                self.pool.deployment.limits.memory.as_u64()
-            }
-            End::Idle => 0,
-            End::Died(_)
-            | End::Breach(_)
-            | End::Unfit
-            | End::Evicted
-            | End::NotStarted(_)
-            | End::NotForked(_) => self.handle.read_memory(),
-        };
-        // Killed here, whatever it is doing; its memory goes with it.
-        let process = self.process.take();
-        if let Some((process, _)) = &process
-            && let Err(error) = process.kill()
-        {
-            tracing::error!(%error, pid = %process.pid(), "a cell could not be killed");
-        }
-        let is_out_of_memory = self.handle.page.is_out_of_memory();
-        let last_words = self.handle.page.last_words();
-        let cause = match &end {
-            End::Died(_) if is_out_of_memory => Cause::Breach(Breach::Memory),
-            End::Died(why) => Cause::Crash(last_words.as_deref().unwrap_or(why)),
-            End::Breach(breach) => Cause::Breach(*breach),
-            End::Idle | End::Unfit | End::Evicted | End::NotStarted(_) | End::NotForked(_) => {
-                Cause::Taken
-            }
-        };
-        let current = self.handle.page.current();
-        let mut back = Vec::new();
-        for mut run in std::mem::take(&mut self.requests) {
-            run.context.record().memory = held;
-            let stream = self.streams.take_back(StreamId::Request(run.seq)).ok();
-            self.forget(&run);
-            if run.settled.is_some() {
-                run.finish();
-                continue;
-            }
-            if self.handle.page.revoke(run.seq) {
-                match run.give_back(stream) {
-                    Ok(job) => back.push(job),
-                    Err(context) => context.fail(Failure::of(Outcome::Reset)),
-                }
-                continue;
-            }
-            let used = match current {
-                Some((seq, began)) if seq == run.seq => cpu.saturating_sub(began),
-                _ => self.budget.share(cpu),
-            };
-            match cause {
-                Cause::Breach(breach) => run.end_for(breach, used),
-                Cause::Crash(why) => run.crash(why, used),
-                Cause::Taken => run.take_away(used),
-            };
-        }
-        let died = match cause {
-            Cause::Breach(Breach::WaitUntil) | Cause::Taken => Died::ByChoice,
-            Cause::Breach(_) => Died::OverALimit,
-            Cause::Crash(_) => Died::ByItself,
-        };
-        self.after(end, died, back);
-    }
-
-    /// A cell that is given several requests at a time writes its answers together, so those to requests before the
-    /// one that breaks a limit may still be with it: it is asked for them.
-    fn hear_the_rest(&mut self) {
-        let begun = |run: &&Running| self.handle.page.has_begun(run.seq);
-        let is_shared = self.pool.deployment.concurrency.is_shared();
-        if is_shared || self.requests.iter().filter(begun).count() < 2 {
-            return;
-        }
-        if let Some((process, _)) = &self.process
-            && process.ask_for_the_rest().is_ok()
-        {
-            self.link.wait(THE_REST);
-        }
-    }
-
-    /// Tells the pool.
-    fn after(self, end: End, died: Died, mut back: Vec<Job>) {
-        let Self { pool, place, .. } = self;
-        match died {
-            Died::ByChoice => {}
-            Died::OverALimit | Died::ByItself => pool.died(),
-        }
-        if died == Died::ByItself {
-            // Requests may be what it died of, although it says that it had not begun them.
-            back.retain_mut(|job| {
-                job.attempts += 1;
-                job.attempts < ATTEMPTS
-            });
-        }
-        pool.give_back(back);
-        drop(place);
-        match end {
-            End::NotStarted(error) => pool.start_failed(&error),
-            End::NotForked(error) => pool.fork_failed(&error),
-            End::Idle | End::Breach(_) | End::Died(_) | End::Unfit | End::Evicted => {}
-        }
-        pool.see_to_queue();
-        pool.keep_minimum();
-    }
 }
 
 /// Whether to go on.
@@ -685,21 +412,4 @@ impl Cell {
 enum Next {
     Now,
     Later,
-}
-
-/// Why requests of a cell that has ended did not run their course.
-#[derive(Clone, Copy, Debug)]
-enum Cause<'a> {
-    Breach(Breach),
-    Crash(&'a str),
-    /// By no fault of theirs.
-    Taken,
-}
-
-/// How a cell came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Died {
-    ByChoice,
-    OverALimit,
-    ByItself,
 }

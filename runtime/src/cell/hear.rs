@@ -27,9 +27,9 @@ use url::Url;
 
 use super::Mail;
 use super::driver::Cell;
-use super::driver::End;
 use super::driver::Fetching;
 use super::driver::Stage;
+use super::end::End;
 use super::running::Running;
 
 /// Whether a message was there.

@@ -5,7 +5,7 @@
 //! process is killed; nothing waits for it.
 //!
 //! - [`driver`]: the task: what it does when it is woken
-//! - [`hear`]: what the cell says
+//! - [`give`]: requests on their way to it; [`hear`]: what it says; [`end`]: what becomes of them when it ends
 //! - [`running`]: a request in the cell, to its record
 //! - [`streams`]: bodies, both ways
 //! - [`watch`]: its deadlines, and what is done about them
@@ -14,6 +14,8 @@
 
 mod birth;
 mod driver;
+mod end;
+mod give;
 mod hear;
 mod link;
 mod running;

@@ -9,8 +9,8 @@ use holm_model::message::ToCell;
 use holm_model::outcome::Outcome;
 
 use super::driver::Cell;
-use super::driver::End;
 use super::driver::Stage;
+use super::end::End;
 use crate::deadline::Action;
 use crate::deadline::Breach;
 use crate::deadline::LONG;

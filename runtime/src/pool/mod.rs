@@ -7,6 +7,8 @@
 mod admission;
 mod backoff;
 pub(crate) mod books;
+mod ends;
+mod memory;
 mod monitor;
 mod policy;
 #[cfg(test)]
@@ -28,7 +30,6 @@ use std::time::Instant;
 use holm_model::event::Event;
 use holm_model::event::Failure;
 use holm_model::event::Reply;
-use holm_model::log::Thrown;
 use holm_model::outcome::Outcome;
 use holm_model::start::StartError;
 use tokio::sync::oneshot;
@@ -45,7 +46,6 @@ use crate::cell;
 use crate::cell::Handle;
 use crate::cell::Mail;
 use crate::deployment::Deployment;
-use crate::fork::ForkError;
 use crate::fork::template;
 use crate::fork::template::Template;
 use crate::request::RequestContext;
@@ -306,80 +306,6 @@ impl Shared {
         Ok(begun.template)
     }
 
-    /// Bytes that a cell of the function takes, as far as that is known.
-    fn size(&self) -> Option<u64> {
-        Some(self.size.load(Ordering::Relaxed)).filter(|size| *size > 0)
-    }
-
-    /// A cell came to so many bytes: what the next ones are expected to, by and by.
-    pub(crate) fn note_size(&self, bytes: u64) {
-        let before = self.size.load(Ordering::Relaxed);
-        let after = bytes.max(before - before / 8);
-        self.size.store(after, Ordering::Relaxed);
-    }
-
-    fn is_short_of_memory(&self) -> bool {
-        self.services.memory.is_full(self.size())
-    }
-
-    fn handles(&self) -> Vec<Arc<Handle>> {
-        self.state().cells.values().cloned().collect()
-    }
-
-    /// Bytes that its processes hold, as of now.
-    pub(crate) fn read_memory(&self) -> u64 {
-        let mut all = self.template_memory();
-        for handle in self.handles() {
-            let bytes = handle.read_memory();
-            self.note_size(bytes);
-            all += bytes;
-        }
-        all
-    }
-
-    /// The same, as it was last read.
-    pub(crate) fn memory(&self) -> u64 {
-        self.handles().iter().map(|handle| handle.bytes()).sum()
-    }
-
-    /// Ends the largest of its cells, whatever it does. Returns what it held.
-    pub(crate) fn evict_largest(&self) -> u64 {
-        let handles = self.handles();
-        let largest = handles.iter().max_by_key(|handle| handle.bytes());
-        largest.map_or(0, |handle| {
-            handle.post(Mail::Evict);
-            handle.bytes()
-        })
-    }
-
-    /// When the last request came.
-    pub(crate) fn asked(&self) -> Option<Instant> {
-        self.state().asked
-    }
-
-    /// Bytes that the template holds, if there is one and nobody is busy with it.
-    fn template_memory(&self) -> u64 {
-        match self.template.try_lock().as_deref() {
-            Ok(Origin::Template(template)) => template.memory(),
-            Ok(Origin::Unknown | Origin::Zygote) | Err(_) => 0,
-        }
-    }
-
-    /// Gives the template up, if no cell is there or coming. It is made again when it is needed. Returns what it
-    /// held.
-    pub(crate) fn give_up_template(&self) -> u64 {
-        if self.state().books.all() > 0 {
-            return 0;
-        }
-        match self.template.try_lock().as_deref_mut() {
-            Ok(origin @ Origin::Template(_)) => match std::mem::replace(origin, Origin::Unknown) {
-                Origin::Template(template) => template.memory(),
-                Origin::Unknown | Origin::Zygote => 0,
-            },
-            Ok(Origin::Unknown | Origin::Zygote) | Err(_) => 0,
-        }
-    }
-
     fn submit(&self, job: Job, now: Instant) {
         let mut state = self.state();
         if let Some(failure) = self.refusal(&state, now) {
@@ -515,127 +441,5 @@ impl Shared {
             self.services.admission.joins(state.books.waiting());
             state.books.push_front(job, since);
         }
-    }
-
-    /// A request has kept a cell for this long, and come to `outcome`.
-    pub(crate) fn served(&self, time: Duration, outcome: Outcome) {
-        let mut state = self.state();
-        state.books.served(time);
-        if outcome == Outcome::Ok {
-            state.backoff.succeeded();
-        }
-        let ahead = state.books.ahead();
-        drop(state);
-        self.ahead.store(ahead, Ordering::Relaxed);
-    }
-
-    /// A cell died over a request, or was killed for a limit.
-    pub(crate) fn died(&self) {
-        self.state().backoff.died(Instant::now());
-    }
-
-    /// A cell could not start the function.
-    pub(crate) fn start_failed(&self, error: &StartError) {
-        tracing::debug!(function = %self.deployment.name, %error, "a cell did not start");
-        self.state().backoff.died(Instant::now());
-        if self.state().books.all() == 0 {
-            self.fail_queue(&failure_of(error));
-        }
-    }
-
-    /// There was no process for a cell.
-    pub(crate) fn fork_failed(&self, error: &ForkError) {
-        if *error == ForkError::Gone {
-            // The template was, which is made again for those that wait.
-            self.state().backoff.died(Instant::now());
-            return;
-        }
-        tracing::error!(function = %self.deployment.name, %error, "no process for an isolate");
-        if self.state().books.all() == 0 {
-            let failure = Failure {
-                refusal: Some(format!("there was no process for it: {error}")),
-                ..Failure::of(Outcome::Overloaded)
-            };
-            self.fail_queue(&failure);
-        }
-    }
-
-    /// Answers everything in the queue: no cell can be had.
-    fn fail_queue(&self, failure: &Failure) {
-        let jobs = self.state().books.take_all();
-        self.services.admission.leave(jobs.len(), 0);
-        for job in jobs {
-            job.context.fail(failure.clone());
-        }
-    }
-
-    /// Starts cells until there are as many as are kept at any time; and, where each answers a few requests only,
-    /// as many as are likely to be needed next.
-    pub(crate) fn keep_minimum(&self) {
-        loop {
-            let mut state = self.state();
-            let now = Instant::now();
-            let limits = &self.deployment.limits;
-            let is_asked = state
-                .asked
-                .is_some_and(|asked| now.saturating_duration_since(asked) < SPARE);
-            let spare = match limits.requests_per_isolate.bound() {
-                Some(_) if is_asked => self.services.cores.count(),
-                Some(_) | None => 0,
-            };
-            let ready = state.books.idle() + state.books.all() - state.books.cells();
-            let is_wanted = state.books.all() < limits.min_isolates.as_usize()
-                || (ready < spare && state.books.all() < limits.max_isolates.as_usize());
-            if !is_wanted
-                || state.is_closed
-                || state.backoff.left(now).is_some()
-                || self.is_short_of_memory()
-            {
-                return;
-            }
-            state.books.start();
-            drop(state);
-            self.start(false);
-        }
-    }
-
-    /// Whether a cell that rests need not be kept.
-    pub(crate) fn may_end(&self) -> bool {
-        let kept = self.deployment.limits.min_isolates.as_usize();
-        let state = self.state();
-        !state.books.dispensable(kept).is_empty()
-    }
-
-    /// Ends one cell without work. Returns what it held.
-    pub(crate) fn end_idle(&self) -> Option<u64> {
-        let mut state = self.state();
-        let kept = self.deployment.limits.min_isolates.as_usize();
-        let id = *state.books.dispensable(kept).first()?;
-        // It is not given work any more.
-        state.books.strike_off(id);
-        let cell = state.cells.get(&id).cloned();
-        drop(state);
-        let cell = cell?;
-        cell.post(Mail::End);
-        Some(cell.bytes())
-    }
-}
-
-fn failure_of(error: &StartError) -> Failure {
-    let text = error.to_string();
-    let outcome = match error {
-        StartError::Host(_) => Outcome::InternalError,
-        StartError::Threw(_)
-        | StartError::NoHandler(_)
-        | StartError::Limit { .. }
-        | StartError::Crashed(_)
-        | StartError::NeverReady => Outcome::StartupFailed,
-    };
-    Failure {
-        thrown: Some(Thrown {
-            message: text.lines().next().unwrap_or_default().to_owned(),
-            stack: text,
-        }),
-        ..Failure::of(outcome)
     }
 }

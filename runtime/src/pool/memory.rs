@@ -1,0 +1,107 @@
+//! What a pool's cells hold, and which of them can do without it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::Origin;
+use super::Shared;
+use crate::cell::Handle;
+use crate::cell::Mail;
+
+impl Shared {
+    /// Bytes that a cell of the function takes, as far as that is known.
+    pub(super) fn size(&self) -> Option<u64> {
+        Some(self.size.load(Ordering::Relaxed)).filter(|size| *size > 0)
+    }
+
+    /// A cell came to so many bytes: what the next ones are expected to, by and by.
+    pub(crate) fn note_size(&self, bytes: u64) {
+        let before = self.size.load(Ordering::Relaxed);
+        let after = bytes.max(before - before / 8);
+        self.size.store(after, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_short_of_memory(&self) -> bool {
+        self.services.memory.is_full(self.size())
+    }
+
+    fn handles(&self) -> Vec<Arc<Handle>> {
+        self.state().cells.values().cloned().collect()
+    }
+
+    /// Bytes that its processes hold, as of now.
+    pub(crate) fn read_memory(&self) -> u64 {
+        let mut all = self.template_memory();
+        for handle in self.handles() {
+            let bytes = handle.read_memory();
+            self.note_size(bytes);
+            all += bytes;
+        }
+        all
+    }
+
+    /// The same, as it was last read.
+    pub(crate) fn memory(&self) -> u64 {
+        self.handles().iter().map(|handle| handle.bytes()).sum()
+    }
+
+    /// Ends the largest of its cells, whatever it does. Returns what it held.
+    pub(crate) fn evict_largest(&self) -> u64 {
+        let handles = self.handles();
+        let largest = handles.iter().max_by_key(|handle| handle.bytes());
+        largest.map_or(0, |handle| {
+            handle.post(Mail::Evict);
+            handle.bytes()
+        })
+    }
+
+    /// When the last request came.
+    pub(crate) fn asked(&self) -> Option<Instant> {
+        self.state().asked
+    }
+
+    /// Bytes that the template holds, if there is one and nobody is busy with it.
+    fn template_memory(&self) -> u64 {
+        match self.template.try_lock().as_deref() {
+            Ok(Origin::Template(template)) => template.memory(),
+            Ok(Origin::Unknown | Origin::Zygote) | Err(_) => 0,
+        }
+    }
+
+    /// Gives the template up, if no cell is there or coming. It is made again when it is needed. Returns what it
+    /// held.
+    pub(crate) fn give_up_template(&self) -> u64 {
+        if self.state().books.all() > 0 {
+            return 0;
+        }
+        match self.template.try_lock().as_deref_mut() {
+            Ok(origin @ Origin::Template(_)) => match std::mem::replace(origin, Origin::Unknown) {
+                Origin::Template(template) => template.memory(),
+                Origin::Unknown | Origin::Zygote => 0,
+            },
+            Ok(Origin::Unknown | Origin::Zygote) | Err(_) => 0,
+        }
+    }
+
+    /// Whether a cell that rests need not be kept.
+    pub(crate) fn may_end(&self) -> bool {
+        let kept = self.deployment.limits.min_isolates.as_usize();
+        let state = self.state();
+        !state.books.dispensable(kept).is_empty()
+    }
+
+    /// Ends one cell without work. Returns what it held.
+    pub(crate) fn end_idle(&self) -> Option<u64> {
+        let mut state = self.state();
+        let kept = self.deployment.limits.min_isolates.as_usize();
+        let id = *state.books.dispensable(kept).first()?;
+        // It is not given work any more.
+        state.books.strike_off(id);
+        let cell = state.cells.get(&id).cloned();
+        drop(state);
+        let cell = cell?;
+        cell.post(Mail::End);
+        Some(cell.bytes())
+    }
+}
