@@ -81,7 +81,7 @@ impl Cell {
             | End::Unfit
             | End::Evicted
             | End::NotStarted(_)
-            | End::NotForked(_) => self.handle.read_memory(),
+            | End::NotForked(_) => self.handle.estimated_memory(),
         };
         // Killed here, whatever it is doing; its memory goes with it.
         let process = self.process.take();

@@ -36,6 +36,7 @@ use holm_model::outbound::OutboundError;
 use holm_model::outbound::OutboundResponse;
 use holm_process::Pid;
 use holm_process::memory;
+use holm_process::memory::Resident;
 use holm_process::page::Page;
 
 pub(crate) use self::birth::spawn;
@@ -103,6 +104,13 @@ impl Handle {
     /// Bytes that its process holds of its own, as they were last read.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that its process holds of its own, at most, as of now; to be read in no time.
+    fn estimated_memory(&self) -> u64 {
+        let pid = Pid::from_raw(self.pid.load(Ordering::Relaxed));
+        let resident = pid.and_then(|pid| Resident::of(pid).ok());
+        resident.map_or(0, |resident| resident.own())
     }
 
     /// Bytes that its process holds of its own, as of now.

@@ -21,6 +21,9 @@ use crate::fork::template;
 use crate::fork::template::START_WALL;
 use crate::pool::PICKUP;
 
+/// CPU time before the end of a limit in which a request is taken to compute on as many cores as before.
+const NEAR: Duration = Duration::from_millis(4);
+
 /// CPU time that a cell may use while it has no request: what it does behind its last answer.
 const AT_REST: Duration = Duration::from_millis(20);
 
@@ -215,6 +218,15 @@ impl Cell {
                 cpu_limit: limit,
                 cpu: used + run.context.spent_elsewhere(),
                 wall: Some(run.wall),
+            };
+            // One that has computed on one core so far most likely goes on like that for the last few ms, in which
+            // each look more would come late by itself.
+            let elapsed = now.saturating_duration_since(run.offered.max(self.settled_at));
+            let is_near = limit.saturating_sub(used.cpu) < NEAR;
+            let cores = if is_near && used.cpu <= elapsed {
+                1
+            } else {
+                cores
             };
             match judge(used, now, cores) {
                 Action::End(breach) if self.pool.services.enforces => {

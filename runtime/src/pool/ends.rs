@@ -28,7 +28,10 @@ impl Shared {
 
     /// A cell died over a request, or was killed for a limit.
     pub(crate) fn died(&self) {
-        self.state().backoff.died(Instant::now());
+        let mut state = self.state();
+        let now = Instant::now();
+        state.died = Some(now);
+        state.backoff.died(now);
     }
 
     /// A cell could not start the function.
@@ -66,8 +69,8 @@ impl Shared {
         }
     }
 
-    /// Starts cells until there are as many as are kept at any time; and, where each answers a few requests only,
-    /// as many as are likely to be needed next.
+    /// Starts cells until there are as many as are kept at any time; and, where each answers a few requests only or
+    /// one has just died, as many as are likely to be needed next.
     pub(crate) fn keep_minimum(&self) {
         loop {
             let mut state = self.state();
@@ -76,8 +79,13 @@ impl Shared {
             let is_asked = state
                 .asked
                 .is_some_and(|asked| now.saturating_duration_since(asked) < SPARE);
+            let has_died = state
+                .died
+                .is_some_and(|died| now.saturating_duration_since(died) < SPARE);
             let spare = match limits.requests_per_isolate.bound() {
                 Some(_) if is_asked => self.services.cores.count(),
+                // In the place of one that was killed: the next request would have to wait for it.
+                None if is_asked && has_died => 1,
                 Some(_) | None => 0,
             };
             let ready = state.books.idle() + state.books.all() - state.books.cells();

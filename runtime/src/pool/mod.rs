@@ -109,6 +109,8 @@ pub(crate) struct State {
     backoff: Backoff,
     /// When the last request came.
     asked: Option<Instant>,
+    /// When a cell last died.
+    died: Option<Instant>,
 }
 
 impl State {
