@@ -5,6 +5,7 @@
 //! between two readings, a cell that starts counts as what the last ones of its function came to. Who has been
 //! idle for longest makes room; then templates that nobody uses; and if all else fails, the largest cell.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -33,6 +34,12 @@ const CELL: u64 = 4 << 20;
 
 /// The share of the budget, as a divisor, that is kept free as far as cells without work hold it.
 const HEADROOM: u64 = 16;
+
+/// The share of the budget, as a divisor, beyond it that functions may have for their first cells.
+const RESERVE: u64 = 20;
+
+/// Functions that were asked for within this time are all in use: of those, the largest makes room first.
+const IN_USE: Duration = Duration::from_secs(1);
 
 /// The memory budget of a node. Clones share it.
 #[derive(Clone, Debug)]
@@ -85,13 +92,18 @@ impl NodeMemory {
         self.ledger.budget == u64::MAX
     }
 
-    /// Whether there is no room for one more cell of `size` bytes, or what one takes that nothing is known of.
-    pub(crate) fn is_full(&self, size: Option<u64>) -> bool {
+    /// Whether there is no room for one more cell of `size` bytes, or what one takes that nothing is known of. For
+    /// the first cell of a function there is a little more: who has many must not keep out who has none.
+    pub(crate) fn is_full(&self, size: Option<u64>, is_first: bool) -> bool {
         if self.is_unlimited() {
             return false;
         }
         let held = self.ledger.held.load(Ordering::Relaxed);
-        let is_full = held + size.unwrap_or(CELL) > self.ledger.budget;
+        let reserve = match is_first {
+            true => self.ledger.budget / RESERVE,
+            false => 0,
+        };
+        let is_full = held + size.unwrap_or(CELL) > self.ledger.budget + reserve;
         if is_full {
             self.ledger.bell.notify_one();
         }
@@ -115,7 +127,12 @@ impl NodeMemory {
 async fn keep(ledger: Weak<Ledger>, zygote: Zygote) {
     let mut is_told = false;
     while let Some(ledger) = ledger.upgrade() {
-        let held = zygote.memory().await + ledger.read();
+        // Reading takes a while where there are many processes.
+        let reading = ledger.clone();
+        let Ok(read) = tokio::task::spawn_blocking(move || reading.read()).await else {
+            return;
+        };
+        let held = zygote.memory().await + read;
         ledger.held.store(held, Ordering::Relaxed);
         if held > ledger.aim() {
             let freed = ledger.make_room(held - ledger.aim());
@@ -158,14 +175,22 @@ impl Ledger {
     }
 
     /// Ends what nobody needs at the moment, until `wanted` bytes are free; those first whose function was asked
-    /// for longest ago. Returns how many bytes that makes.
+    /// for longest ago, and of those in use the ones of the function that holds most. Returns how many bytes that
+    /// makes.
     fn make_room(&self, wanted: u64) -> u64 {
         let mut pools: Vec<_> = self
             .pools()
             .into_iter()
-            .map(|pool| (pool.asked(), pool))
+            .map(|pool| {
+                let in_use = pool.asked().filter(|asked| asked.elapsed() < IN_USE);
+                let order = match in_use {
+                    Some(_) => (true, None, Reverse(pool.memory())),
+                    None => (false, pool.asked(), Reverse(0)),
+                };
+                (order, pool)
+            })
             .collect();
-        pools.sort_by_key(|(asked, _)| *asked);
+        pools.sort_by_key(|(order, _)| *order);
         let mut freed = 0;
         for (_, pool) in pools {
             while freed < wanted

@@ -475,6 +475,8 @@ function rehearse() {
     handleFetch(id, "GET", "http://localhost/", -1);
     end(id);
   }
+  // As each copy does first.
+  internals.holmForget();
   exported = freshEnv = fetchHandler = undefined;
 }
 rehearse();

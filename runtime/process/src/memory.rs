@@ -16,13 +16,20 @@ use rustix::process::Pid;
 
 use crate::sys;
 
-/// Bytes that process `pid` holds and no other one, with its page tables: exactly where that may be read, and at
-/// most where not.
+/// Bytes from which on a process is not asked exactly: the kernel looks at each of its pages for that, and what it
+/// shares with others is little beside what it holds.
+const LARGE: u64 = 16 << 20;
+
+/// Bytes that process `pid` holds and no other one, with its page tables: exactly where that may be read in short
+/// time, and at most where not.
 ///
 /// # Errors
 /// There is no such process any more, or no `/proc`.
 pub fn own(pid: Pid) -> io::Result<u64> {
     let resident = Resident::of(pid)?;
+    if resident.own() > LARGE {
+        return Ok(resident.own());
+    }
     match Gauge::of(pid).and_then(|gauge| gauge.private()) {
         Ok(private) => Ok(private + resident.page_tables),
         Err(_) => Ok(resident.own()),

@@ -94,7 +94,7 @@ impl Shared {
             if !is_wanted
                 || state.is_closed
                 || state.backoff.left(now).is_some()
-                || self.is_short_of_memory()
+                || self.is_short_of_memory(false)
             {
                 return;
             }

@@ -22,8 +22,9 @@ impl Shared {
         self.size.store(after, Ordering::Relaxed);
     }
 
-    pub(super) fn is_short_of_memory(&self) -> bool {
-        self.services.memory.is_full(self.size())
+    /// Whether there is no memory for one more cell, which is the `first` that it has, or not.
+    pub(super) fn is_short_of_memory(&self, is_first: bool) -> bool {
+        self.services.memory.is_full(self.size(), is_first)
     }
 
     fn handles(&self) -> Vec<Arc<Handle>> {

@@ -217,7 +217,9 @@ impl Pool {
         let shared = &self.shared;
         let mut state = shared.state();
         let now = Instant::now();
-        if state.books.all() > 0 || state.backoff.left(now).is_some() || shared.is_short_of_memory()
+        if state.books.all() > 0
+            || state.backoff.left(now).is_some()
+            || shared.is_short_of_memory(true)
         {
             return;
         }
@@ -364,7 +366,8 @@ impl Shared {
             computing,
             full: cores.are_full(),
             cores: cores.count(),
-            short_of_memory: state.books.waiting() > 0 && self.is_short_of_memory(),
+            short_of_memory: state.books.waiting() > 0
+                && self.is_short_of_memory(state.books.all() == 0),
             max: self.deployment.limits.max_isolates.as_usize(),
         }
     }
