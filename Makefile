@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-bench setup-deny serve test fuzz check fmt lint doc deny bench bench-limits bench-peers bench-soak bench-start hostile
+.PHONY: help setup setup-bench setup-deny serve test fuzz check fmt lint doc deny bench bench-limits bench-peers bench-soak hostile
 
 help: ## List the targets
 	@echo "Holm: targets of make"
@@ -37,9 +37,6 @@ bench-limits: setup-bench ## Measure what limits cost, how exact they are, and w
 bench-peers: setup-bench ## Measure warm and cold requests and memory beside workerd, Deno, Bun, Node and bare hyper
 	$(CARGO) build --release -p holm -p bare-hyper
 	python3 benches/peers.py
-
-bench-start: setup ## Measure what an isolate costs: time, memory, parts of the base snapshot
-	$(CARGO) bench -p holm -p holm-runtime --bench start
 
 bench-soak: setup ## Start and end 100,000 isolates, each a process, and see what is left of them
 	$(CARGO) build --release

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import client
+import processes
 import servers
 from servers import BENCHES, Server
 
@@ -23,8 +24,6 @@ BUILD_DEADLINE = 60.0
 # first request is sent, or all of them stay.
 AT_ONCE = "0ms"
 NEVER = "10min"
-
-UNPOOLED = "--without-warm-pool"
 
 FLEET_TOML = """\
 version = 1
@@ -60,10 +59,9 @@ const config :Workerd.Config = (
 """
 
 
-def holm(program: Path, folder: Path, code: Path, count: int, idle: str, pooled: bool = True,
-         node_mib: int | None = None) -> Server:
+def holm(program: Path, folder: Path, code: Path, count: int, idle: str, node_mib: int | None = None) -> Server:
     """Starts Holm with functions 0 to `count` - 1. The log has a record of every request.
-    `node_mib`: the memory that all isolates together may take."""
+    `node_mib`: the memory that all processes together may take."""
     text = code.read_text()
     [port] = servers.free_ports(1)
     toml = [FLEET_TOML.format(port=port)]
@@ -73,7 +71,7 @@ def holm(program: Path, folder: Path, code: Path, count: int, idle: str, pooled:
         (folder / f"f{number}").mkdir(parents=True)
         (folder / f"f{number}/index.js").write_text(f"const NUMBER = {number};\n{text}")
         toml.append(FUNCTION_TOML.format(number=number) + limits(number, idle))
-    return servers.holm_server(program, folder, port, "".join(toml), () if pooled else (UNPOOLED,))
+    return servers.holm_server(program, folder, port, "".join(toml))
 
 
 def limits(number: int, idle: str) -> str:
@@ -130,11 +128,9 @@ def loaded(server: Server) -> int:
     return int(body)
 
 
-def private_mib(server: Server) -> float:
-    """Memory that is the process's own and no other's, in MiB."""
-    lines = Path(f"/proc/{server.process.pid}/smaps_rollup").read_text().splitlines()
-    kib = [int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:"))]
-    return sum(kib) / 1024
+def held(server: Server) -> processes.Memory:
+    """Memory of all processes of the server."""
+    return processes.memory(server.process.pid)
 
 
 def bundle(folder: Path) -> Path:

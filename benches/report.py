@@ -6,9 +6,16 @@ import os
 import platform
 import re
 import statistics
+import sys
+import tempfile
 from pathlib import Path
+from typing import Callable
 
+import client
 import servers
+import wrk
+
+FAILURES = (servers.StartError, wrk.WrkError, client.AnswerError, OSError)
 
 
 def machine(names: list[str], holm: Path) -> None:
@@ -41,6 +48,69 @@ def percentile(values: list[float], percent: int) -> float:
 
 def verdict(met: bool) -> str:
     return "met" if met else "missed"
+
+
+class Table:
+    """The figures of a run, each beside its aim. What is added is printed at once, and all of it again by `show`."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str, str, str]] = []
+
+    def at_most(self, what: str, value: float, aim: float, unit: str = "", form: str = ".2f") -> None:
+        self.add(what, f"{value:{form}}{unit}", f"≤ {aim:,g}{unit}", value <= aim)
+
+    def at_least(self, what: str, value: float, aim: float, unit: str = "", form: str = ".2f") -> None:
+        self.add(what, f"{value:{form}}{unit}", f"≥ {aim:,g}{unit}", value >= aim)
+
+    def add(self, what: str, shown: str, aim: str, met: bool) -> None:
+        self.rows.append((what, shown, aim, verdict(met)))
+        print(f"  → {what}: {shown} (aim: {aim}; {verdict(met)})", flush=True)
+
+    def failed(self, what: str) -> None:
+        """A figure that could not be taken."""
+        self.rows.append((what, "-", "", "FAILED"))
+
+    def show(self) -> None:
+        heads = ("figure", "here", "aim", "")
+        widths = [max(len(row[column]) for row in (heads, *self.rows)) for column in range(3)]
+        print()
+        for what, shown, aim, met in (heads, *self.rows):
+            print(f"  {what:{widths[0]}}  {shown:>{widths[1]}}  {aim:>{widths[2]}}  {met}")
+
+
+# A part of the run: measures into the table, with files of its own in the folder; returns whether a request failed.
+Part = Callable[[argparse.Namespace, Path, Table], bool]
+
+
+def run(parts: dict[str, Part], options: argparse.Namespace, table: Table) -> bool:
+    """Measures one part after the other; one that fails does not keep the others from running. Returns whether one failed."""
+    failed = False
+    for name, part in parts.items():
+        with tempfile.TemporaryDirectory(prefix=f"holm-{name}-") as folder:
+            try:
+                failed |= part(options, Path(folder) / name, table)
+            except FAILURES as error:
+                print(f"  FAILED: {error}", file=sys.stderr, flush=True)
+                table.failed(name)
+                failed = True
+    return failed
+
+
+def script(name: str, part: Part, options: argparse.Namespace, names: list[str]) -> int:
+    """The whole of a script with one part; returns its exit code."""
+    machine(names, options.holm)
+    table = Table()
+    failed = run({name: part}, options, table)
+    return 1 if failed else 0
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """For argparse: a whole number, or a larger one."""
+    def number(text: str) -> int:
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f"at least {least}")
+        return int(text)
+    return number
 
 
 def holm_option(parser: argparse.ArgumentParser) -> None:
