@@ -1,8 +1,11 @@
 """A client that asks for numbered functions, with as little of its own in the times as can be."""
 
+import contextlib
+import os
 import re
 import socket
 import time
+from typing import Iterator
 
 DEADLINE = 30  # seconds that it waits for an answer
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
@@ -48,6 +51,21 @@ class Client:
         except OSError as error:
             raise AnswerError(f"no answer: {error}") from error
         return whole
+
+
+@contextlib.contextmanager
+def ahead() -> Iterator[None]:
+    """Meanwhile this thread goes before everything else, as if on a machine of its own: it never waits for a core behind
+    the server. What it starts does not inherit that. It takes root; without, its own waiting is in the times."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except PermissionError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def host(number: int) -> str:
