@@ -9,6 +9,7 @@ import subprocess
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Callable
 
 import processes
 
@@ -120,6 +121,27 @@ class Server:
     def cpu(self) -> float:
         """CPU seconds so far, user and system, of all its processes that still run."""
         return processes.cpu(self.process.pid)
+
+
+class OneCore:
+    """Until the `with` block ends, this process and its clients keep to the other cores, and a server that `start` makes has
+    the last one, with all processes that it forks: what it does in a second is then what it does per second and core, and
+    the time of processes that have ended meanwhile is in it."""
+
+    def __enter__(self) -> "OneCore":
+        self.all = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, self.all[:-1] or self.all)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.sched_setaffinity(0, self.all)
+
+    def start(self, make: Callable[[], Server]) -> Server:
+        os.sched_setaffinity(0, self.all[-1:])
+        try:
+            return make()
+        finally:
+            os.sched_setaffinity(0, self.all[:-1] or self.all)
 
 
 # Which requests Holm writes records of.

@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import servers
 
@@ -34,14 +35,15 @@ def may_go_ahead() -> bool:
     return subprocess.run([*AHEAD, "true"], capture_output=True).returncode == 0
 
 
-def load(server: servers.Server, seconds: int, connections: int, ahead: bool = False, path: str = "/") -> Round:
+def load(server: servers.Server, seconds: int, connections: int, ahead: bool = False, path: str = "/",
+         host: str = servers.HOST, script: Path | None = None) -> Round:
     """Asks for hello as fast as it answers, from one thread. The server's CPU time is read
-    before and after. `ahead`: wrk goes before everything else, if it may."""
+    before and after. `ahead`: wrk goes before everything else, if it may. `script`: a Lua file that makes the requests."""
     before = server.cpu()
     run = subprocess.run(
         [*(AHEAD if ahead and may_go_ahead() else []),
          "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency",
-         "-H", f"Host: {servers.HOST}", f"http://127.0.0.1:{server.port}{path}"],
+         "-H", f"Host: {host}", *(["-s", str(script)] if script else []), f"http://127.0.0.1:{server.port}{path}"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds + 30,
     )
     cpu = server.cpu() - before
