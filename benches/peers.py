@@ -7,10 +7,12 @@ Run it with `make bench-peers`; README.md beside this file says how to read the 
 import argparse
 import sys
 
+import churn
 import cold
 import memory
 import report
 import servers
+import turns
 import warm
 import zipf
 
@@ -19,7 +21,9 @@ PARTS: dict[str, report.Part] = {
     "cold": cold.hello,
     "bundle": cold.bundle,
     "memory": memory.measure,
+    "churn": churn.measure,
     "zipf": zipf.measure,
+    "turns": turns.measure,
 }
 
 
@@ -36,8 +40,8 @@ def main() -> int:
 def needed(options: argparse.Namespace) -> list[str]:
     """The servers that the chosen parts measure."""
     names = set(options.servers) if "warm" in options.only else set()
-    names |= {"holm"} if "zipf" in options.only else set()
-    names |= {"holm", "workerd"} if {"cold", "bundle", "memory"} & set(options.only) else set()
+    names |= {"holm"} if {"zipf", "turns"} & set(options.only) else set()
+    names |= {"holm", "workerd"} if {"cold", "bundle", "memory", "churn"} & set(options.only) else set()
     return [name for name in warm.SERVERS if name in names]
 
 
@@ -45,14 +49,16 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", type=parts_named, default=list(PARTS), metavar="PART[,PART]",
                         help=f"which parts (default: all of {', '.join(PARTS)})")
-    parser.add_argument("--rounds", type=report.at_least(1), default=5, help="warm: rounds for each server (default: 5)")
-    parser.add_argument("--seconds", type=report.at_least(1), default=3, help="warm: length of a round (default: 3)")
+    parser.add_argument("--rounds", type=report.at_least(1), default=5, help="warm, churn, turns: rounds of each (default: 5)")
+    parser.add_argument("--seconds", type=report.at_least(1), default=3, help="warm, turns: length of a round (default: 3)")
     parser.add_argument("--servers", nargs="+", choices=warm.SERVERS, default=warm.SERVERS, help="warm: which ones")
     parser.add_argument("--functions", type=report.at_least(20), default=500,
                         help="cold, memory: number of functions (default: 500)")
     parser.add_argument("--bundles", type=report.at_least(5), default=20, help="bundle: number of functions (default: 20)")
     parser.add_argument("--pause", type=report.at_least(0), default=10,
                         help="cold, bundle: milliseconds between two requests (default: 10)")
+    parser.add_argument("--starts", type=report.at_least(100), default=3000,
+                        help="churn: requests to Holm in a round (default: 3000)")
     parser.add_argument("--requests", type=report.at_least(100), default=20000,
                         help="zipf: number of requests (default: 20000)")
     parser.add_argument("--share", type=float, default=0.2,
