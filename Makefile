@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-bench setup-deny serve test fuzz check fmt lint doc deny bench bench-limits bench-peers bench-soak hostile
+.PHONY: help setup setup-bench setup-deny serve test fuzz check fmt lint doc deny bench bench-limits bench-peers bench-cells bench-soak hostile
 
 help: ## List the targets
 	@echo "Holm: targets of make"
@@ -37,6 +37,10 @@ bench-limits: setup-bench ## Measure what limits cost, how exact they are, and w
 bench-peers: setup-bench ## Measure warm and cold requests and memory beside workerd, Deno, Bun, Node and bare hyper
 	$(CARGO) build --release -p holm -p bare-hyper
 	python3 benches/peers.py
+
+bench-cells: setup-bench ## Measure, in short, what isolates as processes are for, beside workerd, and print each figure with its aim
+	$(CARGO) build --release
+	python3 benches/cells.py
 
 bench-soak: setup ## Start and end 100,000 isolates, each a process, and see what is left of them
 	$(CARGO) build --release

@@ -21,9 +21,10 @@ RATE_AIM = 1000.0  # requests per second and core: at least
 LATENCY_AIM_MS = 1.0  # p50 on an idle node: at most
 WARM_UP = 1  # seconds
 EVERY = 0.02  # seconds between two requests of the one connection
-# Spare isolates are made while requests come; behind a pause so long there are none.
+# Spare isolates, like others, end when they have been idle for too long: then a request after a pause so long meets none.
 ALONE = 2.5
-KINDS = {"fresh": "limits = { requests_per_isolate = 1 }\n", "shared": "\n"}
+KINDS = {"fresh": "limits.requests_per_isolate = 1\n", "shared": "\n"}
+SHORT_IDLE = 'limits.idle = "500ms"\n'
 
 
 def measure(options: argparse.Namespace, folder: Path, table: Table) -> bool:
@@ -34,10 +35,10 @@ def measure(options: argparse.Namespace, folder: Path, table: Table) -> bool:
     return latency(options, folder / "latency", table) or failed
 
 
-def start(kind: str, name: str, options: argparse.Namespace, folder: Path) -> servers.Server:
-    """`name`: one of servers.RECORDS."""
+def start(kind: str, name: str, options: argparse.Namespace, folder: Path, keys: str = "") -> servers.Server:
+    """`name`: one of servers.RECORDS; `keys`: more for the function's table."""
     (folder / kind).mkdir(parents=True)
-    return servers.hello(name, options.holm, folder / kind, keys=KINDS[kind])
+    return servers.hello(name, options.holm, folder / kind, keys=KINDS[kind] + keys)
 
 
 def rate(options: argparse.Namespace, folder: Path, table: Table) -> bool:
@@ -63,8 +64,9 @@ def latency(options: argparse.Namespace, folder: Path, table: Table) -> bool:
     """One connection on a node that does nothing else, with a spare isolate made ahead and without."""
     failed = False
     for kind in KINDS:
-        for name, count, pause in (("steady", options.requests, EVERY), ("alone", options.alone, ALONE)):
-            with start(kind, "holm-all", options, folder / name) as server:
+        for name, count, pause, keys in (("steady", options.requests, EVERY, ""),
+                                         ("alone", options.alone, ALONE, SHORT_IDLE)):
+            with start(kind, "holm-all", options, folder / name, keys) as server:
                 server.wait()
                 fleet.settle(server)
                 taken, wrong = ask(server, count, pause)
