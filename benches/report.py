@@ -5,6 +5,7 @@ import math
 import os
 import platform
 import re
+import signal
 import statistics
 import sys
 import tempfile
@@ -84,6 +85,8 @@ Part = Callable[[argparse.Namespace, Path, Table], bool]
 
 def run(parts: dict[str, Part], options: argparse.Namespace, table: Table) -> bool:
     """Measures one part after the other; one that fails does not keep the others from running. Returns whether one failed."""
+    # Told to end, it ends its servers too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     failed = False
     for name, part in parts.items():
         with tempfile.TemporaryDirectory(prefix=f"holm-{name}-") as folder:
