@@ -6,8 +6,6 @@ Run it with `make bench-limits`; README.md beside this file says how to read the
 
 import argparse
 import http.client
-import json
-import math
 import select
 import socket
 import statistics
@@ -28,12 +26,7 @@ WARM_UP = 2  # seconds of load before the first round
 CONNECTIONS = 32
 COST_AIM = 0.98  # requests per second with limits, to those without: at least
 
-CPU_LIMIT_MS = 50
 DEADLINE = 10  # seconds that its client waits for an answer
-OVERSHOOT_AIM_MS = 2.0  # 99 of 100 requests: at most
-BUCKETS_MS = [-math.inf, 0, 0.5, 1, 2, 4, 8, math.inf]
-BAR = 50  # characters of the histogram's longest bar, if all are in one bucket
-
 SHED_AIM_MS = 10.0
 HELD = 1  # seconds without an answer after which a request has its place
 
@@ -50,7 +43,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="holm-bench-") as folder:
         try:
             failed = cost(options, Path(folder))
-            failed |= overshoot(options, Path(folder))
             failed |= shedding(options, Path(folder))
             failed |= neighbour("holm", options.rounds, options, Path(folder))
             # What becomes of a peer's victim is shown, and is no failure of this run.
@@ -91,51 +83,6 @@ def cost(options: argparse.Namespace, folder: Path) -> bool:
     return any(result.failed for results in rounds.values() for result in results)
 
 
-def overshoot(options: argparse.Namespace, folder: Path) -> bool:
-    """How far over its CPU limit a loop gets. Returns whether an answer was another than
-    `exceededCpu`, or a record is missing."""
-    print(f"\novershoot of the CPU limit: for (;;) {{}} with {CPU_LIMIT_MS} ms, "
-          f"{options.requests} requests one after the other", flush=True)
-    waited_ms = []
-    wrong = 0
-    server, (port, host) = servers.looping(options.holm, folder / "loop", CPU_LIMIT_MS)
-    with server:
-        server.wait()
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
-        for number in range(1, options.requests + 1):
-            asked = time.perf_counter()
-            try:
-                connection.request("GET", "/", headers={"Host": host})
-                response = connection.getresponse()
-                response.read()
-            except (OSError, http.client.HTTPException):
-                wrong += 1
-                break  # rather than wait as long for each of the others
-            waited_ms.append((time.perf_counter() - asked) * 1000)
-            if (response.status, response.headers["holm-outcome"]) != (503, "exceededCpu"):
-                wrong += 1
-            if number % 25 == 0 and number < options.requests:
-                print(f"  {number} of {options.requests}", flush=True)
-        connection.close()
-    # The server has ended, so the log is complete.
-    records = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
-    over_ms = [record["cpuUs"] / 1000 - CPU_LIMIT_MS for record in records
-               if record["type"] == "request" and record["function"] == "loop"]
-    if over_ms:
-        histogram(over_ms)
-        p99 = percentile(over_ms, 99)
-        print(f"  over the limit: p50 {percentile(over_ms, 50):.2f} ms, p99 {p99:.2f} ms, max {max(over_ms):.2f} ms "
-              f"(aim: p99 at most {OVERSHOOT_AIM_MS:.0f} ms; {verdict(p99 <= OVERSHOOT_AIM_MS)})")
-    if waited_ms:
-        print(f"  the client waited: p50 {percentile(waited_ms, 50):.1f} ms, p99 {percentile(waited_ms, 99):.1f} ms, "
-              f"max {max(waited_ms):.1f} ms")
-    if wrong:
-        print(f"  FAILED: {wrong} requests got something else than 503 exceededCpu")
-    if len(over_ms) != options.requests:
-        print(f"  FAILED: {len(over_ms)} records of {options.requests} requests")
-    return wrong > 0 or len(over_ms) != options.requests
-
-
 def shedding(options: argparse.Namespace, folder: Path) -> bool:
     """How soon a client is turned away from a full queue. Returns whether one got something else."""
     print(f"\nshedding: one request runs, one waits, and {options.requests} more are turned away, "
@@ -167,18 +114,6 @@ def shedding(options: argparse.Namespace, folder: Path) -> bool:
     if wrong:
         print(f"  FAILED: {wrong} requests got something else than 503 with retry-after")
     return wrong > 0
-
-
-def histogram(values_ms: list[float]) -> None:
-    for low, high in zip(BUCKETS_MS, BUCKETS_MS[1:]):
-        count = sum(low <= value < high for value in values_ms)
-        if low == -math.inf:
-            name = f"below {high:g}"
-        elif high == math.inf:
-            name = f"from {low:g}"
-        else:
-            name = f"{low:g}–{high:g}"
-        print(f"  {name:>7} ms {count:5} {'#' * math.ceil(count * BAR / len(values_ms))}".rstrip())
 
 
 def neighbour(name: str, count: int, options: argparse.Namespace, folder: Path) -> bool:
@@ -253,7 +188,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5,
                         help=f"rounds of each comparison (default: 5; with workerd at most {PEER_ROUNDS})")
     parser.add_argument("--seconds", type=int, default=3, help="length of a round (default: 3)")
-    parser.add_argument("--requests", type=int, default=200, help="requests that loop (default: 200)")
+    parser.add_argument("--requests", type=int, default=200, help="requests that are turned away (default: 200)")
     report.holm_option(parser)
     options = parser.parse_args()
     report.require_holm(parser, options.holm)

@@ -197,16 +197,6 @@ def noisy(name: str, holm: Path, folder: Path, burners: int) -> tuple[Server, li
     raise ValueError(name)
 
 
-def looping(holm: Path, folder: Path, cpu_ms: int) -> tuple[Server, Address]:
-    """Starts Holm with hello and a function that loops until `cpu_ms` are used; returns where
-    that one is asked. The log has a record of every request."""
-    functions(folder, "hello", "loop")
-    [port] = free_ports(1)
-    toml = HOLM_TOML.format(port=port, records="all")
-    toml += FUNCTION_TOML.format(name="loop", folder="loop", cpu=f"{cpu_ms}ms")
-    return holm_server(holm, folder, port, toml), (port, "loop.localhost")
-
-
 def full(holm: Path, folder: Path) -> tuple[Server, Address]:
     """Starts Holm with hello and a function that waits, in one isolate and with one place in its
     queue; returns where that one is asked."""

@@ -14,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 
+import processes
 import report
 import servers
 
@@ -22,7 +23,6 @@ CLIENTS = 2
 FUNCTIONS = 64
 SAMPLES = 25  # over the whole run
 PATIENCE = 120  # seconds until something is wrong
-RESTING = 2  # isolates in the warm pool then
 SETTLED = 3.0  # seconds without a change of real memory: a node at rest gives memory back after one or two
 WARM_UP = 0.2  # share of the run that is left out of the slopes: the allocator's arenas fill up
 KIB_AIM = 1024.0  # growth per 100,000 isolates, from which on it counts as a leak
@@ -118,8 +118,8 @@ def rest(pid: int) -> None:
     deadline = time.monotonic() + PATIENCE
     memory, since = 0, time.monotonic()
     while True:
-        names = threads(pid)
-        is_at_rest = not any(name.startswith("holm-hello") for name in names) and names.count("holm-warm") == RESTING
+        names = cells(pid)
+        is_at_rest = not names
         now, before = time.monotonic(), memory
         memory = usage(pid)[0]
         if not is_at_rest or memory != before:
@@ -131,14 +131,16 @@ def rest(pid: int) -> None:
         time.sleep(0.05)
 
 
-def threads(pid: int) -> list[str]:
-    """Names of the process's threads."""
+def cells(pid: int) -> list[str]:
+    """What the node's cells are called: every process below it but the zygote and templates."""
     names = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    for one in processes.family(pid)[1:]:
         try:
-            names.append((task / "comm").read_text().strip())
+            name = Path(f"/proc/{one}/cmdline").read_text().strip("\0 ")
         except OSError:
             continue  # it has ended meanwhile
+        if name.startswith("holm: ") and name != "holm: zygote" and not name.endswith(", template"):
+            names.append(name)
     return names
 
 
