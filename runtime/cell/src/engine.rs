@@ -15,8 +15,10 @@ use crate::sys;
 /// - `--wasm-max-mem-pages`: 128 MiB; WebAssembly memory bypasses the counting allocator.
 /// - `--wasm-max-module-size`: 16 MiB.
 /// - `--no-memory-pool-share-memory-on-teardown`: what is free goes back to the system.
+/// - `--no-flush-bytecode`: what was compiled before a fork stays, or each copy would compile it again.
 const FLAGS: &str = "--single-threaded --wasm-max-mem-pages=2048 \
-                     --wasm-max-module-size=16777216 --no-memory-pool-share-memory-on-teardown";
+                     --wasm-max-module-size=16777216 --no-memory-pool-share-memory-on-teardown \
+                     --no-flush-bytecode";
 
 /// Proof that V8 has been set up in this process, or in one that it was forked from.
 #[derive(Clone, Copy, Debug)]
