@@ -28,6 +28,7 @@ use super::link::Link;
 use super::running::Running;
 use super::streams::Streams;
 use super::watch::Budget;
+use super::watch::LONG_TURN;
 use super::watch::Rest;
 use crate::deadline::TICK;
 use crate::fork::ForkError;
@@ -79,6 +80,8 @@ pub(super) struct Cell {
     pub(super) look_at: Option<Instant>,
     pub(super) budget: Budget,
     pub(super) rest: Rest,
+    /// It computes for long, and others go first.
+    pub(super) stands_back: bool,
     last_cpu: std::cell::Cell<Duration>,
 }
 
@@ -138,6 +141,7 @@ impl Cell {
             look_at: Some(now + TICK),
             budget: Budget::default(),
             rest: Rest::new(now),
+            stands_back: false,
             last_cpu: std::cell::Cell::default(),
         }
     }
@@ -229,6 +233,9 @@ impl Cell {
             .clock()
             .map_err(|_| End::Died("its process ended at once"))?;
         self.process = Some((process, clock));
+        if self.pool.is_long() {
+            self.stand_back();
+        }
         Ok(())
     }
 
@@ -359,6 +366,10 @@ impl Cell {
             let limit = self.pool.deployment.limits.cpu.as_duration();
             self.budget.end(cpu, limit, self.requests.len());
         }
+        let is_long = run
+            .settled
+            .is_some_and(|settled| Duration::from_nanos(settled.cpu) >= LONG_TURN);
+        self.pool.set_long(is_long);
         let outcome = run.finish();
         self.pool.served(time, outcome);
         if self.requests.is_empty() {

@@ -7,6 +7,7 @@ use holm_model::body::BodyError;
 use holm_model::message::StreamId;
 use holm_model::message::ToCell;
 use holm_model::outcome::Outcome;
+use holm_process::schedule;
 
 use super::driver::Cell;
 use super::driver::Stage;
@@ -20,6 +21,9 @@ use crate::deadline::judge;
 use crate::fork::template;
 use crate::fork::template::START_WALL;
 use crate::pool::PICKUP;
+
+/// CPU time of a request from which on its cell stands back behind others.
+pub(super) const LONG_TURN: Duration = Duration::from_millis(4);
 
 /// CPU time before the end of a limit in which a request is taken to compute on as many cores as before.
 const NEAR: Duration = Duration::from_millis(4);
@@ -197,6 +201,7 @@ impl Cell {
         let mut next = LONG;
         let mut is_first = true;
         let mut late = Vec::new();
+        let mut stands_back = false;
         for run in &self.requests {
             let has_begun = self.handle.page.has_begun(run.seq);
             if !has_begun && !is_first {
@@ -219,6 +224,11 @@ impl Cell {
                 cpu: used + run.context.spent_elsewhere(),
                 wall: Some(run.wall),
             };
+            if used.cpu >= LONG_TURN {
+                stands_back = true;
+            } else if !self.stands_back {
+                next = next.min((LONG_TURN - used.cpu).max(TICK));
+            }
             // One that has computed on one core so far most likely goes on like that for the last few ms, in which
             // each look more would come late by itself.
             let elapsed = now.saturating_duration_since(run.offered.max(self.settled_at));
@@ -237,8 +247,21 @@ impl Cell {
                 Action::Look(after) => next = next.min(after),
             }
         }
+        if stands_back {
+            self.stand_back();
+        }
         self.give_to_others(&late);
         Ok(Some(next))
+    }
+
+    /// The cell computes for long, as its next requests mostly will: it lets those go first that answer at once.
+    pub(super) fn stand_back(&mut self) {
+        self.pool.set_long(true);
+        if !std::mem::replace(&mut self.stands_back, true)
+            && let Some((process, _)) = &self.process
+        {
+            schedule::stand_back(process.pid());
+        }
     }
 
     /// The cell has several requests at the same time: they share its CPU time, and each has a wall time of

@@ -81,6 +81,8 @@ pub(crate) struct Shared {
     is_copyable: AtomicBool,
     /// Requests that a cell may be given ahead.
     ahead: AtomicUsize,
+    /// Its last request computed for long.
+    is_long: AtomicBool,
     computing: Part,
     /// Requests wait that nobody was woken for.
     is_monitored: AtomicBool,
@@ -168,6 +170,7 @@ impl Pool {
             template: tokio::sync::Mutex::new(Origin::Unknown),
             is_copyable: AtomicBool::new(false),
             ahead: AtomicUsize::new(0),
+            is_long: AtomicBool::new(false),
             is_monitored: AtomicBool::new(false),
             next_cell: AtomicU64::new(1),
             size: AtomicU64::new(0),
@@ -283,6 +286,16 @@ impl Shared {
     /// Requests that a cell may be given ahead of the one it works on.
     pub(crate) fn ahead(&self) -> usize {
         self.ahead.load(Ordering::Relaxed)
+    }
+
+    /// Whether its requests compute for long, so that new cells stand back from the start.
+    pub(crate) fn is_long(&self) -> bool {
+        self.is_long.load(Ordering::Relaxed)
+    }
+
+    /// Whether its last request computed for long.
+    pub(crate) fn set_long(&self, is_long: bool) {
+        self.is_long.store(is_long, Ordering::Relaxed);
     }
 
     /// Whether another cell takes a fork and nothing more.
