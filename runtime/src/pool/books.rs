@@ -1,6 +1,6 @@
 //! A pool's bookkeeping: what waits, which cells there are, and what they are doing.
 //!
-//! Plain data without a clock, so that the [simulation](super::simulation) drives the very code that a node
+//! Plain data without a clock, so that the simulation (`simulation.rs`) drives the very code that a node
 //! runs. A cell has a number, [`CellId`], and is in one of these states: starting, busy, idle, or roomy (busy,
 //! with room for more requests than it has).
 
