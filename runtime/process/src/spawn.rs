@@ -322,7 +322,11 @@ impl Process {
     /// # Errors
     /// The system's: it is another user's process.
     pub fn kill(&self) -> io::Result<()> {
-        match rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
+        self.signal(Signal::KILL)
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        match rustix::process::pidfd_send_signal(&self.pidfd, signal) {
             Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -334,10 +338,7 @@ impl Process {
     /// # Errors
     /// As [`Self::kill`].
     pub fn ask_for_the_rest(&self) -> io::Result<()> {
-        match rustix::process::pidfd_send_signal(&self.pidfd, THE_REST) {
-            Ok(()) | Err(Errno::SRCH) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        self.signal(THE_REST)
     }
 
     /// Waits until it has ended. Returns whether it has.

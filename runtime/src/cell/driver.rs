@@ -291,6 +291,18 @@ impl Cell {
         Ok(())
     }
 
+    /// Takes in what is there to be read, and no more than the socket holds: a cell that goes on talking does not
+    /// keep the node's thread.
+    pub(super) fn hear_out(&mut self) -> Result<(), End> {
+        for _ in 0..READS {
+            if !matches!(self.link.read(), Ok(true)) {
+                break;
+            }
+            self.hear()?;
+        }
+        Ok(())
+    }
+
     /// Takes in what was read.
     pub(super) fn hear(&mut self) -> Result<(), End> {
         let came = self.link.take_came();

@@ -64,11 +64,8 @@ impl Cell {
         }
         if !matches!(end, End::Died(_)) {
             // What it has said before is heard: log lines, answers that were under way.
-            while matches!(self.link.read(), Ok(true)) {
-                if self.hear().is_err() {
-                    break;
-                }
-            }
+            // Whatever comes of it, it ends.
+            let _ = self.hear_out();
         }
         let cpu = self.cpu();
         let held = match &end {

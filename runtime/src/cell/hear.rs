@@ -55,11 +55,11 @@ impl Cell {
             return Ok(Heard::Nothing);
         };
         match message {
-            FromCell::Ready => self.ready(&[]),
+            FromCell::Ready => self.ready(),
             FromCell::Started { uncalled, .. } => {
                 // One before may have said so.
                 let _ = self.pool.deployment.uncalled.set(uncalled);
-                self.ready(payload);
+                self.ready();
             }
             FromCell::StartFailed(error) => return Err(End::NotStarted(error)),
             FromCell::Code { .. } => {}
@@ -129,7 +129,7 @@ impl Cell {
     }
 
     /// The cell answers from now on.
-    fn ready(&mut self, _payload: &[u8]) {
+    fn ready(&mut self) {
         if !matches!(self.stage, Stage::Serving) {
             self.stage = Stage::Serving;
             self.place.started();

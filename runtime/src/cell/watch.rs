@@ -297,6 +297,8 @@ impl Cell {
                     place += 1;
                 } else {
                     self.end_one(place, breach, cpu);
+                    // There is room for another one.
+                    next = TICK;
                 }
                 continue;
             }
@@ -309,9 +311,7 @@ impl Cell {
     /// A limit is broken, unless what the cell has said in the meantime says otherwise.
     fn breach(&mut self, breach: Breach) -> Result<Option<Duration>, End> {
         let before = self.requests.len();
-        while matches!(self.link.read(), Ok(true)) {
-            self.hear()?;
-        }
+        self.hear_out()?;
         if self.requests.len() < before {
             // One of them is over; the next is judged anew.
             return Ok(Some(TICK));
@@ -332,6 +332,9 @@ impl Cell {
         run.end_for(breach, self.budget.share(cpu));
         let limit = self.pool.deployment.limits.cpu.as_duration();
         self.budget.end(cpu, limit, self.requests.len());
+        if self.requests.is_empty() {
+            self.rest = Rest::new(Instant::now());
+        }
     }
 
     /// Gives requests that this cell has not begun to others.

@@ -80,15 +80,8 @@ impl Template {
     }
 }
 
-/// What a start came to.
-#[derive(Debug)]
-pub(crate) struct Begun {
-    /// The template, if the function can be copied.
-    pub(crate) template: Option<Arc<Template>>,
-}
-
-/// What a process of `deployment` is told first.
-pub(crate) fn start_of(deployment: &Deployment, is_template: bool, enforces: bool) -> Start {
+/// What a process of `deployment` is told first. `wants_code`: what V8 compiles is kept, if that is not there yet.
+pub(crate) fn start_of(deployment: &Deployment, wants_code: bool, enforces: bool) -> Start {
     let limits = &deployment.limits;
     let memory = if enforces {
         limits.memory.as_u64()
@@ -96,7 +89,6 @@ pub(crate) fn start_of(deployment: &Deployment, is_template: bool, enforces: boo
         UNLIMITED
     };
     Start {
-        is_template,
         vars: deployment.vars.to_string(),
         memory,
         data: memory + OWN,
@@ -104,7 +96,7 @@ pub(crate) fn start_of(deployment: &Deployment, is_template: bool, enforces: boo
         log: limits.log.as_u64(),
         concurrency: u16::try_from(deployment.concurrency.get()).unwrap_or(u16::MAX),
         eval: deployment.eval,
-        wants_code: is_template && deployment.code.wants_compiled(),
+        wants_code: wants_code && deployment.code.wants_compiled(),
     }
 }
 
@@ -118,7 +110,7 @@ const UNLIMITED: u64 = 2 << 30;
 pub(crate) async fn begin(
     deployment: &Deployment,
     services: &Services,
-) -> Result<Begun, StartError> {
+) -> Result<Option<Arc<Template>>, StartError> {
     let host = |error: &dyn std::fmt::Display| StartError::Host(error.to_string());
     let (mut ours, theirs) = UnixStream::pair().map_err(|error| host(&error))?;
     let (control, their_control) = Socket::pair().map_err(|error| host(&error))?;
@@ -166,7 +158,7 @@ pub(crate) async fn begin(
                     }))
                 }
             };
-            Ok(Begun { template })
+            Ok(template)
         }
         Told::Failed(error) => Err(error),
     }

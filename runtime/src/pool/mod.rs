@@ -313,14 +313,14 @@ impl Shared {
             Origin::Zygote => return Ok(None),
             Origin::Template(_) | Origin::Unknown => {}
         }
-        let begun = template::begin(&self.deployment, &self.services).await?;
+        let template = template::begin(&self.deployment, &self.services).await?;
         self.is_copyable
-            .store(begun.template.is_some(), Ordering::Relaxed);
-        *origin = match &begun.template {
+            .store(template.is_some(), Ordering::Relaxed);
+        *origin = match &template {
             Some(template) => Origin::Template(template.clone()),
             None => Origin::Zygote,
         };
-        Ok(begun.template)
+        Ok(template)
     }
 
     fn submit(&self, job: Job, now: Instant) {

@@ -97,9 +97,8 @@ fn blob_of(graph: &ModuleGraph, compiled: &[(String, Vec<u8>)]) -> OwnedFd {
     blob::create(&parts).expect("a blob")
 }
 
-pub(crate) fn start(is_template: bool) -> Start {
+pub(crate) fn start() -> Start {
     Start {
-        is_template,
         vars: r#"{"NAME":"value"}"#.into(),
         memory: 64 << 20,
         data: 512 << 20,
@@ -154,7 +153,7 @@ impl Node {
 
     pub(crate) fn hello(&self) -> Template {
         let text = r#"export default { fetch() { return new Response("hello") } }"#;
-        self.good_template(text, &start(true))
+        self.good_template(text, &start())
     }
 
     pub(crate) fn good_template(&self, main: &str, start: &Start) -> Template {
@@ -184,7 +183,7 @@ impl Node {
 
     /// A copy of a template of `main`.
     pub(crate) fn cell(&self, main: &str) -> Cell {
-        self.cell_with(main, &start(true))
+        self.cell_with(main, &start())
     }
 
     pub(crate) fn cell_with(&self, main: &str, start: &Start) -> Cell {

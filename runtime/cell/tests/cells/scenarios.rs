@@ -112,7 +112,7 @@ fn a_cell_without_a_template() {
             },
             scheduled() {},
         };"#;
-    let (mut cell, said) = node.own_cell(text, &start(false));
+    let (mut cell, said) = node.own_cell(text, &start());
     assert!(
         matches!(&said[..], [Said::Started(uncalled, None)] if uncalled == &["scheduled"]),
         "{said:?}"
@@ -562,7 +562,7 @@ fn fetches() {
 
 fn logs() {
     let node = Node::start();
-    let mut limited = start(true);
+    let mut limited = start();
     limited.log = 1_000;
     let mut cell = node.cell_with(
         r#"
@@ -601,7 +601,7 @@ fn exceptions() {
         "index.ts",
         "interface A { a: string }\n\nexport default {\n  fetch(request: Request) {\n    const url = new URL(request.url);\n    if (url.pathname === '/never') return new Promise(() => {});\n    throw new TypeError('thrown');\n  },\n};\n",
     )]);
-    let (template, said) = node.template_of(&graph, &start(true));
+    let (template, said) = node.template_of(&graph, &start());
     assert!(matches!(&said[..], [Said::Started(_, None)]), "{said:?}");
     let mut cell = node.copy(&template);
     let seq = cell.send("/");
@@ -642,7 +642,7 @@ fn copies_differ() {
                 case "/time": return new Response(String(performance.now() >= began));
             }
         } }"#,
-        &start(true),
+        &start(),
     );
     let mut cells: Vec<_> = (0..4).map(|_| node.copy(&template)).collect();
     let mut different = |path: &str| {
@@ -679,7 +679,7 @@ fn what_cannot_be_copied() {
         ("Math.random(); Date.now();", None),
         ("await new Promise((done) => setTimeout(done, 5));", None),
     ] {
-        let (template, said) = node.template(&format!("{begin}\n{answer}"), &start(true));
+        let (template, said) = node.template(&format!("{begin}\n{answer}"), &start());
         let Some(Said::Started(_, why)) = said.last() else {
             panic!("{begin}: {said:?}");
         };
@@ -723,11 +723,11 @@ fn copies_do_all_that_cells_do() {
 fn out_of_memory() {
     let node = Node::start();
     let bomb = "const all = []; for (;;) all.push(new Array(1000).fill(1.5));";
-    let mut tight = start(true);
+    let mut tight = start();
     tight.data = 24 << 20;
     let blobs = "const all = []; for (;;) all.push(new Blob([new Uint8Array(1 << 20)]));";
     // Where the heap's limit does not see it, the kernel's does.
-    for (text, start) in [(bomb, start(true)), (bomb, tight.clone()), (blobs, tight)] {
+    for (text, start) in [(bomb, start()), (bomb, tight.clone()), (blobs, tight)] {
         let text = format!("export default {{ fetch() {{ {text} }} }}");
         let mut cell = node.cell_with(&text, &start);
         cell.send("/");
@@ -741,7 +741,7 @@ fn out_of_memory() {
         } }"#,
     );
     assert_eq!(cell.ask("/"), "RangeError");
-    let (template, said) = node.template(bomb, &start(true));
+    let (template, said) = node.template(bomb, &start());
     match said.last() {
         Some(Said::StartFailed(error)) => assert_eq!(
             error.to_string(),
@@ -773,17 +773,17 @@ fn what_does_not_start() {
         ),
     ] {
         let graph = crate::node::graph(&[("index.js", text), ("a.js", "")]);
-        let (template, said) = node.template_of(&graph, &start(true));
+        let (template, said) = node.template_of(&graph, &start());
         match said.last() {
             Some(Said::StartFailed(error)) => assert_eq!(*error, expected),
             said => panic!("{said:?}"),
         }
         assert!(template.has_ended());
-        let (cell, said) = node.own_cell_of(&graph, &start(false));
+        let (cell, said) = node.own_cell_of(&graph, &start());
         assert!(matches!(said.last(), Some(Said::StartFailed(error)) if *error == expected));
         assert!(cell.has_ended());
     }
-    let mut strict = start(true);
+    let mut strict = start();
     strict.eval = false;
     let (_, said) = node.template("eval('1');", &strict);
     assert!(
@@ -794,7 +794,7 @@ fn what_does_not_start() {
 
 fn code_is_given_away() {
     let node = Node::start();
-    let mut wanted = start(true);
+    let mut wanted = start();
     wanted.wants_code = true;
     let text = "new URLPattern({}); export default { fetch() { return new Response('ok') } }";
     let graph = crate::node::graph(&[("index.js", text)]);
@@ -824,7 +824,7 @@ fn code_is_given_away() {
 
 fn several_at_once() {
     let node = Node::start();
-    let mut shared = start(true);
+    let mut shared = start();
     shared.concurrency = 8;
     let mut cell = node.cell_with(
         r#"

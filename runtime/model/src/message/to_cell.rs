@@ -72,8 +72,6 @@ pub enum ToCell<'a> {
 /// The first that a process hears, before any [`ToCell`]: what it is to run, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Start {
-    /// Whether it is to become a template, which is copied, or a cell, which answers.
-    pub is_template: bool,
     /// `env`, as JSON text of an object.
     pub vars: String,
     /// Bytes that its heap and its buffers may hold.
