@@ -24,6 +24,10 @@ const KILLS: usize = 12;
 /// the next one is to hit it at work again.
 const BETWEEN: usize = 5;
 
+/// Requests that a cell answers: on a busy machine none would rest, and a template that was killed would never be
+/// needed again.
+const FEW: u32 = 25;
+
 /// Clients that ask until they are told to end.
 struct Load {
     stop: Arc<AtomicBool>,
@@ -137,7 +141,9 @@ async fn ensure_as_before(
 }
 
 pub(super) async fn storm(world: &World, blows: &[(Kind, &str)]) -> anyhow::Result<()> {
-    let server = Server::serve(&config(world, impatient()), FILES).await?;
+    let mut limits = impatient();
+    limits.insert("requests_per_isolate".to_owned(), FEW.into());
+    let server = Server::serve(&config(world, limits), FILES).await?;
     // All that is made once has been made by then.
     let load = Load::begin(server.address());
     load.goes_on().await?;
