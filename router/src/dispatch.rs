@@ -113,6 +113,11 @@ impl Exchange {
     pub fn url(&self) -> String {
         absolute(&self.scheme, &self.host, self.port, self.request.uri())
     }
+
+    /// The same URL over HTTPS, at `port`.
+    pub fn https_url(&self, port: u16) -> String {
+        absolute(&Scheme::HTTPS, &self.host, Some(port), self.request.uri())
+    }
 }
 
 /// The URL that a request for `host` means, its path and query taken from `uri`.

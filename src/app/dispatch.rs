@@ -20,6 +20,7 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::Response;
 use http::header::ACCEPT;
+use http::uri::Scheme;
 use url::Url;
 
 use super::Broken;
@@ -28,6 +29,8 @@ use super::Node;
 use super::bodies;
 use super::rescue;
 use super::rescue::Shown;
+use super::secure;
+use crate::config::Secure;
 
 impl Dispatch for Node {
     async fn dispatch(&self, exchange: Exchange) -> Response<ResponseBody> {
@@ -36,16 +39,27 @@ impl Dispatch for Node {
             exchange.request.method().clone(),
             serialized(exchange.url()),
         );
-        match self.function(&exchange) {
-            Ok(Function::Ready(pool)) => self.answer(&pool, context, exchange).await,
-            Ok(Function::Broken(broken)) => self.excuse(&broken, context, &exchange),
+        let (function, secure) = match self.function(&exchange) {
+            Ok(found) => found,
             Err(refusal) => {
                 refuse(context, &refusal);
                 let app = self.app();
                 let urls = app.as_ref().map_or(&[][..], |app| &app.urls);
-                rescue::lost(refusal, urls, exchange.id, exchange.request.headers())
+                return rescue::lost(refusal, urls, exchange.id, exchange.request.headers());
             }
+        };
+        if let Some(response) = secure::redirect(secure, self.ports(), &exchange) {
+            let context = context.named(function.name().clone());
+            context.answered(response.status());
+            return response;
         }
+        let hsts = secure.hsts.filter(|_| exchange.scheme == Scheme::HTTPS);
+        let mut response = match function {
+            Function::Ready(pool) => self.answer(&pool, context, exchange).await,
+            Function::Broken(broken) => self.excuse(&broken, context, &exchange),
+        };
+        secure::pin(hsts, &mut response);
+        response
     }
 
     fn refused(&self, refused: Refused) {
@@ -78,14 +92,16 @@ pub(super) fn refuse(context: RequestContext, refusal: &Refusal) {
 }
 
 impl Node {
-    fn function(&self, exchange: &Exchange) -> Result<Function, Refusal> {
+    fn function(&self, exchange: &Exchange) -> Result<(Function, Secure), Refusal> {
         let host = &exchange.host;
         let app = self.app();
         let Some(app) = app.as_ref() else {
             return Err(Refusal::UnknownHost(host.clone()));
         };
-        let found = app.find(host, exchange.path()).cloned();
-        found.ok_or_else(|| app.refusal(host.clone()))
+        match app.find_secure(host, exchange.path()) {
+            Some((function, secure)) => Ok((function.clone(), secure)),
+            None => Err(app.refusal(host.clone())),
+        }
     }
 
     /// Answers for a function that does not start.
@@ -201,7 +217,7 @@ pub(super) async fn ask(pool: &Pool, context: RequestContext, request: FetchRequ
 
 /// The URL as the URL standard serializes it. The edge has checked host and path; what is left
 /// are characters that a lenient client did not encode.
-fn serialized(url: String) -> String {
+pub(super) fn serialized(url: String) -> String {
     let plain = url
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?@!$&()*+,;=%".contains(&byte));

@@ -104,6 +104,7 @@ impl Node {
         let app = App {
             routes: plan.routes.clone(),
             functions,
+            secure: plan.functions.iter().map(|plan| plan.secure).collect(),
             urls: Vec::new(),
         };
         (app, problems)

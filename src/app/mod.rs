@@ -7,6 +7,7 @@
 //! - [`node`]: the node; [`load`]: plan → app; [`compilers`]: processes that compile scripts
 //! - [`dispatch`]: edge → isolate and back; [`bodies`]: bodies between the two
 //! - [`inside`]: function → function without a socket
+//! - [`secure`]: from HTTP to HTTPS
 //! - [`rescue`]: what a client gets when a function gives no answer
 
 mod bodies;
@@ -16,6 +17,7 @@ mod inside;
 mod load;
 mod node;
 mod rescue;
+mod secure;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,16 +27,21 @@ use holm_router::Refusal;
 use holm_router::table::RouteTable;
 use holm_runtime::pool::Pool;
 
+use crate::config::Secure;
+
 pub(crate) use self::load::FunctionProblem;
 pub(crate) use self::node::Mode;
 pub(crate) use self::node::Node;
 pub(crate) use self::node::NodeError;
+pub(crate) use self::secure::Ports;
 
 /// One configuration, running.
 #[derive(Debug)]
 pub(crate) struct App {
     routes: RouteTable<usize>,
     functions: Vec<Function>,
+    /// What the clients of each are told of HTTPS.
+    secure: Vec<Secure>,
     /// `holm dev`: where the functions are, for those who ask elsewhere.
     urls: Vec<String>,
 }
@@ -46,6 +53,15 @@ enum Function {
     Ready(Arc<Pool>),
     /// It does not start.
     Broken(Arc<Broken>),
+}
+
+impl Function {
+    fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Ready(pool) => &pool.deployment().name,
+            Self::Broken(broken) => &broken.name,
+        }
+    }
 }
 
 /// A function that does not start.
@@ -127,6 +143,12 @@ impl App {
     /// What answers a request that came from outside.
     fn find(&self, host: &Hostname, path: &str) -> Option<&Function> {
         self.functions.get(*self.routes.find(host, path)?)
+    }
+
+    /// The same, with what its clients are told of HTTPS.
+    fn find_secure(&self, host: &Hostname, path: &str) -> Option<(&Function, Secure)> {
+        let place = *self.routes.find(host, path)?;
+        Some((self.functions.get(place)?, *self.secure.get(place)?))
     }
 
     /// What answers a `fetch()` of a function of this node: only what is routed by its full

@@ -6,6 +6,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use arc_swap::ArcSwapOption;
 use holm_process::sandbox::Layers;
 use holm_process::schedule::prepare_allocator;
@@ -20,6 +21,7 @@ use holm_runtime::services::Services;
 use tokio::runtime::Runtime;
 
 use super::App;
+use super::Ports;
 use super::compilers::Compilers;
 use super::inside::Inside;
 use crate::config::Plan;
@@ -33,6 +35,8 @@ pub(crate) struct Node {
     /// Whether clients may read what a function threw.
     pub(super) dev: bool,
     app: ArcSwapOption<App>,
+    /// Where it listens, once it does.
+    ports: ArcSwap<Ports>,
     outbound: Arc<egress::Client>,
     io: Runtime,
 }
@@ -111,6 +115,7 @@ impl Node {
             },
             dev: mode == Mode::Dev,
             app: ArcSwapOption::empty(),
+            ports: ArcSwap::default(),
             outbound,
             io,
         }))
@@ -161,9 +166,20 @@ impl Node {
         self.app.load()
     }
 
-    /// Lets functions reach each other by this node's hostnames on `port`, without a socket.
-    pub(crate) fn reachable_at(self: &Arc<Self>, port: u16) {
+    /// The ports it listens on.
+    pub(super) fn ports(&self) -> Ports {
+        **self.ports.load()
+    }
+
+    /// Says on which ports the node is listening: clients are sent from one to the other, and functions
+    /// reach each other by this node's hostnames on them, without a socket.
+    pub(crate) fn reachable_at(self: &Arc<Self>, ports: Ports) {
+        self.ports.store(Arc::new(ports));
         let inside = Inside::new(Arc::downgrade(self));
-        self.outbound.serve_inside(Arc::new(inside), &[port]);
+        let ports: Vec<u16> = [Some(ports.http), ports.https]
+            .into_iter()
+            .flatten()
+            .collect();
+        self.outbound.serve_inside(Arc::new(inside), &ports);
     }
 }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use holm_model::visible::visible;
 
+use super::local_ca::LocalCaError;
 use super::new::NewError;
 use super::print;
 use crate::app::FunctionProblem;
@@ -62,6 +63,12 @@ pub(crate) enum Failure {
         /// What the system says.
         source: io::Error,
     },
+    /// The certificates cannot be served.
+    #[error("cannot speak TLS: {0}")]
+    Tls(#[source] rustls::Error),
+    /// There is no certificate for this machine.
+    #[error(transparent)]
+    LocalCa(#[from] LocalCaError),
     /// The result cannot be printed.
     #[error("cannot write to stdout: {0}")]
     Stdout(#[source] io::Error),
@@ -95,6 +102,8 @@ impl Failure {
             | Self::WatchThread(_)
             | Self::Signals(_)
             | Self::Serve { .. }
+            | Self::Tls(_)
+            | Self::LocalCa(_)
             | Self::Stdout(_) => {
                 print::err(&visible(&format!("error: {self}\n")));
             }
@@ -116,6 +125,8 @@ impl Failure {
             | Self::WatchThread(_)
             | Self::Signals(_)
             | Self::Serve { .. }
+            | Self::Tls(_)
+            | Self::LocalCa(_)
             | Self::Stdout(_) => 1,
             Self::Config(_) => 2,
             Self::Functions(_) => 3,

@@ -3,6 +3,8 @@
 pub(crate) mod check;
 pub(crate) mod dev;
 mod failure;
+mod listeners;
+mod local_ca;
 pub(crate) mod new;
 mod print;
 pub(crate) mod schema;

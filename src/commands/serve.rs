@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holm_router::Server;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 use rustix::process::getrlimit;
@@ -14,12 +13,13 @@ use tracing::info;
 use tracing::warn;
 
 use super::Failure;
+use super::listeners::Listeners;
 use super::signal::Signals;
 use crate::app::App;
 use crate::app::Mode;
 use crate::app::Node;
 use crate::config;
-use crate::config::Plan;
+use crate::config::TlsPlan;
 use crate::telemetry::Telemetry;
 
 /// How long the end of the log may take to be written. A reader that is slow needs some of it; one that
@@ -36,7 +36,10 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
         warn!("no limit is enforced: this is for measuring what limits cost, and nothing else");
     }
     let node = Node::start(&plan, telemetry.clone(), mode)?;
-    let server = bind(&plan)?;
+    let listeners = Listeners::bind(&plan)?;
+    for warning in plan.tls.iter().flat_map(TlsPlan::open_keys) {
+        warn!("{warning}");
+    }
     let (app, problems) = node.load(&plan);
     for problem in &problems {
         error!("{problem}");
@@ -48,7 +51,7 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
     );
     warn_of_uncalled(&app);
     node.install(app);
-    let outcome = listen(&node, server, signals);
+    let outcome = listen(&node, listeners, signals);
     if !node.finish(plan.server.drain.as_duration()) {
         warn!("work behind answers that had gone out did not end in time");
     }
@@ -88,32 +91,21 @@ pub(super) fn warn_of_uncalled(app: &App) {
     }
 }
 
-/// Takes the plan's address.
-pub(super) fn bind(plan: &Plan) -> Result<Server, Failure> {
-    let settings = holm_router::Settings {
-        connections: plan.server.max_connections,
-        unsent: plan.server.max_unsent.as_u64(),
-        drain_time: plan.server.drain.as_duration(),
-        ..holm_router::Settings::default()
-    };
-    Ok(Server::bind(plan.server.http, settings)?)
-}
-
-/// Serves `node` on `server` until a signal, then drains.
-pub(super) fn listen(node: &Arc<Node>, server: Server, signals: Signals) -> Result<(), Failure> {
-    let address = server.local_addr();
-    node.reachable_at(address.port());
+/// Serves `node` on `listeners` until a signal, then drains.
+pub(super) fn listen(
+    node: &Arc<Node>,
+    listeners: Listeners,
+    signals: Signals,
+) -> Result<(), Failure> {
+    node.reachable_at(listeners.ports());
     let drain = signals.drain();
     let drained = node.io().block_on(async {
         info!(layers = %node.sandbox(), "functions run in processes behind a sandbox");
         if let Some(bound) = holm_process::bounds::tightest() {
             info!(%bound, "the system bounds the number of processes");
         }
-        info!(addr = %address, scheme = "http", "listening");
-        server
-            .serve(node.clone(), drain)
-            .await
-            .map_err(|source| Failure::Serve { address, source })
+        listeners.announce();
+        listeners.serve(node.clone(), drain).await
     })?;
     if drained.aborted > 0 {
         warn!(

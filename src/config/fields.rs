@@ -218,8 +218,11 @@ fn hint(key: &str) -> Option<&'static str> {
         "max" => "the most that a function may ask for stands in [limits.max]",
         "main" | "routes" | "vars" => "this belongs into a function's table, [functions.NAME]",
         "http" | "https" | "admin" | "listen" | "port" | "host" | "max_connections"
-        | "max_queued" | "max_unsent" | "drain" => {
+        | "max_queued" | "max_unsent" | "max_handshakes" | "handshake_time" | "drain" => {
             "this belongs into [server]; the address is `http = \"127.0.0.1:8080\"`"
+        }
+        "cert" | "certificate" | "key" | "ssl" => {
+            "a certificate stands in [[tls]], with `cert` and `key`"
         }
         "sandbox" => "this belongs into [node]",
         "hosts" | "hostname" | "hostnames" | "domain" | "domains" | "pattern" | "patterns" => {

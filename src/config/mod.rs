@@ -8,7 +8,7 @@
 //!   are made from the table in `holm_model::limits`
 //! - [`fields`]: reading them, table by table; [`scalars`], [`network`], [`route`], [`vars`]: value
 //!   by value
-//! - [`settle`]: raw → plan; with [`limits`] and [`main_file`]
+//! - [`settle`]: raw → plan; with [`limits`], [`main_file`] and [`tls`]
 //! - [`plan`]: what the rest of the program works with
 //! - [`single`]: a plan without a file, for `holm dev PATH`; [`local`]: what `holm dev` adds to any
 //! - [`mod@explain`]: which route takes a URL, and why
@@ -35,6 +35,7 @@ mod schema;
 mod settle;
 mod single;
 mod spelling;
+mod tls;
 mod vars;
 mod wrap;
 
@@ -54,9 +55,10 @@ pub(crate) use self::explain::ExplainError;
 pub(crate) use self::explain::explain;
 pub(crate) use self::explain::notes;
 pub(crate) use self::main_file::is_module;
-pub(crate) use self::plan::{FunctionPlan, LogFormat, LogRequests, Plan};
+pub(crate) use self::plan::{FunctionPlan, LogFormat, LogRequests, Plan, Secure};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::schema::schema;
+pub(crate) use self::tls::{PairPlan, TlsPlan};
 
 /// Longest configuration file, in bytes. A thousand functions take some 200 KiB; what is much
 /// longer is another file, or a device that never ends.

@@ -125,6 +125,12 @@ text! {
         "default": "127.0.0.1:8080",
         "examples": ["127.0.0.1:8080", "0.0.0.0:80", "[::]:8080"],
     });
+    /// A name that a certificate can be for.
+    TlsHost = json!({
+        "type": "string",
+        "minLength": 1,
+        "examples": ["example.com", "*.example.com"],
+    });
     /// A network, an address, or every address.
     Cidr = json!({
         "type": "string",

@@ -15,7 +15,7 @@ use holm_runtime::deployment::Concurrency;
 use serde_json::{Map, Value};
 
 use super::main_file::{self, MainFile};
-use super::plan::{FunctionPlan, LogFormat, LogRequests, Plan, ServerPlan};
+use super::plan::{FunctionPlan, LogFormat, LogRequests, Plan, Secure, ServerPlan};
 use super::problem::{Problem, Problems};
 use super::settle::name_fault;
 use crate::egress::Allow;
@@ -65,6 +65,7 @@ fn plan(path: &Path) -> Result<Plan, Problem> {
     Ok(Plan {
         origin,
         server: ServerPlan::DEFAULT,
+        tls: None,
         memory: None,
         sandbox: Mode::Auto,
         log: LogFormat::Auto,
@@ -98,6 +99,7 @@ fn function(found: &Found) -> Result<FunctionPlan, Problem> {
         limits: Limits::DEFAULT,
         concurrency: Concurrency::EXCLUSIVE,
         eval: true,
+        secure: Secure::default(),
     })
 }
 

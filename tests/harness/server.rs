@@ -114,6 +114,14 @@ impl Server {
         self.address
     }
 
+    /// Where it listens for HTTPS.
+    pub(crate) async fn https(&self) -> anyhow::Result<SocketAddr> {
+        let is_https = |line: &Value| line["msg"] == "listening" && line["scheme"] == "https";
+        let line = self.log.first("address for HTTPS", is_https).await?;
+        let address = line["addr"].as_str().context("`listening` has no addr")?;
+        Ok(address.parse()?)
+    }
+
     /// Its edge: the process that was started.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
