@@ -72,7 +72,7 @@ impl HostMemory {
     }
 }
 
-fn parse_authority(authority: &str) -> Result<Named, Refusal> {
+pub(crate) fn parse_authority(authority: &str) -> Result<Named, Refusal> {
     let (host, port) = split_port(authority).ok_or(Refusal::HostUnreadable)?;
     if host.is_empty() {
         return Err(Refusal::HostMissing);

@@ -9,11 +9,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use holm_model::client::Client;
 use http::uri::Scheme;
 use http::{Method, Request, Response, Uri};
 
 use crate::body::{RequestBody, ResponseBody};
 use crate::hostname::Hostname;
+use crate::proxies::Via;
 use crate::refusal::Refusal;
 use crate::tls::TlsSession;
 
@@ -68,7 +70,7 @@ pub struct Refused {
     /// Names the request in its answer.
     pub id: RequestId,
     /// Who asked.
-    pub peer: SocketAddr,
+    pub client: Arc<Client>,
     /// When its head was complete, or was found not to be sound.
     pub received: Instant,
     /// Its method, unless its head could not be read.
@@ -88,11 +90,15 @@ pub struct Exchange {
     pub host: Hostname,
     /// The port the client named beside the host, if any.
     pub port: Option<u16>,
-    /// Who asks: the other end of the connection.
+    /// The other end of the connection.
     pub peer: SocketAddr,
-    /// `http` or `https`, by the connection it came on.
+    /// Who asks.
+    pub client: Arc<Client>,
+    /// Whether the other end of the connection asks on behalf of a client.
+    pub via: Via,
+    /// `http` or `https`, as the client asked.
     pub scheme: Scheme,
-    /// What the TLS handshake of its connection settled.
+    /// What the TLS handshake of its connection settled, be that the client's or a proxy's.
     pub tls: Option<Arc<TlsSession>>,
     /// When its head was complete.
     pub received: Instant,
@@ -233,6 +239,11 @@ mod tests {
             host: Hostname::parse("a.b").expect("a hostname"),
             port,
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
+            client: Arc::new(Client {
+                address: [127, 0, 0, 1].into(),
+                tls: None,
+            }),
+            via: Via::Direct,
             scheme,
             tls: None,
             received: Instant::now(),

@@ -4,6 +4,7 @@
 //! not care where they come from: [`Edge::connection`] takes anything that carries bytes, so a
 //! TLS acceptor hands over its streams in the same way as the plain listener does.
 
+mod passed_on;
 mod session;
 mod streams;
 
@@ -81,6 +82,19 @@ impl Origin {
             peer,
             scheme: Scheme::HTTPS,
             tls: Some(session),
+        }
+    }
+
+    /// The connection of a client that a proxy passes on, speaking the PROXY protocol.
+    fn passed_on(self, client: SocketAddr, is_secure: bool) -> Self {
+        Self {
+            peer: client,
+            scheme: if is_secure {
+                Scheme::HTTPS
+            } else {
+                self.scheme
+            },
+            tls: self.tls,
         }
     }
 

@@ -14,6 +14,7 @@
 //! | `wire`, `framing` | the bytes: which HTTP, strict request framing, clocks |
 //! | `link`, `drain`, `turn` | what the parts of a connection tell each other around hyper |
 //! | `unsent` | the budget for responses that wait for slow clients |
+//! | [`proxies`] | who the client is, and what proxies are believed about it |
 //! | `admit` | what has to hold for a request: method, host, path, size |
 //! | [`dispatch`] | the seam: [`Dispatch`], [`Exchange`], [`Refused`], [`RequestId`] |
 //! | [`body`] | bodies both ways, pulled, bounded, cancelled by drop |
@@ -69,6 +70,7 @@ mod link;
 mod notices;
 pub mod path;
 pub mod pattern;
+pub mod proxies;
 pub mod refusal;
 pub mod server;
 pub mod settings;
@@ -85,6 +87,7 @@ pub use dispatch::{Dispatch, Exchange, Refused, RequestId};
 pub use edge::{Edge, Origin};
 pub use hostname::{Hostname, HostnameError};
 pub use pattern::{Pattern, PatternError};
+pub use proxies::{Proxies, ProxyField, Via};
 pub use refusal::Refusal;
 pub use server::{BindError, Drained, Server};
 pub use settings::{Http2Settings, Settings};

@@ -37,6 +37,7 @@ pub struct Server {
     settings: Settings,
     stats: Arc<Stats>,
     certificates: Option<Arc<Certificates>>,
+    speaks_proxy: bool,
 }
 
 /// How a server ended.
@@ -65,7 +66,16 @@ impl Server {
             settings,
             stats: Arc::default(),
             certificates: None,
+            speaks_proxy: false,
         })
+    }
+
+    /// Has trusted proxies (see [`Settings`]) begin their connections with a PROXY header. Others are
+    /// served as they come; one of theirs that begins with such a header is refused.
+    #[must_use]
+    pub fn with_proxy_protocol(mut self, speaks_proxy: bool) -> Self {
+        self.speaks_proxy = speaks_proxy;
+        self
     }
 
     /// Has it speak TLS, with these certificates, and nothing else.
@@ -113,7 +123,7 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let mut guests = Guests::new(edge, self.certificates);
+        let mut guests = Guests::new(edge, self.certificates, self.speaks_proxy);
         let mut shutdown = pin!(shutdown);
         loop {
             tokio::select! {
@@ -149,16 +159,22 @@ impl Server {
 struct Guests<D> {
     edge: Arc<Edge<D>>,
     certificates: Option<Arc<Certificates>>,
+    speaks_proxy: bool,
     served: JoinSet<()>,
     turned_away: JoinSet<()>,
     refused: Notices,
 }
 
 impl<D: Dispatch> Guests<D> {
-    fn new(edge: Arc<Edge<D>>, certificates: Option<Arc<Certificates>>) -> Self {
+    fn new(
+        edge: Arc<Edge<D>>,
+        certificates: Option<Arc<Certificates>>,
+        speaks_proxy: bool,
+    ) -> Self {
         Self {
             edge,
             certificates,
+            speaks_proxy,
             served: JoinSet::new(),
             turned_away: JoinSet::new(),
             refused: Notices::default(),
@@ -181,6 +197,12 @@ impl<D: Dispatch> Guests<D> {
         let open = self.edge.stats().open();
         let limit = self.edge.settings().connections as u64;
         if open < limit {
+            if self.speaks_proxy && edge.settings().proxies.trusts(peer.ip()) {
+                let certificates = self.certificates.clone();
+                let connection = edge.passed_on_connection(stream, peer, certificates);
+                self.served.spawn(connection);
+                return;
+            }
             match &self.certificates {
                 None => {
                     let origin = Origin::http(peer);

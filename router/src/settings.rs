@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
+
 use crate::framing::Limits;
+use crate::proxies::Proxies;
 use crate::wire::Windows;
 
 /// What the edge allows. [`Settings::default`] is meant for the open internet.
@@ -44,6 +47,10 @@ pub struct Settings {
     /// How long an idle HTTP/1 connection stays open at the start of a drain: 500 ms. A client
     /// that is about to send on it is answered, and told to close.
     pub last_chance: Duration,
+    /// Who may speak of clients that are not on the other end of their connections: nobody.
+    pub proxies: Proxies,
+    /// The field of every response that carries the id of its request: none.
+    pub request_id: Option<HeaderName>,
     /// Limits of HTTP/2.
     pub http2: Http2Settings,
 }
@@ -88,6 +95,8 @@ impl Default for Settings {
             slow_time: Duration::from_secs(10),
             drain_time: Duration::from_secs(30),
             last_chance: Duration::from_millis(500),
+            proxies: Proxies::default(),
+            request_id: None,
             http2: Http2Settings::default(),
         }
     }

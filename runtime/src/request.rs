@@ -12,6 +12,7 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use holm_model::client::Client;
 use holm_model::event::Failure;
 use holm_model::event::Reply;
 use holm_model::log::Level;
@@ -124,6 +125,12 @@ impl RequestContext {
     pub fn about_if_known(mut self, method: Option<Method>, url: Option<String>) -> Self {
         self.record.method = method;
         self.record.url = url;
+        self
+    }
+
+    /// Who sent it.
+    pub fn from_client(mut self, client: Arc<Client>) -> Self {
+        self.record.client = Some(client);
         self
     }
 

@@ -39,6 +39,7 @@ impl Dispatch for Node {
             exchange.request.method().clone(),
             serialized(exchange.url()),
         );
+        let context = context.from_client(exchange.client.clone());
         let (function, secure) = match self.function(&exchange) {
             Ok(found) => found,
             Err(refusal) => {
@@ -65,7 +66,8 @@ impl Dispatch for Node {
     fn refused(&self, refused: Refused) {
         let records = &self.services.records;
         let context = RequestContext::new(records, refused.id.into(), refused.received)
-            .about_if_known(refused.method, refused.url);
+            .about_if_known(refused.method, refused.url)
+            .from_client(refused.client);
         refuse(context, &refused.refusal);
     }
 

@@ -3,6 +3,7 @@
 use holm_model::limits::WallTime;
 use holm_router::Exchange;
 use holm_router::ResponseBody;
+use holm_router::Via;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
@@ -49,7 +50,17 @@ pub(super) fn redirect(
     if !secure.redirect || exchange.scheme == Scheme::HTTPS {
         return None;
     }
-    let port = ports.https_seen(exchange.port)?;
+    let port = match exchange.via {
+        Via::Direct => ports.https_seen(exchange.port)?,
+        // It has taken TLS off, and will again.
+        Via::Proxy {
+            is_scheme_known: true,
+        } => HTTPS,
+        // If it says `https` to nobody, it would be led back here for ever.
+        Via::Proxy {
+            is_scheme_known: false,
+        } => return None,
+    };
     let url = serialized(exchange.https_url(port));
     let mut response = Response::new(ResponseBody::empty());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;

@@ -56,13 +56,18 @@ impl Listeners {
             drain_time: plan.server.drain.as_duration(),
             handshake_time: plan.server.handshake_time.as_duration(),
             handshakes: plan.server.max_handshakes,
+            proxies: plan.server.proxies.clone(),
+            request_id: plan.server.request_id.clone(),
             ..Settings::default()
         };
-        let http = Server::bind(plan.server.http, settings.clone())?;
+        let http = Server::bind(plan.server.http, settings.clone())?
+            .with_proxy_protocol(plan.server.proxy_protocol);
         let https = plan.tls.as_ref().map(|tls| {
             let certificates = Certificates::new(tls.certificates()).map_err(Failure::Tls)?;
             let server = Server::bind(tls.https, settings.clone())?;
-            let server = server.with_tls(Arc::clone(&certificates));
+            let server = server
+                .with_tls(Arc::clone(&certificates))
+                .with_proxy_protocol(plan.server.proxy_protocol_https);
             Ok::<_, Failure>(Https {
                 server,
                 certificates,

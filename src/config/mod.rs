@@ -28,6 +28,7 @@ mod main_file;
 mod network;
 mod plan;
 mod problem;
+mod proxies;
 mod raw;
 mod route;
 mod scalars;

@@ -59,6 +59,26 @@ fn likely_address(typed: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
+impl FromToml for Network {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let typed = text(value, name, "an array of strings", None, findings)?;
+        typed
+            .parse()
+            .map_err(|fault: NotANetwork| {
+                findings.report(
+                    Problem::new(fault.to_string())
+                        .at(value.span(), "not a network")
+                        .help("write an address or a network"),
+                );
+            })
+            .ok()
+    }
+}
+
 /// One item of `egress.allow`.
 enum Reach {
     Everything,

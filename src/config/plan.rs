@@ -8,9 +8,11 @@ use std::path::PathBuf;
 
 use holm_model::limits::{Limits, NodeBytes, WallTime};
 use holm_process::sandbox::Mode;
+use holm_router::Proxies;
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
 use holm_runtime::deployment::Concurrency;
+use http::HeaderName;
 use serde_json::{Map, Value};
 
 pub(crate) use super::raw::{LogFormat, LogRequests};
@@ -48,6 +50,14 @@ pub(crate) struct Plan {
 pub(crate) struct ServerPlan {
     /// Address for HTTP. Port 0 is any free one.
     pub(crate) http: SocketAddr,
+    /// Who may speak of clients that are not on the other end of their connections.
+    pub(crate) proxies: Proxies,
+    /// Trusted proxies begin connections for HTTP with a PROXY header.
+    pub(crate) proxy_protocol: bool,
+    /// The same, for HTTPS.
+    pub(crate) proxy_protocol_https: bool,
+    /// The header of responses that carries the id of the request.
+    pub(crate) request_id: Option<HeaderName>,
     /// How long a TLS handshake may take.
     pub(crate) handshake_time: WallTime,
     /// TLS handshakes at the same time.
@@ -63,8 +73,14 @@ pub(crate) struct ServerPlan {
 }
 
 impl ServerPlan {
+    /// What holds where nothing is said.
+    ///
     /// Loopback, because a tool that was just tried out should not listen to the world.
     pub(crate) const DEFAULT: Self = Self {
+        proxies: Proxies::NONE,
+        proxy_protocol: false,
+        proxy_protocol_https: false,
+        request_id: None,
         http: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
         handshake_time: WallTime::from_secs(10),
         max_handshakes: 1_024,

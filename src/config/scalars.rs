@@ -17,7 +17,7 @@ use toml::de::DeValue;
 use super::at::{At, List};
 use super::fields::{FromToml, wrong_type};
 use super::problem::{Findings, Problem};
-use super::raw::{LogFormat, LogRequests, Sandbox};
+use super::raw::{Listener, LogFormat, LogRequests, ProxyHeader, Sandbox};
 use super::schema::{self, InSchema};
 use super::spelling;
 
@@ -151,6 +151,8 @@ one_of! {
     LogFormat: "a format of the log";
     LogRequests: "a choice of requests";
     Sandbox: "a kind of sandbox";
+    ProxyHeader: "a field in which proxies speak of clients";
+    Listener: "a listener";
 }
 
 fn unknown_word(

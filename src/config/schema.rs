@@ -136,6 +136,17 @@ text! {
         "type": "string",
         "examples": ["10.1.0.0/16", "127.0.0.1", "fd00::/8", "*"],
     });
+    /// A network, or an address.
+    Proxy = json!({
+        "type": "string",
+        "examples": ["10.0.0.0/8", "192.0.2.1", "fd00::/8"],
+    });
+    /// The name of a header.
+    FieldName = json!({
+        "type": "string",
+        "pattern": "^([Xx]-[A-Za-z0-9-]+|[A-Za-z0-9-]+-[Ii][Dd])$",
+        "examples": ["x-request-id"],
+    });
     /// A route.
     Route = json!({
         "type": "string",

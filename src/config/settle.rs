@@ -15,7 +15,7 @@ use super::main_file::{self, MainFile};
 use super::plan::{FunctionPlan, Plan, Secure, ServerPlan};
 use super::problem::{Findings, Problem};
 use super::raw::{RawConfig, RawFunction, RawServer};
-use super::tls;
+use super::{proxies, tls};
 use crate::egress::Allow;
 
 /// The only version of the format so far.
@@ -50,12 +50,25 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
     let limits = NodeLimits::settle(raw.limits.as_ref(), findings);
     let mut server = raw.server.unwrap_or_default();
     let tls = tls::settle(server.https.take(), raw.tls, &folder, findings);
+    let proxies = proxies::proxies(
+        server.trusted_proxies.take(),
+        server.proxy_headers.take(),
+        findings,
+    );
+    let (proxy_protocol, proxy_protocol_https) = proxies::protocol(
+        server.proxy_protocol.take(),
+        &proxies,
+        tls.is_some(),
+        findings,
+    );
+    // Behind a proxy that takes TLS off, clients are led back to it.
+    let has_https = tls.is_some() || !proxies.trusted.is_empty();
     let of_node = secure(
         "server",
         server.redirect_to_https.take(),
         server.hsts.take(),
         Secure::default(),
-        tls.is_some(),
+        has_https,
         findings,
     );
     let mut routes = Routes::default();
@@ -69,7 +82,7 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
                 folder: &folder,
                 limits: &limits,
                 secure: of_node,
-                has_tls: tls.is_some(),
+                has_https,
             };
             let plan = function(name, raw, &node, findings);
             for At { value, span } in &plan.1 {
@@ -81,7 +94,12 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
     let (log, node) = (raw.log.unwrap_or_default(), raw.node.unwrap_or_default());
     Plan {
         origin,
-        server: self::server(server, findings),
+        server: ServerPlan {
+            proxies,
+            proxy_protocol,
+            proxy_protocol_https,
+            ..self::server(server, findings)
+        },
         tls,
         memory: node_memory(node.memory, findings),
         sandbox: node.sandbox.unwrap_or_default().into(),
@@ -149,6 +167,7 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
         );
     }
     ServerPlan {
+        request_id: proxies::request_id(raw.request_id_header, findings),
         http: raw.http.map_or(ServerPlan::DEFAULT.http, |at| at.value),
         handshake_time: raw
             .handshake_time
@@ -166,6 +185,7 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
             .max_unsent
             .map_or(ServerPlan::DEFAULT.max_unsent, |at| at.value),
         drain: raw.drain.map_or(ServerPlan::DEFAULT.drain, |at| at.value),
+        ..ServerPlan::DEFAULT
     }
 }
 
@@ -175,16 +195,19 @@ fn secure(
     redirect: Option<At<bool>>,
     hsts: Option<At<WallTime>>,
     default: Secure,
-    has_tls: bool,
+    has_https: bool,
     findings: &mut Findings,
 ) -> Secure {
     if let Some(At { value: true, span }) = &redirect
-        && !has_tls
+        && !has_https
     {
         findings.report(
             Problem::new(format!("`{table}.redirect_to_https` leads nowhere"))
                 .at(span.clone(), "there is no listener for HTTPS")
-                .help("write https = \"0.0.0.0:8443\" in [server], and [[tls]]"),
+                .help(
+                    "write https = \"0.0.0.0:8443\" in [server], and [[tls]]; or name a proxy that \
+                     takes TLS off: trusted_proxies = [\"10.0.0.0/8\"]",
+                ),
         );
     }
     if let Some(At { value, span }) = &hsts
@@ -207,7 +230,7 @@ struct OfNode<'a> {
     folder: &'a Path,
     limits: &'a NodeLimits<'a>,
     secure: Secure,
-    has_tls: bool,
+    has_https: bool,
 }
 
 /// The function, and its routes with their places.
@@ -249,7 +272,7 @@ fn function(
         raw.redirect_to_https,
         raw.hsts,
         node.secure,
-        node.has_tls,
+        node.has_https,
         findings,
     );
     let plan = FunctionPlan {

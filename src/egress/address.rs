@@ -63,6 +63,13 @@ impl Default for Allow {
     }
 }
 
+impl Network {
+    /// The range.
+    pub(crate) fn range(self) -> IpNet {
+        self.0
+    }
+}
+
 impl FromStr for Network {
     type Err = NotANetwork;
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::io::Write;
+use std::net::IpAddr;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -40,6 +41,14 @@ struct Line<'a> {
     host: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_version: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sni: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alpn: Option<&'static str>,
     wall_us: u64,
     cpu_us: u64,
     queue_us: u64,
@@ -92,6 +101,8 @@ pub(super) fn render(out: &mut Vec<u8>, entry: &Entry) {
 
 fn request(out: &mut Vec<u8>, record: &Record) -> serde_json::Result<()> {
     let place = record.url.as_deref().and_then(place);
+    let client = record.client.as_deref();
+    let tls = client.and_then(|client| client.tls.as_ref());
     let line = Line {
         kind: "request",
         function: record.function.as_deref(),
@@ -103,6 +114,10 @@ fn request(out: &mut Vec<u8>, record: &Record) -> serde_json::Result<()> {
         method: record.method.as_ref().map(Method::as_str),
         host: place.map(|(host, _)| host),
         path: place.map(|(_, path)| path),
+        client: client.map(|client| client.address),
+        tls_version: tls.map(|tls| tls.version),
+        sni: tls.and_then(|tls| tls.sni.as_deref()),
+        alpn: tls.and_then(|tls| tls.alpn),
         wall_us: micros(record.wall),
         cpu_us: micros(record.cpu),
         queue_us: micros(record.queued),

@@ -29,6 +29,7 @@ fn request() -> Entry {
         request: "r".into(),
         method: Some(Method::GET),
         url: Some(format!("http://f.test/{RUDE}")),
+        client: None,
         outcome: Outcome::Exception,
         status: None,
         start: SystemTime::UNIX_EPOCH,

@@ -17,6 +17,7 @@ mod listen;
 mod overload;
 mod pipes;
 mod processes;
+mod proxies;
 mod sandbox;
 mod scaling;
 mod sharing;
@@ -51,6 +52,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(sandbox::trials(world));
     trials.extend(faults::trials(world));
     trials.extend(processes::trials(world));
+    trials.extend(proxies::trials(world));
     trials.extend(scaling::trials(world));
     trials.extend(sharing::trials(world));
     trials.extend(signals::trials(world));

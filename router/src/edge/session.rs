@@ -18,6 +18,7 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::dispatch::{Dispatch, Exchange, Refused, RequestId, absolute};
 use crate::fields;
 use crate::link::{Active, Link};
+use crate::proxies::{Peer, Seen};
 use crate::refusal::Refusal;
 use crate::synthetic::Synthetic;
 use crate::turn;
@@ -37,6 +38,7 @@ pub(super) struct Session<D> {
     link: Arc<Link>,
     origin: Origin,
     reception: Reception,
+    peer: Peer,
     /// Fought over only by the streams of HTTP/2, and never for long.
     host: Mutex<HostMemory>,
 }
@@ -56,7 +58,9 @@ impl<D: Dispatch> Session<D> {
         origin: Origin,
         reception: Reception,
     ) -> Arc<Self> {
+        let peer = Peer::new(&origin, &edge.settings.proxies);
         Arc::new(Self {
+            peer,
             edge,
             link,
             origin,
@@ -91,14 +95,17 @@ impl<D: Dispatch> Session<D> {
         // First of all: behind a stand-in, nothing else in the request means anything.
         let unreadable = self.link.request(version != Version::HTTP_2);
         let is_stand_in = unreadable.is_some();
+        let mut seen = None;
         let checked = match unreadable {
             Some(refusal) => Err(refusal),
-            None => self.check(&mut request),
+            None => self.check(&mut request, &mut seen),
         };
+        let seen = seen.unwrap_or_else(|| self.peer.seen().clone());
         let (host, port) = match checked {
             Ok(named) => named,
             Err(refusal) => {
-                self.note_refusal(sender.id, &request, received, &refusal, is_stand_in);
+                let known = (!is_stand_in).then_some(&request);
+                self.note_refusal(sender.id, known, seen, received, &refusal);
                 return Ok(sender.refuse(refusal, request.headers(), &self.edge));
             }
         };
@@ -107,7 +114,9 @@ impl<D: Dispatch> Session<D> {
             host,
             port,
             peer: self.origin.peer,
-            scheme: self.origin.scheme.clone(),
+            client: seen.client,
+            via: seen.via,
+            scheme: seen.scheme,
             tls: self.origin.tls.clone(),
             received,
             request: request.map(|body| RequestBody::wire(body, version)),
@@ -118,35 +127,40 @@ impl<D: Dispatch> Session<D> {
         Ok(response)
     }
 
-    /// Notes a request that goes no further. `is_stand_in`: hyper was given it in place of a head
-    /// that could not be read, and nothing in it means anything.
+    /// Notes a request that goes no further. There is none where hyper was given a stand-in for a
+    /// head that could not be read.
     fn note_refusal(
         &self,
         id: RequestId,
-        request: &Request<Incoming>,
+        request: Option<&Request<Incoming>>,
+        seen: Seen,
         received: Instant,
         refusal: &Refusal,
-        is_stand_in: bool,
     ) {
-        let uri = request.uri();
-        let named = {
+        let url = request.and_then(|request| {
+            let uri = request.uri();
             let mut memory = self.host.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.host(request.version(), uri, request.headers()).ok()
-        };
-        let named = named.filter(|_| !is_stand_in);
-        let url = named.map(|(host, port)| absolute(&self.origin.scheme, &host, port, uri));
+            let named = memory.host(request.version(), uri, request.headers());
+            let (host, port) = named.ok()?;
+            Some(absolute(&seen.scheme, &host, port, uri))
+        });
         self.edge.stats.refusal();
         self.edge.dispatch.refused(Refused {
             id,
-            peer: self.origin.peer,
+            client: seen.client,
             received,
-            method: (!is_stand_in).then(|| request.method().clone()),
+            method: request.map(|request| request.method().clone()),
             url,
             refusal: refusal.clone(),
         });
     }
 
-    fn check(&self, request: &mut Request<Incoming>) -> Result<Named, Refusal> {
+    /// Whether the request may go on, for which host; and, as soon as it can be told, who sent it.
+    fn check(
+        &self,
+        request: &mut Request<Incoming>,
+        seen: &mut Option<Seen>,
+    ) -> Result<Named, Refusal> {
         let version = request.version();
         if self.reception == Reception::TurnAway {
             return Err(Refusal::TooManyConnections);
@@ -154,14 +168,19 @@ impl<D: Dispatch> Session<D> {
         fields::settle(version, request.headers_mut())?;
         let (uri, headers) = (request.uri(), request.headers());
         admit::check_size(version, uri, headers, &self.edge.settings)?;
+        let proxies = &self.edge.settings.proxies;
+        let seen = seen.insert(self.peer.settle(proxies, request.headers_mut()));
+        let (uri, headers) = (request.uri(), request.headers());
         admit::check_method(request.method())?;
         let named = {
             let mut memory = self.host.lock().unwrap_or_else(PoisonError::into_inner);
             memory.host(version, uri, headers)?
         };
         let tls = self.origin.tls.as_ref();
+        // A proxy may ask for the hosts of all its clients on one connection.
         if let Some(sni) = tls.and_then(|tls| tls.sni.as_ref())
             && *sni != named.0
+            && !self.peer.is_trusted()
         {
             return Err(Refusal::Misdirected(named.0));
         }
@@ -173,6 +192,12 @@ impl<D: Dispatch> Session<D> {
         if let Some(target) = target {
             *request.uri_mut() = target;
         }
+        let Some(host) = seen.host.take() else {
+            return Ok(named);
+        };
+        let text = host.to_str().map_err(|_| Refusal::HostUnreadable)?;
+        let named = admit::parse_authority(text)?;
+        request.headers_mut().insert(HOST, host);
         Ok(named)
     }
 }
@@ -216,6 +241,9 @@ impl Sender {
         }
         fields::trim(headers);
         headers.insert(SERVER, HeaderValue::from_static("holm"));
+        if let Some(name) = &edge.settings.request_id {
+            headers.insert(name.clone(), self.id.into());
+        }
         if self.version != Version::HTTP_2 && edge.drain.has_begun() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -54,18 +54,35 @@ impl<D: Dispatch> Edge<D> {
     ) -> impl Future<Output = ()> + Send {
         // Counted before the future is first polled, as every connection.
         let open = self.stats().connection();
+        let place = self.begin_handshake();
+        async move {
+            self.secured(io, peer, certificates, place).await;
+            drop(open);
+        }
+    }
+
+    /// Takes the place that a handshake needs, from the oldest one if there is no other.
+    pub(crate) fn begin_handshake(&self) -> Place {
         let (place, is_full) = self.pending().begin();
         if is_full {
             self.note_displaced();
         }
-        async move {
-            // Its state is large, and over soon.
-            let shaken = Box::pin(self.shake(io, peer, certificates, place)).await;
-            match shaken {
-                Ok((stream, origin)) => Arc::clone(&self).serve(stream, origin).await,
-                Err(failure) => self.note_failure(peer, &failure),
-            }
-            drop(open);
+        place
+    }
+
+    /// As [`tls_connection`](Self::tls_connection), for a connection that is counted already.
+    pub(crate) async fn secured<I: Transport>(
+        self: Arc<Self>,
+        io: I,
+        peer: SocketAddr,
+        certificates: Arc<Certificates>,
+        place: Place,
+    ) {
+        // Its state is large, and over soon.
+        let shaken = Box::pin(self.shake(io, peer, certificates, place)).await;
+        match shaken {
+            Ok((stream, origin)) => self.serve(stream, origin).await,
+            Err(failure) => self.note_failure(peer, &failure),
         }
     }
 

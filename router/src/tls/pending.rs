@@ -26,7 +26,7 @@ struct Running {
 
 /// One handshake; over by drop.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     pending: Arc<Pending>,
     number: u64,
     ended: oneshot::Receiver<()>,

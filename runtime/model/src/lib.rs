@@ -5,6 +5,7 @@
 //! needs a word of this vocabulary compiles none of that.
 //!
 //! - [`event`]: what code answers, and what comes back; [`body`]: the bodies of both
+//! - [`client`]: who sent a request
 //! - [`outbound`]: what code asks the outside for
 //! - [`limits`]: what a request may use; [`outcome`]: how it ended
 //! - [`log`]: what code wrote and threw; [`record`]: what a request was, and what it cost
@@ -22,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod body;
+pub mod client;
 pub mod event;
 pub mod limits;
 pub mod log;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use http::Method;
 use http::StatusCode;
 
+use crate::client::Client;
 use crate::log::Log;
 use crate::log::Thrown;
 
@@ -26,6 +27,8 @@ pub struct Record {
     pub method: Option<Method>,
     /// URL, if the request named a host.
     pub url: Option<String>,
+    /// Who sent it; none where that is a function of this node.
+    pub client: Option<Arc<Client>>,
     /// How it ended.
     pub outcome: Outcome,
     /// Status of the answer, if one was given that does not stand for the outcome.
@@ -64,6 +67,7 @@ impl Record {
             request,
             method: None,
             url: None,
+            client: None,
             outcome: Outcome::InternalError,
             status: None,
             start,

@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use super::at::{At, List};
 use super::schema;
-use crate::egress::Allow;
+use crate::egress::{Allow, Network};
 
 pub(in crate::config) use self::limits::RawLimits;
 pub(in crate::config) use self::tls::RawTls;
@@ -71,6 +71,22 @@ pub(in crate::config) struct RawServer {
     /// Default: false.
     #[schemars(with = "Option<bool>", extend("default" = false))]
     pub(in crate::config) redirect_to_https: Option<At<bool>>,
+    /// Proxies in front of the node, by address or network: "10.0.0.0/8". What they say of their
+    /// clients is believed, nobody else's word. Default: none.
+    #[schemars(with = "Option<Vec<schema::Proxy>>")]
+    pub(in crate::config) trusted_proxies: Option<List<Network>>,
+    /// The fields that these proxies set or remove in every request: "x-forwarded-for",
+    /// "x-forwarded-proto", "x-forwarded-host"; or "forwarded" alone. Default: the first two.
+    #[schemars(with = "Option<Vec<ProxyHeader>>")]
+    pub(in crate::config) proxy_headers: Option<List<ProxyHeader>>,
+    /// Listeners on which these proxies begin connections with a PROXY header, of version 1 or 2:
+    /// "http", "https". Default: none.
+    #[schemars(with = "Option<Vec<Listener>>")]
+    pub(in crate::config) proxy_protocol: Option<List<Listener>>,
+    /// The header of every response that carries the id of its request, such as "x-request-id".
+    /// Default: none.
+    #[schemars(with = "Option<schema::FieldName>")]
+    pub(in crate::config) request_id_header: Option<At<String>>,
     /// How long browsers are to ask for no host of this node without TLS any more
     /// (Strict-Transport-Security), at least a second; "0s" makes them forget it. A function may say
     /// otherwise. Default: nothing is said.
@@ -97,6 +113,59 @@ pub(in crate::config) struct RawServer {
     /// How long requests in flight may go on after the node was told to stop. Default: "30s".
     #[schemars(with = "Option<schema::Time>")]
     pub(in crate::config) drain: Option<At<WallTime>>,
+}
+
+/// A field in which a proxy speaks of its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub(in crate::config) enum ProxyHeader {
+    /// Addresses, the client's first.
+    XForwardedFor,
+    /// "http" or "https".
+    XForwardedProto,
+    /// The host that the client asked for.
+    XForwardedHost,
+    /// All three (RFC 7239).
+    Forwarded,
+}
+
+impl ProxyHeader {
+    pub(in crate::config) const ALL: [Self; 4] = [
+        Self::XForwardedFor,
+        Self::XForwardedProto,
+        Self::XForwardedHost,
+        Self::Forwarded,
+    ];
+
+    pub(in crate::config) fn word(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::XForwardedProto => "x-forwarded-proto",
+            Self::XForwardedHost => "x-forwarded-host",
+            Self::Forwarded => "forwarded",
+        }
+    }
+}
+
+/// A listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(in crate::config) enum Listener {
+    /// The one for HTTP.
+    Http,
+    /// The one for HTTPS.
+    Https,
+}
+
+impl Listener {
+    pub(in crate::config) const ALL: [Self; 2] = [Self::Http, Self::Https];
+
+    pub(in crate::config) fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
 }
 
 /// `[log]`

@@ -9,6 +9,7 @@ use holm_model::for_each_limit;
 use holm_model::limits::{CpuTime, Isolates, Limits, NodeBytes, RequestsServed, WallTime};
 use holm_process::sandbox::Mode;
 use holm_router::hostname::Hostname;
+use holm_router::{Proxies, ProxyField};
 use serde_json::{Value, json};
 
 use super::beside_the_site;
@@ -22,6 +23,9 @@ version = 1
 [server]
 http = "0.0.0.0:80"
 handshake_time = "5s"
+trusted_proxies = ["10.0.0.1/8", "fd00::1"]
+proxy_protocol = ["http"]
+request_id_header = "X-Request-Id"
 max_handshakes = 200
 max_connections = 500
 max_queued = 50
@@ -61,6 +65,13 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
     assert_eq!(
         plan.server,
         ServerPlan {
+            proxies: Proxies {
+                trusted: vec!["10.0.0.0/8".parse()?, "fd00::1/128".parse()?],
+                fields: vec![ProxyField::For, ProxyField::Proto],
+            },
+            proxy_protocol: true,
+            proxy_protocol_https: false,
+            request_id: Some("x-request-id".parse()?),
             http: "0.0.0.0:80".parse()?,
             handshake_time: WallTime::from_secs(5),
             max_handshakes: 200,
