@@ -5,6 +5,7 @@
 
 mod counters;
 mod events;
+mod flood;
 mod json;
 mod sink;
 #[cfg(test)]
@@ -13,15 +14,21 @@ mod text;
 
 use std::io::IsTerminal;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
 
 use holm_model::outcome::Outcome;
 use holm_model::record::Record;
 use holm_model::record::Recorder;
+use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::counters::Counters;
+use self::flood::Flood;
 use self::sink::Entry;
 use self::sink::Sink;
 use crate::config::LogFormat;
@@ -34,6 +41,8 @@ pub(crate) struct Telemetry {
     sink: Option<Arc<Sink>>,
     counters: Arc<Counters>,
     requests: LogRequests,
+    /// Requests that reached no function.
+    refused: Arc<Mutex<Flood>>,
 }
 
 /// How lines are written.
@@ -72,6 +81,7 @@ impl Telemetry {
             sink: Some(sink),
             counters: Arc::default(),
             requests: plan.log_requests,
+            refused: Arc::new(Mutex::new(Flood::new(Instant::now()))),
         }
     }
 
@@ -81,6 +91,7 @@ impl Telemetry {
             sink: None,
             counters: Arc::default(),
             requests: LogRequests::None,
+            refused: Arc::new(Mutex::new(Flood::new(Instant::now()))),
         }
     }
 
@@ -95,9 +106,38 @@ impl Telemetry {
     /// # Errors
     /// How many lines are lost.
     pub(crate) fn flush(&self, deadline: Duration) -> Result<(), usize> {
+        let left_out = self.refused().rest();
+        self.tell(left_out);
         self.sink
             .as_ref()
             .map_or(Ok(()), |sink| sink.flush(deadline))
+    }
+
+    fn refused(&self) -> std::sync::MutexGuard<'_, Flood> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says how many records were left out, if any were.
+    fn tell(&self, left_out: Option<u64>) {
+        if let (Some(left_out), Some(sink)) = (left_out, &self.sink) {
+            sink.put(Entry::Event {
+                time: SystemTime::now(),
+                level: Level::WARN,
+                message: "many requests are refused; records of them are left out".into(),
+                fields: vec![("left_out", left_out.into())],
+            });
+        }
+    }
+
+    /// Whether one more request that reached no function leaves its record in the log.
+    fn has_room(&self) -> bool {
+        let now = Instant::now();
+        let (is_admitted, left_out) = {
+            let mut refused = self.refused();
+            (refused.admit(now), refused.due(now))
+        };
+        self.tell(left_out);
+        is_admitted
     }
 }
 
@@ -109,7 +149,10 @@ impl Recorder for Telemetry {
             LogRequests::Failed => record.outcome != Outcome::Ok || !record.log.lines.is_empty(),
             LogRequests::None => false,
         };
-        if let Some(sink) = self.sink.as_ref().filter(|_| wanted) {
+        if !wanted || record.function.is_none() && !self.has_room() {
+            return;
+        }
+        if let Some(sink) = &self.sink {
             sink.put(Entry::Request(Box::new(record)));
         }
     }

@@ -18,6 +18,7 @@ mod overload;
 mod pipes;
 mod processes;
 mod proxies;
+mod refusals;
 mod sandbox;
 mod scaling;
 mod sharing;
@@ -49,6 +50,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(pipes::trials(world));
     trials.extend(fresh::trials(world));
     trials.extend(templates::trials(world));
+    trials.extend(refusals::trials(world));
     trials.extend(sandbox::trials(world));
     trials.extend(faults::trials(world));
     trials.extend(processes::trials(world));

@@ -1,0 +1,68 @@
+//! Requests that reach no function, in numbers: the log is not theirs to fill.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::harness::area::{function, node, table};
+use crate::harness::{Request, Server, World};
+
+const FLOOD: usize = 3_000;
+
+const WORKER: &str = "export default { fetch() { return new Response('hi'); } };\n";
+
+pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
+    vec![world.trial(
+        "refusals::a_flood_is_counted_and_others_are_logged",
+        async |_| flood().await,
+    )]
+}
+
+async fn flood() -> anyhow::Result<()> {
+    let functions = table([("hello", function("worker.js", "hello.test").into())]);
+    let server = Server::serve(&node(functions), &[("worker.js", WORKER)]).await?;
+    let mut stream = TcpStream::connect(server.address()).await?;
+    let (mut reader, mut writer) = stream.split();
+    let requests = "GET /x HTTP/1.1\r\nhost: nowhere.test\r\n\r\n".repeat(FLOOD - 1)
+        + "GET /x HTTP/1.1\r\nhost: nowhere.test\r\nconnection: close\r\n\r\n";
+    let send = async {
+        writer.write_all(requests.as_bytes()).await?;
+        anyhow::Ok(())
+    };
+    let receive = async {
+        let mut answers = String::new();
+        reader.read_to_string(&mut answers).await?;
+        anyhow::Ok(answers.matches("HTTP/1.1 404 ").count())
+    };
+    let ((), answered) = tokio::try_join!(send, receive)?;
+    ensure!(answered == FLOOD, "{answered} answers");
+    let answer = Request::get("hello.test", "/")
+        .send(server.address())
+        .await?;
+    ensure!(answer.status == 200, "{answer:?}");
+    server.record("hello.test", "GET", "/", 0).await?;
+
+    server.terminate().await?;
+    server.ended().await?;
+    let ended = |line: &Value| line["msg"] == "ended";
+    server.log().first("the end", ended).await?;
+    let records = server.log().records();
+    let written = records
+        .iter()
+        .filter(|record| record["host"] == "nowhere.test");
+    let written = written.count();
+    let warnings = server.log().events("warn");
+    let left_out = warnings.iter().filter_map(|line| line["left_out"].as_u64());
+    let left_out: u64 = left_out.sum();
+    let left_out = usize::try_from(left_out).context("a number of requests")?;
+    ensure!(written >= 1_000, "{written} are written");
+    ensure!(
+        left_out > 0 && written + left_out == FLOOD,
+        "{written} {left_out}"
+    );
+    Ok(())
+}
