@@ -5,6 +5,8 @@
 //! another cell, and whoever has it last ends it. If nobody does, it ends itself when it is
 //! dropped: every request leaves one record, and whoever waits for an answer gets one.
 
+mod open;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
@@ -27,6 +29,7 @@ use http::Method;
 use http::StatusCode;
 use tokio::sync::oneshot;
 
+pub use self::open::OpenRecord;
 use crate::deployment::Deployment;
 
 /// Where records go, and who is to blame for clients that leave.
@@ -93,6 +96,8 @@ pub struct RequestContext {
     /// Functions of this node that wait on each other above this one.
     depth: u8,
     account: Account,
+    /// The node works on its answer, beyond its own end.
+    ending: Option<open::Ending>,
     is_over: bool,
 }
 
@@ -110,6 +115,7 @@ impl RequestContext {
             reply: None,
             depth: 0,
             account: Account::default(),
+            ending: None,
             is_over: false,
         }
     }
@@ -152,6 +158,13 @@ impl RequestContext {
     pub fn below(mut self, depth: u8) -> Self {
         self.depth = depth;
         self
+    }
+
+    /// Keeps its record open, beyond its own end, until the node has done with its answer.
+    pub fn keep_open(&mut self) -> OpenRecord {
+        let (record, ending) = open::open(self.account.clone());
+        self.ending = Some(ending);
+        record
     }
 
     /// Its id.
@@ -285,12 +298,17 @@ impl RequestContext {
         let mut record = std::mem::replace(&mut self.record, empty);
         record.outcome = outcome;
         record.wall = self.since.elapsed();
-        record.cpu += self.account.total();
         let limit = self.deployment.as_ref();
         if let Some(limit) = limit.and_then(|deployment| deployment.broken_limit(outcome)) {
             record.log.push(Level::Error, limit, LogBudget::UNLIMITED);
         }
-        self.records.recorder.record(record);
+        match self.ending.take() {
+            Some(ending) => ending.end(record, &self.records.recorder),
+            None => {
+                record.cpu += self.account.total();
+                self.records.recorder.record(record);
+            }
+        }
     }
 }
 
@@ -360,6 +378,30 @@ mod tests {
             Outcome::Reset,
         ];
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_record_waits_for_what_is_still_spent() {
+        let kept = Arc::new(Kept::default());
+        let records = Records::new(kept.clone());
+        let cpu = || -> Vec<u128> {
+            let records = kept.0.lock().expect("no panic");
+            records.iter().map(|record| record.cpu.as_nanos()).collect()
+        };
+        let mut request = context(&records);
+        let open = request.keep_open();
+        request.charge(Duration::from_nanos(1));
+        request.finish(Outcome::Ok);
+        assert!(cpu().is_empty());
+        open.account().charge(Duration::from_nanos(2));
+        drop(open);
+        assert_eq!(cpu(), [3]);
+        let mut request = context(&records);
+        drop(request.keep_open());
+        request.charge(Duration::from_nanos(5));
+        assert_eq!(cpu(), [3]);
+        drop(request);
+        assert_eq!(cpu(), [3, 5]);
     }
 
     #[test]

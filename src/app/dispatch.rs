@@ -18,6 +18,7 @@ use holm_runtime::pool::Pool;
 use holm_runtime::request::RequestContext;
 use http::HeaderMap;
 use http::HeaderValue;
+use http::Method;
 use http::Response;
 use http::header::ACCEPT;
 use http::uri::Scheme;
@@ -27,10 +28,13 @@ use super::Broken;
 use super::Function;
 use super::Node;
 use super::bodies;
+use super::compress;
+use super::compress::Coding;
+use super::compress::Offer;
 use super::rescue;
 use super::rescue::Shown;
 use super::secure;
-use crate::config::Secure;
+use crate::config::Front;
 
 impl Dispatch for Node {
     async fn dispatch(&self, exchange: Exchange) -> Response<ResponseBody> {
@@ -40,7 +44,7 @@ impl Dispatch for Node {
             serialized(exchange.url()),
         );
         let context = context.from_client(exchange.client.clone());
-        let (function, secure) = match self.function(&exchange) {
+        let (function, front) = match self.function(&exchange) {
             Ok(found) => found,
             Err(refusal) => {
                 refuse(context, &refusal);
@@ -49,14 +53,17 @@ impl Dispatch for Node {
                 return rescue::lost(refusal, urls, exchange.id, exchange.request.headers());
             }
         };
-        if let Some(response) = secure::redirect(secure, self.ports(), &exchange) {
+        if let Some(response) = secure::redirect(front.secure, self.ports(), &exchange) {
             let context = context.named(function.name().clone());
             context.answered(response.status());
             return response;
         }
-        let hsts = secure.hsts.filter(|_| exchange.scheme == Scheme::HTTPS);
+        let hsts = front
+            .secure
+            .hsts
+            .filter(|_| exchange.scheme == Scheme::HTTPS);
         let mut response = match function {
-            Function::Ready(pool) => self.answer(&pool, context, exchange).await,
+            Function::Ready(pool) => self.answer(&pool, front, context, exchange).await,
             Function::Broken(broken) => self.excuse(&broken, context, &exchange),
         };
         secure::pin(hsts, &mut response);
@@ -94,14 +101,14 @@ pub(super) fn refuse(context: RequestContext, refusal: &Refusal) {
 }
 
 impl Node {
-    fn function(&self, exchange: &Exchange) -> Result<(Function, Secure), Refusal> {
+    fn function(&self, exchange: &Exchange) -> Result<(Function, Front), Refusal> {
         let host = &exchange.host;
         let app = self.app();
         let Some(app) = app.as_ref() else {
             return Err(Refusal::UnknownHost(host.clone()));
         };
-        match app.find_secure(host, exchange.path()) {
-            Some((function, secure)) => Ok((function.clone(), secure)),
+        match app.find_front(host, exchange.path()) {
+            Some((function, front)) => Ok((function.clone(), front)),
             None => Err(app.refusal(host.clone())),
         }
     }
@@ -149,11 +156,12 @@ impl Node {
     async fn answer(
         &self,
         pool: &Pool,
+        front: Front,
         context: RequestContext,
         exchange: Exchange,
     ) -> Response<ResponseBody> {
         let id = exchange.id;
-        let context = context.to(pool.deployment());
+        let mut context = context.to(pool.deployment());
         let url = serialized(exchange.url());
         let (head, mut body) = exchange.request.into_parts();
         // What a synthetic response would be rendered for.
@@ -179,6 +187,12 @@ impl Node {
                 };
             }
         };
+        let is_head = head.method == Method::HEAD;
+        let coding = (front.compress && !is_head).then(|| Coding::wanted(&head.headers));
+        let offer = coding.flatten().map(|coding| Offer {
+            coding,
+            record: context.keep_open(),
+        });
         let progress = body.progress();
         let request = FetchRequest {
             method: head.method,
@@ -187,6 +201,9 @@ impl Node {
             body,
         };
         let failure = match ask(pool, context, request).await {
+            Ok(response) if front.compress => {
+                return compress::answer(response, offer, &self.encoders);
+            }
             Ok(response) => return response.map(bodies::outbound),
             Err(failure) => failure,
         };

@@ -104,7 +104,7 @@ impl Node {
         let app = App {
             routes: plan.routes.clone(),
             functions,
-            secure: plan.functions.iter().map(|plan| plan.secure).collect(),
+            fronts: plan.functions.iter().map(|plan| plan.front).collect(),
             urls: Vec::new(),
         };
         (app, problems)

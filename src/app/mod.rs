@@ -6,12 +6,14 @@
 //!
 //! - [`node`]: the node; [`load`]: plan → app; [`compilers`]: processes that compile scripts
 //! - [`dispatch`]: edge → isolate and back; [`bodies`]: bodies between the two
+//! - [`compress`]: answers made shorter
 //! - [`inside`]: function → function without a socket
 //! - [`secure`]: from HTTP to HTTPS
 //! - [`rescue`]: what a client gets when a function gives no answer
 
 mod bodies;
 mod compilers;
+mod compress;
 mod dispatch;
 mod inside;
 mod load;
@@ -27,7 +29,7 @@ use holm_router::Refusal;
 use holm_router::table::RouteTable;
 use holm_runtime::pool::Pool;
 
-use crate::config::Secure;
+use crate::config::Front;
 
 pub(crate) use self::load::FunctionProblem;
 pub(crate) use self::node::Mode;
@@ -40,8 +42,8 @@ pub(crate) use self::secure::Ports;
 pub(crate) struct App {
     routes: RouteTable<usize>,
     functions: Vec<Function>,
-    /// What the clients of each are told of HTTPS.
-    secure: Vec<Secure>,
+    /// How each meets its clients.
+    fronts: Vec<Front>,
     /// `holm dev`: where the functions are, for those who ask elsewhere.
     urls: Vec<String>,
 }
@@ -145,10 +147,10 @@ impl App {
         self.functions.get(*self.routes.find(host, path)?)
     }
 
-    /// The same, with what its clients are told of HTTPS.
-    fn find_secure(&self, host: &Hostname, path: &str) -> Option<(&Function, Secure)> {
+    /// The same, with how it meets its clients.
+    fn find_front(&self, host: &Hostname, path: &str) -> Option<(&Function, Front)> {
         let place = *self.routes.find(host, path)?;
-        Some((self.functions.get(place)?, *self.secure.get(place)?))
+        Some((self.functions.get(place)?, *self.fronts.get(place)?))
     }
 
     /// What answers a `fetch()` of a function of this node: only what is routed by its full

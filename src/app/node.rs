@@ -23,6 +23,7 @@ use tokio::runtime::Runtime;
 use super::App;
 use super::Ports;
 use super::compilers::Compilers;
+use super::compress::Encoders;
 use super::inside::Inside;
 use crate::config::Plan;
 use crate::egress;
@@ -35,6 +36,8 @@ pub(crate) struct Node {
     /// Whether clients may read what a function threw.
     pub(super) dev: bool,
     app: ArcSwapOption<App>,
+    /// What compresses answers.
+    pub(super) encoders: Encoders,
     /// Where it listens, once it does.
     ports: ArcSwap<Ports>,
     outbound: Arc<egress::Client>,
@@ -115,6 +118,7 @@ impl Node {
             },
             dev: mode == Mode::Dev,
             app: ArcSwapOption::empty(),
+            encoders: Encoders::new(),
             ports: ArcSwap::default(),
             outbound,
             io,

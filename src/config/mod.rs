@@ -56,7 +56,7 @@ pub(crate) use self::explain::ExplainError;
 pub(crate) use self::explain::explain;
 pub(crate) use self::explain::notes;
 pub(crate) use self::main_file::is_module;
-pub(crate) use self::plan::{FunctionPlan, LogFormat, LogRequests, Plan, Secure};
+pub(crate) use self::plan::{Front, FunctionPlan, LogFormat, LogRequests, Plan, Secure};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::schema::schema;
 pub(crate) use self::tls::{PairPlan, TlsPlan};

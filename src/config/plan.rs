@@ -110,8 +110,17 @@ pub(crate) struct FunctionPlan {
     pub(crate) concurrency: Concurrency,
     /// Whether it may make code of strings.
     pub(crate) eval: bool,
-    /// What its clients are told of HTTPS.
+    /// How it meets its clients.
+    pub(crate) front: Front,
+}
+
+/// How a function meets its clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Front {
+    /// What they are told of HTTPS.
     pub(crate) secure: Secure,
+    /// Its answers are compressed.
+    pub(crate) compress: bool,
 }
 
 /// How clients are led from HTTP to HTTPS.

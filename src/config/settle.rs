@@ -12,7 +12,7 @@ use holm_runtime::deployment::Concurrency;
 use super::at::At;
 use super::limits::NodeLimits;
 use super::main_file::{self, MainFile};
-use super::plan::{FunctionPlan, Plan, Secure, ServerPlan};
+use super::plan::{Front, FunctionPlan, Plan, Secure, ServerPlan};
 use super::problem::{Findings, Problem};
 use super::raw::{RawConfig, RawFunction, RawServer};
 use super::{proxies, tls};
@@ -71,6 +71,7 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
         has_https,
         findings,
     );
+    let compress = server.compress.unwrap_or(false);
     let mut routes = Routes::default();
     let functions = raw
         .functions
@@ -83,6 +84,7 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
                 limits: &limits,
                 secure: of_node,
                 has_https,
+                compress,
             };
             let plan = function(name, raw, &node, findings);
             for At { value, span } in &plan.1 {
@@ -231,6 +233,7 @@ struct OfNode<'a> {
     limits: &'a NodeLimits<'a>,
     secure: Secure,
     has_https: bool,
+    compress: bool,
 }
 
 /// The function, and its routes with their places.
@@ -284,7 +287,10 @@ fn function(
         limits,
         concurrency,
         eval: raw.eval.unwrap_or(true),
-        secure,
+        front: Front {
+            secure,
+            compress: raw.compress.unwrap_or(node.compress),
+        },
     };
     (plan, routes)
 }

@@ -15,7 +15,7 @@ use holm_runtime::deployment::Concurrency;
 use serde_json::{Map, Value};
 
 use super::main_file::{self, MainFile};
-use super::plan::{FunctionPlan, LogFormat, LogRequests, Plan, Secure, ServerPlan};
+use super::plan::{Front, FunctionPlan, LogFormat, LogRequests, Plan, ServerPlan};
 use super::problem::{Problem, Problems};
 use super::settle::name_fault;
 use crate::egress::Allow;
@@ -99,7 +99,7 @@ fn function(found: &Found) -> Result<FunctionPlan, Problem> {
         limits: Limits::DEFAULT,
         concurrency: Concurrency::EXCLUSIVE,
         eval: true,
-        secure: Secure::default(),
+        front: Front::default(),
     })
 }
 

@@ -40,7 +40,7 @@ pub(super) fn on<F: Future>(future: F) -> impl Future<Output = F::Output> {
 }
 
 /// Charges what `work` spends on the calling thread, which does nothing else meanwhile.
-pub(super) fn blocking<T>(account: Option<Account>, work: impl FnOnce() -> T) -> T {
+pub(crate) fn blocking<T>(account: Option<Account>, work: impl FnOnce() -> T) -> T {
     let bill = Bill::open(account);
     let outcome = work();
     bill.close();

@@ -39,6 +39,7 @@ mod pool;
 mod tests;
 
 pub(crate) use address::{Allow, Network, NotANetwork};
+pub(crate) use charge::blocking as charged;
 pub(crate) use client::{Client, Options};
 pub(crate) use inside::Internal;
 pub(crate) use pool::SetupError;

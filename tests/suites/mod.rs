@@ -5,6 +5,7 @@ mod bodies;
 mod cancel;
 mod cases;
 mod compilers;
+mod compress;
 mod dev;
 mod drain;
 mod examples;
@@ -62,6 +63,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(tls::trials(world));
     trials.extend(wire::trials(world));
     trials.extend(compilers::trials(world));
+    trials.extend(compress::trials(world));
     trials.extend(listen::trials(world));
     trials.extend(dev::trials(world));
     Ok(trials)

@@ -92,6 +92,11 @@ pub(in crate::config) struct RawServer {
     /// otherwise. Default: nothing is said.
     #[schemars(with = "Option<schema::Time>")]
     pub(in crate::config) hsts: Option<At<WallTime>>,
+    /// Whether answers that get shorter by it are compressed for clients that ask for it: text, JSON and
+    /// the like, with zstd, Brotli or gzip. It counts as CPU time of the request. A function may say
+    /// otherwise. Default: false.
+    #[schemars(extend("default" = false))]
+    pub(in crate::config) compress: Option<bool>,
     /// How long a TLS handshake may take. Default: "10s".
     #[schemars(with = "Option<schema::Time>")]
     pub(in crate::config) handshake_time: Option<At<WallTime>>,
@@ -337,6 +342,8 @@ pub(in crate::config) struct RawFunction {
     /// Default: as [server] says.
     #[schemars(with = "Option<schema::Time>")]
     pub(in crate::config) hsts: Option<At<WallTime>>,
+    /// Whether its answers are compressed. Default: as [server] says.
+    pub(in crate::config) compress: Option<bool>,
     /// Whether `eval`, `new Function` and the like make code of strings. Default: true.
     #[schemars(extend("default" = true))]
     pub(in crate::config) eval: Option<bool>,

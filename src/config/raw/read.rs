@@ -97,6 +97,7 @@ impl FromToml for RawServer {
             proxy_protocol: fields.optional("proxy_protocol"),
             request_id_header: fields.optional("request_id_header"),
             hsts: fields.optional("hsts"),
+            compress: fields.optional("compress"),
             handshake_time: fields.optional("handshake_time"),
             max_handshakes: fields.optional("max_handshakes"),
             max_connections: fields.optional("max_connections"),
@@ -177,6 +178,7 @@ impl FromToml for RawFunction {
             eval: fields.optional("eval"),
             redirect_to_https: fields.optional("redirect_to_https"),
             hsts: fields.optional("hsts"),
+            compress: fields.optional("compress"),
         };
         fields.finish();
         Some(function)

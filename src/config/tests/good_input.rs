@@ -164,7 +164,7 @@ fn certificates_are_read_and_shown_for_their_names() -> Result<(), Box<dyn Error
     let secure: Vec<Secure> = plan
         .functions
         .iter()
-        .map(|function| function.secure)
+        .map(|function| function.front.secure)
         .collect();
     let of_node = Secure {
         redirect: true,
