@@ -9,7 +9,7 @@ mod session;
 mod streams;
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -23,12 +23,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tracing::debug;
 
 use crate::body::ResponseBody;
+use crate::crowd::{Crowd, OpenConnection};
 use crate::dispatch::{Dispatch, RequestIds};
 use crate::drain::Drain;
 use crate::hints::Hints;
 use crate::hostname::Hostname;
 use crate::link::Link;
 use crate::notices::Notices;
+use crate::server::Seats;
 use crate::settings::Settings;
 use crate::stats::Stats;
 use crate::tls::{Alpn, Pending, TlsSession};
@@ -48,6 +50,9 @@ pub struct Edge<D> {
     unsent: Arc<Unsent>,
     ids: RequestIds,
     hints: Hints,
+    /// What each address has open.
+    crowd: Arc<Crowd>,
+    seats: Seats,
     /// TLS handshakes under way.
     pending: Arc<Pending>,
     displaced: Mutex<Notices>,
@@ -125,6 +130,8 @@ impl<D: Dispatch> Edge<D> {
             unsent,
             ids: RequestIds::random(),
             hints: Hints::new(Instant::now()),
+            crowd: Arc::default(),
+            seats: Seats::default(),
             pending,
             displaced: Mutex::default(),
             http1,
@@ -188,8 +195,19 @@ impl<D: Dispatch> Edge<D> {
         origin: Origin,
     ) -> impl Future<Output = ()> + Send {
         // Counted before the future is first polled, or a burst would slip past the limit.
+        let link = self.link();
+        self.connection_on(link, io, origin)
+    }
+
+    /// As [`connection`](Self::connection), for one that others know by its link.
+    pub(crate) fn connection_on<I: Transport>(
+        self: Arc<Self>,
+        link: Arc<Link>,
+        io: I,
+        origin: Origin,
+    ) -> impl Future<Output = ()> + Send {
         let open = self.stats.connection();
-        let connection = self.converse(io, origin, Reception::Serve);
+        let connection = self.converse(link, io, origin, Reception::Serve);
         async move {
             connection.await;
             drop(open);
@@ -197,17 +215,44 @@ impl<D: Dispatch> Edge<D> {
     }
 
     /// As [`connection`](Self::connection), for one that is counted already.
-    pub(crate) async fn serve<I: Transport>(self: Arc<Self>, io: I, origin: Origin) {
-        self.converse(io, origin, Reception::Serve).await;
+    pub(crate) async fn serve<I: Transport>(
+        self: Arc<Self>,
+        link: Arc<Link>,
+        io: I,
+        origin: Origin,
+    ) {
+        self.converse(link, io, origin, Reception::Serve).await;
     }
 
     /// Answers whatever comes with 503.
     pub(crate) async fn turn_away<I: Transport>(self: Arc<Self>, io: I, origin: Origin) {
-        self.converse(io, origin, Reception::TurnAway).await;
+        let link = self.link();
+        self.converse(link, io, origin, Reception::TurnAway).await;
     }
 
-    async fn converse<I: Transport>(self: Arc<Self>, io: I, origin: Origin, reception: Reception) {
-        let link = Arc::new(Link::new(Arc::clone(&self.unsent)));
+    /// Of a new connection.
+    pub(crate) fn link(&self) -> Arc<Link> {
+        Arc::new(Link::new(Arc::clone(&self.unsent)))
+    }
+
+    /// The connections that may be closed for others.
+    pub(crate) fn seats(&self) -> &Seats {
+        &self.seats
+    }
+
+    /// A place for one more connection of `address`, unless it has too many.
+    pub(crate) fn place(&self, address: IpAddr) -> Option<OpenConnection> {
+        let most = self.settings.connections_per_address;
+        self.crowd.member(address).connect(most)
+    }
+
+    async fn converse<I: Transport>(
+        self: Arc<Self>,
+        link: Arc<Link>,
+        io: I,
+        origin: Origin,
+        reception: Reception,
+    ) {
         let mut wire = Wire::new(
             io,
             Arc::clone(&link),

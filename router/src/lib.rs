@@ -13,6 +13,7 @@
 //! | [`tls`] | certificates by server name, handshakes |
 //! | `wire`, `framing` | the bytes: which HTTP, strict request framing, clocks |
 //! | `link`, `drain`, `turn` | what the parts of a connection tell each other around hyper |
+//! | `crowd` | what each address has open |
 //! | `unsent` | the budget for responses that wait for slow clients |
 //! | [`proxies`] | who the client is, and what proxies are believed about it |
 //! | `admit` | what has to hold for a request: method, host, path, size |
@@ -59,6 +60,7 @@
 
 mod admit;
 pub mod body;
+mod crowd;
 pub mod dispatch;
 mod drain;
 pub mod edge;

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 
+use crate::crowd::{OpenConnection, OpenRequest};
 use crate::refusal::Refusal;
 use crate::unsent::{Account, Unsent};
 
@@ -25,6 +26,8 @@ pub(crate) struct Link {
     refused: OnceLock<(u64, Refusal)>,
     /// A response broke off: the connection must not look as if it ended well.
     is_broken: AtomicBool,
+    /// Its place among those of its address; given back when the last response is let go, too.
+    place: OnceLock<OpenConnection>,
     /// What its responses hold.
     pub(crate) unsent: Account,
 }
@@ -40,8 +43,15 @@ impl Link {
             active: AtomicUsize::default(),
             refused: OnceLock::default(),
             is_broken: AtomicBool::default(),
+            place: OnceLock::default(),
             unsent: Account::new(unsent),
         }
+    }
+
+    /// Keeps a place for as long as the connection lives.
+    pub(crate) fn keep(&self, place: OpenConnection) {
+        // Only ever called once: by whoever accepted it.
+        let _ = self.place.set(place);
     }
 
     /// The wire let `heads` heads through so far.
@@ -102,13 +112,24 @@ impl Link {
 pub(crate) struct Active {
     link: Arc<Link>,
     is_http2: bool,
+    /// Its place among those of its client.
+    open: Option<OpenRequest>,
 }
 
 impl Active {
     pub(crate) fn new(link: &Arc<Link>, is_http2: bool) -> Self {
         link.active.fetch_add(1, Ordering::Relaxed);
         let link = Arc::clone(link);
-        Self { link, is_http2 }
+        Self {
+            link,
+            is_http2,
+            open: None,
+        }
+    }
+
+    /// Counts it among its client's until it ends.
+    pub(crate) fn counts(&mut self, open: OpenRequest) {
+        self.open = Some(open);
     }
 
     /// Notes that the response breaks off.

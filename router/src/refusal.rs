@@ -67,6 +67,9 @@ pub enum Refusal {
     /// The edge holds as many connections as it may.
     #[error("the server has as many connections as it can serve")]
     TooManyConnections,
+    /// Its client has as many requests in flight as it may.
+    #[error("there are more than the {0} requests at a time that one address may have")]
+    TooManyRequests(usize),
     /// The answer is not one that can be sent.
     #[error("the answer has a status that cannot be sent: {0}")]
     BadStatus(StatusCode),
@@ -93,6 +96,7 @@ impl Refusal {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             Self::TooManyConnections => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::BadStatus(_) => StatusCode::BAD_GATEWAY,
         }
     }
@@ -131,7 +135,8 @@ impl Refusal {
             | Self::BodyTooLarge(_)
             | Self::UrlTooLong(_)
             | Self::HeadTooLarge(_)
-            | Self::TooManyFields(_) => Outcome::Refused,
+            | Self::TooManyFields(_)
+            | Self::TooManyRequests(_) => Outcome::Refused,
         }
     }
 
@@ -156,6 +161,7 @@ impl Refusal {
             | Self::UnknownHost(_)
             | Self::UnknownPath(_)
             | Self::Asterisk
+            | Self::TooManyRequests(_)
             | Self::BadStatus(_) => false,
         }
     }
@@ -173,7 +179,10 @@ impl From<Refusal> for Synthetic {
         if refusal == Refusal::Method {
             synthetic.allow = Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         }
-        if refusal == Refusal::TooManyConnections {
+        if matches!(
+            refusal,
+            Refusal::TooManyConnections | Refusal::TooManyRequests(_)
+        ) {
             synthetic.retry_after = Some(Duration::from_secs(1));
         }
         synthetic

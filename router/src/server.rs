@@ -1,6 +1,7 @@
 //! A listener, plain or with TLS: accepts, sheds what is too much, and drains.
 
 mod bind;
+mod seats;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{error, warn};
 
+use crate::crowd::OpenConnection;
 use crate::dispatch::Dispatch;
 use crate::edge::{Edge, Origin};
 use crate::notices::Notices;
@@ -22,6 +24,7 @@ use crate::stats::Stats;
 use crate::tls::Certificates;
 
 pub use bind::BindError;
+pub(crate) use seats::Seats;
 
 /// Connections that are told that there are too many; the next ones are just closed.
 const TURNED_AWAY: usize = 64;
@@ -192,42 +195,93 @@ impl<D: Dispatch> Guests<D> {
         if let Err(error) = SockRef::from(&stream).set_tcp_notsent_lowat(ahead) {
             tracing::debug!(%peer, %error, "TCP_NOTSENT_LOWAT");
         }
-        let edge = Arc::clone(&self.edge);
-        // The counter is shared with other listeners of this edge, as the limit is.
-        let open = self.edge.stats().open();
-        let limit = self.edge.settings().connections as u64;
-        if open < limit {
-            if self.speaks_proxy && edge.settings().proxies.trusts(peer.ip()) {
-                let certificates = self.certificates.clone();
-                let connection = edge.passed_on_connection(stream, peer, certificates);
-                self.served.spawn(connection);
-                return;
-            }
-            match &self.certificates {
-                None => {
-                    let origin = Origin::http(peer);
-                    self.served.spawn(edge.connection(stream, origin));
-                }
-                Some(certificates) => {
-                    let certificates = Arc::clone(certificates);
-                    let connection = edge.tls_connection(stream, peer, certificates);
-                    self.served.spawn(connection);
-                }
-            }
+        let is_proxy = self.edge.settings().proxies.trusts(peer.ip());
+        let place = self.edge.place(peer.ip()).map(Some);
+        let Some(place) = place.or(is_proxy.then_some(None)) else {
+            let limit = self.edge.settings().connections_per_address;
+            self.shed(stream, peer, |refused, _| {
+                warn!(
+                    refused,
+                    %peer,
+                    limit,
+                    "too many connections from one address: new ones are refused; \
+                     `server.max_connections_per_address` is the limit"
+                );
+            });
+            return;
+        };
+        if !self.has_room() {
+            let limit = self.edge.settings().connections;
+            self.shed(stream, peer, |refused, open| {
+                warn!(
+                    refused,
+                    open,
+                    limit,
+                    "too many connections: new ones are refused; `server.max_connections` is the \
+                     limit"
+                );
+            });
             return;
         }
+        self.serve(stream, peer, is_proxy, place);
+    }
+
+    /// Whether there may be one more connection, perhaps in the place of one that asks for nothing.
+    fn has_room(&mut self) -> bool {
+        // The counter is shared with other listeners of this edge, as the limit is.
+        let stats = self.edge.stats();
+        if stats.open() < self.edge.settings().connections as u64 {
+            return true;
+        }
+        let is_reclaimed = self.edge.seats().reclaim(Instant::now());
+        if is_reclaimed {
+            stats.reclaiming();
+        }
+        is_reclaimed
+    }
+
+    fn serve(
+        &mut self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        is_proxy: bool,
+        place: Option<OpenConnection>,
+    ) {
+        let edge = Arc::clone(&self.edge);
+        let link = edge.link();
+        let seat = Arc::downgrade(&link);
+        if let Some(place) = place {
+            link.keep(place);
+        }
+        let certificates = self.certificates.clone();
+        let task = match certificates {
+            certificates if self.speaks_proxy && is_proxy => {
+                let connection = edge.passed_on_connection(link, stream, peer, certificates);
+                self.served.spawn(connection)
+            }
+            None => {
+                let connection = edge.connection_on(link, stream, Origin::http(peer));
+                self.served.spawn(connection)
+            }
+            Some(certificates) => {
+                let connection = edge.tls_connection_on(link, stream, peer, certificates);
+                self.served.spawn(connection)
+            }
+        };
+        let most = self.edge.settings().connections;
+        self.edge.seats().add(seat, task, most, Instant::now());
+    }
+
+    /// Refuses a connection, and has `say` say so now and then: how many there were, and how many are
+    /// open.
+    fn shed(&mut self, stream: TcpStream, peer: SocketAddr, say: impl FnOnce(u64, u64)) {
         self.edge.stats().shedding();
         if let Some(refused) = self.refused.one(Instant::now()) {
-            warn!(
-                refused,
-                open,
-                limit,
-                "too many connections: new ones are refused; `server.max_connections` is the limit"
-            );
+            say(refused, self.edge.stats().open());
         }
         // A handshake costs more than all the rest of a connection: one that is too many gets none.
         if self.certificates.is_none() && self.turned_away.len() < TURNED_AWAY {
-            let origin = Origin::http(peer);
+            let (edge, origin) = (Arc::clone(&self.edge), Origin::http(peer));
             self.turned_away.spawn(edge.turn_away(stream, origin));
         }
     }
@@ -239,7 +293,10 @@ impl<D: Dispatch> Guests<D> {
             Some(ended) = self.turned_away.join_next() => ended,
             else => return None,
         };
-        if let Err(panic) = ended {
+        // Some are ended for others.
+        if let Err(panic) = ended
+            && panic.is_panic()
+        {
             error!(%panic, "a connection's task panicked");
         }
         Some(())

@@ -29,8 +29,13 @@ pub struct Settings {
     pub idle_time: Duration,
     /// How long a client may take nothing of a response that is ready: 30 s.
     pub stall_time: Duration,
-    /// Connections at once: 8,192. Beyond it a few are told so (503), and the rest closed.
+    /// Connections at once: 8,192. Beyond it one that has been idle for a second is closed for each new
+    /// one; if there is none, a few new ones are told so (503), and the rest closed.
     pub connections: usize,
+    /// Connections at once from one address, or one /64 of IPv6: 2,500. The proxies may have any number.
+    pub connections_per_address: usize,
+    /// Requests in flight of one address: 2,000; beyond it 429.
+    pub requests_per_address: usize,
     /// Bytes that wait for a slow client, per HTTP/1 connection and per HTTP/2 stream: 128 KiB.
     /// The kernel takes as many ahead of what is on the way.
     pub buffer: usize,
@@ -89,6 +94,8 @@ impl Default for Settings {
             idle_time: Duration::from_secs(60),
             stall_time: Duration::from_secs(30),
             connections: 8192,
+            connections_per_address: 2_500,
+            requests_per_address: 2_000,
             buffer: 128 << 10,
             unsent: 256 << 20,
             slow_rate: 8 << 10,

@@ -9,6 +9,7 @@ pub struct Stats {
     accepted: AtomicU64,
     closed: AtomicU64,
     shed: AtomicU64,
+    reclaimed: AtomicU64,
     requests: AtomicU64,
     refused: AtomicU64,
     slow: AtomicU64,
@@ -35,6 +36,11 @@ impl Stats {
     /// Connections turned away because there were too many.
     pub fn shed(&self) -> u64 {
         self.shed.load(Ordering::Relaxed)
+    }
+
+    /// Idle connections closed for new ones.
+    pub fn reclaimed(&self) -> u64 {
+        self.reclaimed.load(Ordering::Relaxed)
     }
 
     /// Requests ever received, refused ones included.
@@ -88,6 +94,10 @@ impl Stats {
 
     pub(crate) fn shedding(&self) {
         self.shed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reclaiming(&self) {
+        self.reclaimed.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn slow(&self) {

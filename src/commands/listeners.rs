@@ -52,6 +52,8 @@ impl Listeners {
     pub(super) fn bind(plan: &Plan) -> Result<Self, Failure> {
         let settings = Settings {
             connections: plan.server.max_connections,
+            connections_per_address: plan.server.max_connections_per_address,
+            requests_per_address: plan.server.max_requests_per_address,
             unsent: plan.server.max_unsent.as_u64(),
             drain_time: plan.server.drain.as_duration(),
             handshake_time: plan.server.handshake_time.as_duration(),

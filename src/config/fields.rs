@@ -217,9 +217,24 @@ fn hint(key: &str) -> Option<&'static str> {
         _ if is_limit => "limits stand in [limits], or in a function's `limits = { … }`",
         "max" => "the most that a function may ask for stands in [limits.max]",
         "main" | "routes" | "vars" => "this belongs into a function's table, [functions.NAME]",
-        "http" | "https" | "admin" | "listen" | "port" | "host" | "max_connections"
-        | "max_queued" | "max_unsent" | "max_handshakes" | "handshake_time" | "drain"
-        | "trusted_proxies" | "proxy_headers" | "proxy_protocol" | "request_id_header" => {
+        "http"
+        | "https"
+        | "admin"
+        | "listen"
+        | "port"
+        | "host"
+        | "max_connections"
+        | "max_queued"
+        | "max_unsent"
+        | "max_handshakes"
+        | "handshake_time"
+        | "drain"
+        | "max_connections_per_address"
+        | "max_requests_per_address"
+        | "trusted_proxies"
+        | "proxy_headers"
+        | "proxy_protocol"
+        | "request_id_header" => {
             "this belongs into [server]; the address is `http = \"127.0.0.1:8080\"`"
         }
         "cert" | "certificate" | "key" | "ssl" => {

@@ -64,6 +64,10 @@ pub(crate) struct ServerPlan {
     pub(crate) max_handshakes: usize,
     /// Connections that may be open at the same time.
     pub(crate) max_connections: usize,
+    /// Connections of one address at the same time.
+    pub(crate) max_connections_per_address: usize,
+    /// Requests of one client address at the same time.
+    pub(crate) max_requests_per_address: usize,
     /// Requests that may wait for isolates at the same time, over all functions.
     pub(crate) max_queued: usize,
     /// What responses may hold that wait for their clients, before those that are too slow are ended.
@@ -85,6 +89,8 @@ impl ServerPlan {
         handshake_time: WallTime::from_secs(10),
         max_handshakes: 1_024,
         max_connections: 10_000,
+        max_connections_per_address: 2_500,
+        max_requests_per_address: 2_000,
         max_queued: 8_192,
         max_unsent: NodeBytes::from_mib(256),
         drain: WallTime::from_secs(30),

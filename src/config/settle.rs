@@ -136,6 +136,28 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
                 .help("with no connection, no request gets in; leave it out for 10000"),
         );
     }
+    for (key, typed, default) in [
+        (
+            "max_connections_per_address",
+            &raw.max_connections_per_address,
+            ServerPlan::DEFAULT.max_connections_per_address,
+        ),
+        (
+            "max_requests_per_address",
+            &raw.max_requests_per_address,
+            ServerPlan::DEFAULT.max_requests_per_address,
+        ),
+    ] {
+        if let Some(At { value: 0, span }) = typed {
+            findings.report(
+                Problem::new(format!("`server.{key}` is less than makes sense"))
+                    .at(span.clone(), "at least 1")
+                    .help(format!(
+                        "with none, no client gets in; leave it out for {default}"
+                    )),
+            );
+        }
+    }
     if let Some(At { value: 0, span }) = &raw.max_handshakes {
         findings.report(
             Problem::new("`server.max_handshakes` is less than makes sense")
@@ -180,6 +202,16 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
         max_connections: raw
             .max_connections
             .map_or(ServerPlan::DEFAULT.max_connections, |at| at.value as usize),
+        max_connections_per_address: raw
+            .max_connections_per_address
+            .map_or(ServerPlan::DEFAULT.max_connections_per_address, |at| {
+                at.value as usize
+            }),
+        max_requests_per_address: raw
+            .max_requests_per_address
+            .map_or(ServerPlan::DEFAULT.max_requests_per_address, |at| {
+                at.value as usize
+            }),
         max_queued: raw
             .max_queued
             .map_or(ServerPlan::DEFAULT.max_queued, |at| at.value as usize),

@@ -9,6 +9,7 @@ use tracing::debug;
 
 use super::{Edge, Origin};
 use crate::dispatch::Dispatch;
+use crate::link::Link;
 use crate::proxies::{Preface, read_preface};
 use crate::tls::Certificates;
 
@@ -17,6 +18,7 @@ impl<D: Dispatch> Edge<D> {
     /// is named in it. Without a header, whole and in time, the connection ends.
     pub(crate) fn passed_on_connection(
         self: Arc<Self>,
+        link: Arc<Link>,
         mut stream: TcpStream,
         proxy: SocketAddr,
         certificates: Option<Arc<Certificates>>,
@@ -49,15 +51,24 @@ impl<D: Dispatch> Edge<D> {
                 Preface::Own => (proxy, false),
                 Preface::Client { address, is_secure } => (address, is_secure),
             };
+            // The proxy itself may have any number.
+            if !self.settings.proxies.trusts(peer.ip()) {
+                let Some(place) = self.place(peer.ip()) else {
+                    self.stats.shedding();
+                    return;
+                };
+                link.keep(place);
+            }
             match certificates {
                 Some(certificates) => {
-                    let place = self.begin_handshake();
+                    let handshake = self.begin_handshake();
                     let edge = Arc::clone(&self);
-                    edge.secured(stream, peer, certificates, place).await;
+                    edge.secured(link, stream, peer, certificates, handshake)
+                        .await;
                 }
                 None => {
                     let origin = Origin::http(proxy).passed_on(peer, is_secure);
-                    Arc::clone(&self).serve(stream, origin).await;
+                    Arc::clone(&self).serve(link, stream, origin).await;
                 }
             }
             drop(open);

@@ -15,10 +15,11 @@ use hyper::ext::ReasonPhrase;
 use super::{Edge, Origin};
 use crate::admit::{self, HostMemory, Named};
 use crate::body::{RequestBody, ResponseBody};
+use crate::crowd::Member;
 use crate::dispatch::{Dispatch, Exchange, Refused, RequestId, absolute};
 use crate::fields;
 use crate::link::{Active, Link};
-use crate::proxies::{Peer, Seen};
+use crate::proxies::{Peer, Seen, Via};
 use crate::refusal::Refusal;
 use crate::synthetic::Synthetic;
 use crate::turn;
@@ -39,6 +40,8 @@ pub(super) struct Session<D> {
     origin: Origin,
     reception: Reception,
     peer: Peer,
+    /// The address of the other end, unless that is a trusted proxy.
+    member: Option<Arc<Member>>,
     /// Fought over only by the streams of HTTP/2, and never for long.
     host: Mutex<HostMemory>,
 }
@@ -59,7 +62,12 @@ impl<D: Dispatch> Session<D> {
         reception: Reception,
     ) -> Arc<Self> {
         let peer = Peer::new(&origin, &edge.settings.proxies);
+        let member = (!peer.is_trusted()).then(|| {
+            let address = peer.seen().client.address;
+            Arc::new(edge.crowd.member(address))
+        });
         Arc::new(Self {
+            member,
             peer,
             edge,
             link,
@@ -86,7 +94,7 @@ impl<D: Dispatch> Session<D> {
     ) -> Result<Response<ResponseBody>, Infallible> {
         let version = request.version();
         let serial = self.edge.stats.request();
-        let sender = Sender {
+        let mut sender = Sender {
             id: self.edge.ids.id(serial),
             version,
             is_head: *request.method() == Method::HEAD,
@@ -99,6 +107,10 @@ impl<D: Dispatch> Session<D> {
         let checked = match unreadable {
             Some(refusal) => Err(refusal),
             None => self.check(&mut request, &mut seen),
+        };
+        let checked = match (checked, &seen) {
+            (Ok(named), Some(seen)) => self.count(seen, &mut sender.active).map(|()| named),
+            (checked, _) => checked,
         };
         let seen = seen.unwrap_or_else(|| self.peer.seen().clone());
         let (host, port) = match checked {
@@ -153,6 +165,21 @@ impl<D: Dispatch> Session<D> {
             url,
             refusal: refusal.clone(),
         });
+    }
+
+    /// Counts a request to its client, unless that has too many.
+    fn count(&self, seen: &Seen, active: &mut Active) -> Result<(), Refusal> {
+        let most = self.edge.settings.requests_per_address;
+        let member = match seen.via {
+            // None if it is the proxy itself that asks.
+            Via::Direct => self.member.clone(),
+            Via::Proxy { .. } => Some(Arc::new(self.edge.crowd.member(seen.client.address))),
+        };
+        if let Some(member) = member {
+            let open = member.request(most);
+            active.counts(open.ok_or(Refusal::TooManyRequests(most))?);
+        }
+        Ok(())
     }
 
     /// Whether the request may go on, for which host; and, as soon as it can be told, who sent it.

@@ -17,6 +17,7 @@ use super::{Alpn, Certificates, TlsSession, TlsStream, TlsVersion};
 use crate::dispatch::Dispatch;
 use crate::edge::{Edge, Origin};
 use crate::hostname::Hostname;
+use crate::link::Link;
 use crate::wire::Transport;
 
 /// A fatal alert in a record of its own: `unrecognized_name` (RFC 8446, 6; RFC 6066, 3). It is sent in
@@ -52,11 +53,23 @@ impl<D: Dispatch> Edge<D> {
         peer: SocketAddr,
         certificates: Arc<Certificates>,
     ) -> impl Future<Output = ()> + Send {
+        let link = self.link();
+        self.tls_connection_on(link, io, peer, certificates)
+    }
+
+    /// As [`tls_connection`](Self::tls_connection), for one that others know by its link.
+    pub(crate) fn tls_connection_on<I: Transport>(
+        self: Arc<Self>,
+        link: Arc<Link>,
+        io: I,
+        peer: SocketAddr,
+        certificates: Arc<Certificates>,
+    ) -> impl Future<Output = ()> + Send {
         // Counted before the future is first polled, as every connection.
         let open = self.stats().connection();
         let place = self.begin_handshake();
         async move {
-            self.secured(io, peer, certificates, place).await;
+            self.secured(link, io, peer, certificates, place).await;
             drop(open);
         }
     }
@@ -73,6 +86,7 @@ impl<D: Dispatch> Edge<D> {
     /// As [`tls_connection`](Self::tls_connection), for a connection that is counted already.
     pub(crate) async fn secured<I: Transport>(
         self: Arc<Self>,
+        link: Arc<Link>,
         io: I,
         peer: SocketAddr,
         certificates: Arc<Certificates>,
@@ -81,7 +95,7 @@ impl<D: Dispatch> Edge<D> {
         // Its state is large, and over soon.
         let shaken = Box::pin(self.shake(io, peer, certificates, place)).await;
         match shaken {
-            Ok((stream, origin)) => self.serve(stream, origin).await,
+            Ok((stream, origin)) => self.serve(link, stream, origin).await,
             Err(failure) => self.note_failure(peer, &failure),
         }
     }

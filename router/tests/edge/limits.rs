@@ -1,10 +1,10 @@
 //! How much, how many, and how slowly.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holm_router::Settings;
 
-use crate::support::{Event, Served, header, status};
+use crate::support::{Client, Event, PATIENCE, Served, header, status};
 
 #[test]
 fn a_head_has_limits() {
@@ -94,6 +94,87 @@ fn a_client_that_takes_nothing_is_cut_off() {
     // Reads nothing; the kernel's buffers fill, and then the stall's clock runs out.
     assert_eq!(served.event(), Event::Unheard);
     drop(client);
+}
+
+#[test]
+fn idle_connections_make_room_and_busy_ones_do_not() {
+    let served = Served::with(Settings {
+        connections: 3,
+        ..Settings::default()
+    });
+    let request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    let mut busy = served.client();
+    busy.send("GET /wait HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(served.event(), Event::Began("GET a.test /wait".to_owned()));
+    let silent = served.client();
+    let mut idle = served.client();
+    idle.send(request);
+    assert_eq!(status(&idle.response()), 200);
+    assert_eq!(served.event(), Event::Began("GET a.test /".to_owned()));
+    // Who was served a moment ago stays. The first of the new ones that gets in takes the place of
+    // the silent one, the second that of the idle one; then all are busy.
+    let mut guests = Vec::new();
+    for left in [1, 0] {
+        let began = Instant::now();
+        let guest = loop {
+            let mut guest = served.client();
+            guest.send("GET /wait HTTP/1.1\r\nHost: a.test\r\n\r\n");
+            if gets_in(&served, &guest) {
+                break guest;
+            }
+            assert!(began.elapsed() < PATIENCE, "{left} idle, and no room");
+        };
+        guests.push(guest);
+    }
+    assert_eq!(served.stats.reclaimed(), 2);
+    assert_eq!(status(&served.send(request)), 503);
+    served.open_gate();
+    for guest in guests.iter_mut().chain([&mut busy]) {
+        assert_eq!(status(&guest.response()), 200);
+    }
+    drop((silent, idle));
+}
+
+/// Whether the request that a client has sent is asked of the dispatcher, and not refused before.
+fn gets_in(served: &Served, guest: &Client) -> bool {
+    let began = Instant::now();
+    loop {
+        if !served.began().is_empty() {
+            return true;
+        }
+        if guest.has_heard() {
+            return false;
+        }
+        assert!(began.elapsed() < PATIENCE, "neither let in nor refused");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn one_address_has_its_share_of_connections_and_requests() {
+    let served = Served::with(Settings {
+        connections_per_address: 2,
+        requests_per_address: 1,
+        ..Settings::default()
+    });
+    let wait = "GET /wait HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    let request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    let mut first = served.client();
+    first.send(wait);
+    assert_eq!(served.event(), Event::Began("GET a.test /wait".to_owned()));
+    let mut second = served.client();
+    second.send(request);
+    let answer = second.response();
+    assert_eq!(status(&answer), 429, "{answer}");
+    assert_eq!(header(&answer, "retry-after"), Some("1"));
+    let answer = served.send(request);
+    assert_eq!(status(&answer), 503, "{answer}");
+    assert_eq!(served.stats.shed(), 1);
+    served.open_gate();
+    assert_eq!(status(&first.response()), 200);
+    // The request is over with its answer, the connection stays.
+    second.send(request);
+    assert_eq!(status(&second.response()), 200);
 }
 
 #[test]

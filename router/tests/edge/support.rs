@@ -360,6 +360,14 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).expect("it is open");
     }
 
+    /// Whether an answer has come, or the end of the connection.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.stream.set_nonblocking(true).expect("a socket");
+        let heard = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).expect("a socket");
+        !heard.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     /// Reads until `needle` has come, and returns everything up to its end.
     pub(crate) fn until(&mut self, needle: &str) -> String {
         loop {

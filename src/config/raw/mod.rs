@@ -104,7 +104,15 @@ pub(in crate::config) struct RawServer {
     /// 1024.
     #[schemars(range(min = 1), extend("default" = 1_024))]
     pub(in crate::config) max_handshakes: Option<At<u32>>,
-    /// Connections that may be open at the same time. Default: 10000.
+    /// Connections that one address may have at the same time, or one /64 of IPv6; trusted proxies may
+    /// have any number. Default: 2500.
+    #[schemars(range(min = 1), extend("default" = 2_500))]
+    pub(in crate::config) max_connections_per_address: Option<At<u32>>,
+    /// Requests that one client address may have in flight; beyond it 429. Default: 2000.
+    #[schemars(range(min = 1), extend("default" = 2_000))]
+    pub(in crate::config) max_requests_per_address: Option<At<u32>>,
+    /// Connections that may be open at the same time. Beyond it, idle ones are closed for new ones.
+    /// Default: 10000.
     #[schemars(range(min = 1), extend("default" = 10_000))]
     pub(in crate::config) max_connections: Option<At<u32>>,
     /// Requests that may wait for isolates at the same time, over all functions. Default: 8192.

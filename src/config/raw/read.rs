@@ -101,6 +101,8 @@ impl FromToml for RawServer {
             handshake_time: fields.optional("handshake_time"),
             max_handshakes: fields.optional("max_handshakes"),
             max_connections: fields.optional("max_connections"),
+            max_connections_per_address: fields.optional("max_connections_per_address"),
+            max_requests_per_address: fields.optional("max_requests_per_address"),
             max_queued: fields.optional("max_queued"),
             max_unsent: fields.optional("max_unsent"),
             drain: fields.optional("drain"),

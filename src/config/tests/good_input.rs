@@ -28,6 +28,7 @@ proxy_protocol = ["http"]
 request_id_header = "X-Request-Id"
 max_handshakes = 200
 max_connections = 500
+max_connections_per_address = 40
 max_queued = 50
 max_unsent = "64MiB"
 drain = "5s"
@@ -76,6 +77,8 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
             handshake_time: WallTime::from_secs(5),
             max_handshakes: 200,
             max_connections: 500,
+            max_connections_per_address: 40,
+            max_requests_per_address: 2_000,
             max_queued: 50,
             max_unsent: NodeBytes::from_mib(64),
             drain: WallTime::from_secs(5),
