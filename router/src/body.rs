@@ -8,5 +8,6 @@ mod request;
 mod response;
 
 pub use holm_model::body::BodyError;
+pub(crate) use request::Pace;
 pub use request::{DEFAULT_IDLE, DEFAULT_LIMIT, RequestBody};
 pub use response::ResponseBody;

@@ -39,6 +39,11 @@ pub struct Settings {
     /// Bytes that wait for a slow client, per HTTP/1 connection and per HTTP/2 stream: 128 KiB.
     /// The kernel takes as many ahead of what is on the way.
     pub buffer: usize,
+    /// Bytes a second that a client has to send of a request's body while they are waited for, on
+    /// average: 1 KiB; and how long it may wait on top of that: 30 s. So a small body has 30 s.
+    pub upload_rate: u64,
+    /// See `upload_rate`.
+    pub upload_time: Duration,
     /// Bytes of responses that wait for slow clients, over all connections: 256 MiB. Beyond it,
     /// connections are ended whose clients do not keep up (`slow_rate`, `slow_time`).
     pub unsent: u64,
@@ -97,6 +102,8 @@ impl Default for Settings {
             connections_per_address: 2_500,
             requests_per_address: 2_000,
             buffer: 128 << 10,
+            upload_rate: 1 << 10,
+            upload_time: Duration::from_secs(30),
             unsent: 256 << 20,
             slow_rate: 8 << 10,
             slow_time: Duration::from_secs(10),

@@ -173,7 +173,7 @@ impl Node {
             refuse(context, &refusal);
             return rescue::refuse(refusal, id, &only(accept));
         }
-        let body = match bodies::inbound(body, self.io().handle()).await {
+        let body = match bodies::inbound(body, &self.ahead, self.io().handle()).await {
             Ok(body) => body,
             Err(error) => {
                 let accept = only(accept);

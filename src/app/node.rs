@@ -22,6 +22,7 @@ use tokio::runtime::Runtime;
 
 use super::App;
 use super::Ports;
+use super::bodies::Ahead;
 use super::compilers::Compilers;
 use super::compress::Encoders;
 use super::inside::Inside;
@@ -36,6 +37,8 @@ pub(crate) struct Node {
     /// Whether clients may read what a function threw.
     pub(super) dev: bool,
     app: ArcSwapOption<App>,
+    /// How much of bodies is received before functions are asked.
+    pub(super) ahead: Arc<Ahead>,
     /// What compresses answers.
     pub(super) encoders: Encoders,
     /// Where it listens, once it does.
@@ -57,6 +60,10 @@ pub(crate) enum NodeError {
     #[error("cannot set up the outbound client: {0}")]
     Outbound(#[source] egress::SetupError),
 }
+
+/// Bytes of request bodies that wait for the rest of themselves, over all of them. Beyond it their
+/// functions are asked without it.
+const ALL_AHEAD: u64 = 256 << 20;
 
 /// Time between two looks at whether all is done, at the very end.
 const LOOK: Duration = Duration::from_millis(2);
@@ -118,6 +125,7 @@ impl Node {
             },
             dev: mode == Mode::Dev,
             app: ArcSwapOption::empty(),
+            ahead: Ahead::new(plan.server.upload_ahead.as_u64(), ALL_AHEAD),
             encoders: Encoders::new(),
             ports: ArcSwap::default(),
             outbound,

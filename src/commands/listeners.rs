@@ -54,6 +54,8 @@ impl Listeners {
             connections: plan.server.max_connections,
             connections_per_address: plan.server.max_connections_per_address,
             requests_per_address: plan.server.max_requests_per_address,
+            upload_rate: plan.server.upload_rate.as_u64(),
+            upload_time: plan.server.upload_time.as_duration(),
             unsent: plan.server.max_unsent.as_u64(),
             drain_time: plan.server.drain.as_duration(),
             handshake_time: plan.server.handshake_time.as_duration(),

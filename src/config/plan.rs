@@ -72,6 +72,12 @@ pub(crate) struct ServerPlan {
     pub(crate) max_queued: usize,
     /// What responses may hold that wait for their clients, before those that are too slow are ended.
     pub(crate) max_unsent: NodeBytes,
+    /// Bytes a second that clients have to send of bodies.
+    pub(crate) upload_rate: NodeBytes,
+    /// How long they may take on top of that.
+    pub(crate) upload_time: WallTime,
+    /// How much of a body is received before an isolate is taken.
+    pub(crate) upload_ahead: NodeBytes,
     /// How long requests in flight may go on after the node was told to stop.
     pub(crate) drain: WallTime,
 }
@@ -93,6 +99,9 @@ impl ServerPlan {
         max_requests_per_address: 2_000,
         max_queued: 8_192,
         max_unsent: NodeBytes::from_mib(256),
+        upload_rate: NodeBytes::from_kib(1),
+        upload_time: WallTime::from_secs(30),
+        upload_ahead: NodeBytes::from_mib(1),
         drain: WallTime::from_secs(30),
     };
 }

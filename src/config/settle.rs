@@ -218,6 +218,15 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
         max_unsent: raw
             .max_unsent
             .map_or(ServerPlan::DEFAULT.max_unsent, |at| at.value),
+        upload_rate: raw
+            .upload_rate
+            .map_or(ServerPlan::DEFAULT.upload_rate, |at| at.value),
+        upload_time: raw
+            .upload_time
+            .map_or(ServerPlan::DEFAULT.upload_time, |at| at.value),
+        upload_ahead: raw
+            .upload_ahead
+            .map_or(ServerPlan::DEFAULT.upload_ahead, |at| at.value),
         drain: raw.drain.map_or(ServerPlan::DEFAULT.drain, |at| at.value),
         ..ServerPlan::DEFAULT
     }

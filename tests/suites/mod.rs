@@ -27,6 +27,7 @@ mod signals;
 mod slow_clients;
 mod templates;
 mod tls;
+mod uploads;
 mod wire;
 
 use std::sync::Arc;
@@ -61,6 +62,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(signals::trials(world));
     trials.extend(slow_clients::trials(world));
     trials.extend(tls::trials(world));
+    trials.extend(uploads::trials(world));
     trials.extend(wire::trials(world));
     trials.extend(compilers::trials(world));
     trials.extend(compress::trials(world));

@@ -29,9 +29,38 @@ pub struct RequestBody {
     received: u64,
     limit: u64,
     idle: Duration,
+    pace: Option<Pace>,
     /// Made on the first wait; most bodies come with their head and never wait.
     timer: Option<Pin<Box<Sleep>>>,
-    is_waiting: bool,
+    /// Since when a chunk is waited for.
+    waiting: Option<Instant>,
+}
+
+/// How fast a body has to come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Bytes a second.
+    rate: u64,
+    /// What may be waited for on top of that.
+    grace: Duration,
+    /// What was waited for so far, for chunks that came.
+    waited: Duration,
+}
+
+impl Pace {
+    pub(crate) fn new(rate: u64, grace: Duration) -> Self {
+        Self {
+            rate: rate.max(1),
+            grace,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// How long the next chunk may be waited for, behind `received` bytes.
+    fn patience(&self, received: u64) -> Duration {
+        let earned = Duration::from_secs_f64(received as f64 / self.rate as f64);
+        (self.grace + earned).saturating_sub(self.waited)
+    }
 }
 
 enum Source {
@@ -40,6 +69,9 @@ enum Source {
     Http1(Incoming),
     Http2(Incoming),
     Channel(mpsc::Receiver<Result<Bytes, BodyError>>),
+    /// As [`Source::Channel`], timed as what comes over a wire.
+    #[cfg(test)]
+    Trickle(mpsc::Receiver<Result<Bytes, BodyError>>),
 }
 
 impl RequestBody {
@@ -63,7 +95,7 @@ impl RequestBody {
         Self::new(Source::Channel(chunks), declared)
     }
 
-    pub(crate) fn wire(incoming: Incoming, version: http::Version) -> Self {
+    pub(crate) fn wire(incoming: Incoming, version: http::Version, pace: Pace) -> Self {
         if incoming.is_end_stream() {
             return Self::empty();
         }
@@ -72,7 +104,10 @@ impl RequestBody {
             http::Version::HTTP_2 => Source::Http2(incoming),
             _ => Source::Http1(incoming),
         };
-        Self::new(source, declared)
+        Self {
+            pace: Some(pace),
+            ..Self::new(source, declared)
+        }
     }
 
     fn new(source: Source, declared: Option<u64>) -> Self {
@@ -82,8 +117,9 @@ impl RequestBody {
             received: 0,
             limit: DEFAULT_LIMIT,
             idle: DEFAULT_IDLE,
+            pace: None,
             timer: None,
-            is_waiting: false,
+            waiting: None,
         }
     }
 
@@ -127,11 +163,13 @@ impl RequestBody {
         let next = match self.source.poll_next(cx) {
             Poll::Ready(next) => next,
             Poll::Pending => {
-                ready!(self.poll_silence(cx));
-                Some(Err(BodyError::Idle { after: self.idle }))
+                let after = ready!(self.poll_silence(cx));
+                Some(Err(BodyError::Idle { after }))
             }
         };
-        self.is_waiting = false;
+        if let (Some(since), Some(pace)) = (self.waiting.take(), &mut self.pace) {
+            pace.waited += since.elapsed();
+        }
         let next = match next {
             Some(Ok(bytes)) => self.count(bytes).map(Some),
             Some(Err(error)) => Err(error),
@@ -144,21 +182,25 @@ impl RequestBody {
         Poll::Ready(next.transpose())
     }
 
-    /// Ready once nothing came for too long.
-    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready once nothing, or too little, came for too long: for how long it was waited.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<Duration> {
         if matches!(self.source, Source::Channel(_)) {
             // Made in here, under the time limit of whoever makes it.
             return Poll::Pending;
         }
-        let deadline = Instant::now() + self.idle;
+        let waited = self.pace.map_or(Duration::ZERO, |pace| pace.waited);
+        let patience = self.pace.map(|pace| pace.patience(self.received));
+        let patience = patience.map_or(self.idle, |patience| patience.min(self.idle));
+        let now = Instant::now();
         let timer = self
             .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if !self.is_waiting {
-            self.is_waiting = true;
-            timer.as_mut().reset(deadline);
-        }
-        timer.as_mut().poll(cx)
+            .get_or_insert_with(|| Box::pin(sleep_until(now + patience)));
+        let since = *self.waiting.get_or_insert_with(|| {
+            timer.as_mut().reset(now + patience);
+            now
+        });
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(waited + since.elapsed())
     }
 
     fn count(&mut self, bytes: Bytes) -> Result<Bytes, BodyError> {
@@ -178,6 +220,8 @@ impl RequestBody {
             Source::Http2(incoming) => !incoming.is_end_stream(),
             Source::Ended => return Ok(()),
             Source::Whole(_) | Source::Http1(_) | Source::Channel(_) => false,
+            #[cfg(test)]
+            Source::Trickle(_) => false,
         };
         if was_reset {
             return Err(BodyError::Disconnected);
@@ -203,6 +247,8 @@ impl Source {
                     next => return Poll::Ready(next),
                 }
             },
+            #[cfg(test)]
+            Self::Trickle(chunks) => chunks.poll_recv(cx),
             Self::Http1(incoming) | Self::Http2(incoming) => loop {
                 match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
                     None => return Poll::Ready(None),
@@ -248,6 +294,8 @@ impl Body for RequestBody {
             Source::Ended => true,
             Source::Http1(incoming) | Source::Http2(incoming) => incoming.is_end_stream(),
             Source::Whole(_) | Source::Channel(_) => false,
+            #[cfg(test)]
+            Source::Trickle(_) => false,
         }
     }
 
@@ -272,6 +320,37 @@ impl fmt::Debug for RequestBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_has_come_earns_time_for_the_rest() {
+        let second = Duration::from_secs(1);
+        let mut pace = Pace::new(1000, 10 * second);
+        assert_eq!(pace.patience(0), 10 * second);
+        assert_eq!(pace.patience(5_000), 15 * second);
+        pace.waited = 12 * second;
+        assert_eq!(pace.patience(5_000), 3 * second);
+        // A byte every few seconds earns next to nothing.
+        assert_eq!(pace.patience(100), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trickle_ends() {
+        // The wire's clock is for what comes over one.
+        let (sender, receiver) = mpsc::channel(1);
+        let mut body = RequestBody {
+            pace: Some(Pace::new(1000, Duration::from_secs(10))),
+            ..RequestBody::new(Source::Trickle(receiver), None)
+        };
+        let begun = Instant::now();
+        let trickle = async move {
+            while sender.send(Ok(Bytes::from_static(b"x"))).await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(4)).await;
+            }
+        };
+        let ((), ended) = tokio::join!(trickle, async move { drain(&mut body).await });
+        assert!(matches!(ended, Err(BodyError::Idle { .. })), "{ended:?}");
+        assert_eq!(begun.elapsed().as_secs(), 12);
+    }
 
     async fn drain(body: &mut RequestBody) -> Result<Vec<u8>, BodyError> {
         let mut all = Vec::new();

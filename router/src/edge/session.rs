@@ -14,7 +14,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::{Edge, Origin};
 use crate::admit::{self, HostMemory, Named};
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{Pace, RequestBody, ResponseBody};
 use crate::crowd::Member;
 use crate::dispatch::{Dispatch, Exchange, Refused, RequestId, absolute};
 use crate::fields;
@@ -131,7 +131,11 @@ impl<D: Dispatch> Session<D> {
             scheme: seen.scheme,
             tls: self.origin.tls.clone(),
             received,
-            request: request.map(|body| RequestBody::wire(body, version)),
+            request: request.map(|body| {
+                let settings = &self.edge.settings;
+                let pace = Pace::new(settings.upload_rate, settings.upload_time);
+                RequestBody::wire(body, version, pace)
+            }),
         });
         let mut response = answer.await;
         sender.fit(&mut response, &self.edge);

@@ -37,8 +37,8 @@ pub enum BodyError {
         /// How many bytes are allowed.
         limit: u64,
     },
-    /// Its sender sent nothing for too long; 408.
-    #[error("nothing arrived for {} s", after.as_secs_f32())]
+    /// Its sender sent nothing, or too little, for too long; 408.
+    #[error("it did not arrive in time: {} s", after.as_secs_f32())]
     Idle {
         /// How long was waited.
         after: Duration,

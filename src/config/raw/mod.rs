@@ -123,6 +123,17 @@ pub(in crate::config) struct RawServer {
     /// "256MiB".
     #[schemars(with = "Option<schema::Size>")]
     pub(in crate::config) max_unsent: Option<At<NodeBytes>>,
+    /// Bytes a second that a client has to send of a request's body, on average, beyond
+    /// `upload_time`. Default: "1KiB".
+    #[schemars(with = "Option<schema::Size>")]
+    pub(in crate::config) upload_rate: Option<At<NodeBytes>>,
+    /// How long the rest of a request's body may be waited for, beside the time that `upload_rate` gives
+    /// it. Default: "30s".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) upload_time: Option<At<WallTime>>,
+    /// How much of a request's body is received before an isolate is taken for it. Default: "1MiB".
+    #[schemars(with = "Option<schema::Size>")]
+    pub(in crate::config) upload_ahead: Option<At<NodeBytes>>,
     /// How long requests in flight may go on after the node was told to stop. Default: "30s".
     #[schemars(with = "Option<schema::Time>")]
     pub(in crate::config) drain: Option<At<WallTime>>,

@@ -105,6 +105,9 @@ impl FromToml for RawServer {
             max_requests_per_address: fields.optional("max_requests_per_address"),
             max_queued: fields.optional("max_queued"),
             max_unsent: fields.optional("max_unsent"),
+            upload_rate: fields.optional("upload_rate"),
+            upload_time: fields.optional("upload_time"),
+            upload_ahead: fields.optional("upload_ahead"),
             drain: fields.optional("drain"),
         };
         fields.not_yet("admin", "there is no admin listener yet");

@@ -28,6 +28,9 @@ proxy_protocol = ["http"]
 request_id_header = "X-Request-Id"
 max_handshakes = 200
 max_connections = 500
+upload_rate = "1MiB"
+upload_time = "7s"
+upload_ahead = "0B"
 max_connections_per_address = 40
 max_queued = 50
 max_unsent = "64MiB"
@@ -81,6 +84,9 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
             max_requests_per_address: 2_000,
             max_queued: 50,
             max_unsent: NodeBytes::from_mib(64),
+            upload_rate: NodeBytes::from_mib(1),
+            upload_time: WallTime::from_secs(7),
+            upload_ahead: NodeBytes::from_mib(0),
             drain: WallTime::from_secs(5),
         }
     );
