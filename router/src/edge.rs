@@ -5,6 +5,7 @@
 //! TLS acceptor hands over its streams in the same way as the plain listener does.
 
 mod session;
+mod sockets;
 mod streams;
 
 use std::convert::Infallible;
@@ -33,6 +34,7 @@ use crate::unsent::Unsent;
 use crate::wire::{Spoken, Transport, Wire};
 
 use session::{Reception, Session};
+use sockets::Sockets;
 use streams::{Starter, Streams};
 
 /// What all connections share.
@@ -192,12 +194,16 @@ impl<D: Dispatch> Edge<D> {
     ) -> hyper::Result<()> {
         let drain = Arc::clone(&self.drain);
         let builder = self.http1.clone();
-        let service = self.service(link, origin, reception);
-        let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
+        let sockets = Sockets::of_connection(&drain, self.settings.websocket);
+        let service = self.service(link, origin, reception, sockets.clone());
+        let connection = builder.serve_connection(TokioIo::new(wire), service);
+        let connection = pin!(connection.with_upgrades());
         // hyper's own graceful shutdown closes an idle connection on the spot, under a request
         // that may be on its way. The wire gives it a last chance, and every response says
         // `connection: close`.
-        drain.drive(connection, |_| {}).await
+        drain.drive(connection, |_| {}).await?;
+        sockets.go_on().await;
+        Ok(())
     }
 
     async fn http2<I: Transport>(
@@ -209,8 +215,10 @@ impl<D: Dispatch> Edge<D> {
     ) -> hyper::Result<()> {
         let drain = Arc::clone(&self.drain);
         let streams = Streams::default();
-        let builder = http2_builder(&self.settings, streams.starter(self.settings.stall_time));
-        let service = self.service(link, origin, reception);
+        let starter = streams.starter(self.settings.stall_time);
+        let sockets = Sockets::of_streams(&drain, self.settings.websocket, starter.clone());
+        let builder = http2_builder(&self.settings, starter);
+        let service = self.service(link, origin, reception, sockets);
         let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
         drain
             .drive(connection, |connection| connection.graceful_shutdown())
@@ -224,6 +232,7 @@ impl<D: Dispatch> Edge<D> {
         link: Arc<Link>,
         origin: Origin,
         reception: Reception,
+        sockets: Sockets,
     ) -> impl Service<
         Request<Incoming>,
         Response = Response<ResponseBody>,
@@ -231,7 +240,7 @@ impl<D: Dispatch> Edge<D> {
         Future: Send + 'static,
     > + Send
     + 'static {
-        let session = Session::new(self, link, origin, reception);
+        let session = Session::new(self, link, origin, reception, sockets);
         service_fn(move |request: Request<Incoming>| {
             let (received, active) = (Instant::now(), session.begin(request.version()));
             Arc::clone(&session).answer(request, received, active)
@@ -269,6 +278,8 @@ fn http2_builder(settings: &Settings, starter: Starter) -> http2::Builder<Starte
         .max_local_error_reset_streams(limits.error_resets)
         .max_send_buf_size(settings.buffer)
         .keep_alive_interval(limits.ping_every)
-        .keep_alive_timeout(limits.ping_time);
+        .keep_alive_timeout(limits.ping_time)
+        // WebSockets (RFC 8441).
+        .enable_connect_protocol();
     builder
 }

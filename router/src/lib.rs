@@ -16,6 +16,7 @@
 //! | `admit` | what has to hold for a request: method, host, path, size |
 //! | [`dispatch`] | the seam: [`Dispatch`], [`Exchange`], [`Refused`], [`RequestId`] |
 //! | [`body`] | bodies both ways, pulled, bounded, cancelled by drop |
+//! | [`websocket`] | sockets: handshake, frames, compression, keeping alive |
 //! | [`hostname`], [`path`], [`pattern`], [`table`] | names, and who answers to them |
 //! | [`refusal`], [`synthetic`] | what the edge itself says |
 //! | [`settings`], [`stats`] | limits and counters |
@@ -76,6 +77,7 @@ pub mod synthetic;
 pub mod table;
 mod turn;
 mod unsent;
+pub mod websocket;
 mod wire;
 
 pub use body::{BodyError, RequestBody, ResponseBody};

@@ -23,6 +23,8 @@ pub(crate) struct Link {
     active: AtomicUsize,
     /// The head that the wire replaced by a stand-in, counted from 1, and why.
     refused: OnceLock<(u64, Refusal)>,
+    /// The connection is a WebSocket from here on.
+    is_upgraded: AtomicBool,
     /// A response broke off: the connection must not look as if it ended well.
     is_broken: AtomicBool,
     /// What its responses hold.
@@ -39,6 +41,7 @@ impl Link {
             requests: AtomicU64::default(),
             active: AtomicUsize::default(),
             refused: OnceLock::default(),
+            is_upgraded: AtomicBool::default(),
             is_broken: AtomicBool::default(),
             unsent: Account::new(unsent),
         }
@@ -84,6 +87,16 @@ impl Link {
     /// Whether a request waits for its response or the rest of it.
     pub(crate) fn is_active(&self) -> bool {
         self.active.load(Ordering::Relaxed) > 0
+    }
+
+    /// The answer to the request at hand makes the connection a WebSocket: what comes from now on is no HTTP.
+    pub(crate) fn upgrade(&self) {
+        self.is_upgraded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is one.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.is_upgraded.load(Ordering::Relaxed)
     }
 
     /// Notes that a response breaks off.

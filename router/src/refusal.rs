@@ -67,6 +67,9 @@ pub enum Refusal {
     /// The edge holds as many connections as it may.
     #[error("the server has as many connections as it can serve")]
     TooManyConnections,
+    /// It asks for a WebSocket in another version of the protocol than there is.
+    #[error("the version of the WebSocket protocol is 13")]
+    WebSocketVersion,
     /// The answer is not one that can be sent.
     #[error("the answer has a status that cannot be sent: {0}")]
     BadStatus(StatusCode),
@@ -93,6 +96,7 @@ impl Refusal {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             Self::TooManyConnections => StatusCode::SERVICE_UNAVAILABLE,
+            Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::BadStatus(_) => StatusCode::BAD_GATEWAY,
         }
     }
@@ -131,7 +135,8 @@ impl Refusal {
             | Self::BodyTooLarge(_)
             | Self::UrlTooLong(_)
             | Self::HeadTooLarge(_)
-            | Self::TooManyFields(_) => Outcome::Refused,
+            | Self::TooManyFields(_)
+            | Self::WebSocketVersion => Outcome::Refused,
         }
     }
 
@@ -156,6 +161,7 @@ impl Refusal {
             | Self::UnknownHost(_)
             | Self::UnknownPath(_)
             | Self::Asterisk
+            | Self::WebSocketVersion
             | Self::BadStatus(_) => false,
         }
     }

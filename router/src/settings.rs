@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::framing::Limits;
+use crate::websocket::Keeping;
 use crate::wire::Windows;
 
 /// What the edge allows. [`Settings::default`] is meant for the open internet.
@@ -40,6 +41,8 @@ pub struct Settings {
     /// How long an idle HTTP/1 connection stays open at the start of a drain: 500 ms. A client
     /// that is about to send on it is answered, and told to close.
     pub last_chance: Duration,
+    /// How WebSockets are kept.
+    pub websocket: Keeping,
     /// Limits of HTTP/2.
     pub http2: Http2Settings,
 }
@@ -82,6 +85,7 @@ impl Default for Settings {
             slow_time: Duration::from_secs(10),
             drain_time: Duration::from_secs(30),
             last_chance: Duration::from_millis(500),
+            websocket: Keeping::default(),
             http2: Http2Settings::default(),
         }
     }

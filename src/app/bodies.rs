@@ -61,6 +61,7 @@ pub(super) async fn inbound(mut body: RequestBody, io: &Handle) -> Result<Body, 
 pub(super) fn outbound(body: Body) -> ResponseBody {
     match body {
         Body::Empty => ResponseBody::empty(),
+        Body::Socket(socket) => ResponseBody::socket(socket),
         Body::Full(bytes) => ResponseBody::whole(bytes),
         Body::Stream(mut stream) => {
             let length = stream.length();

@@ -93,6 +93,11 @@ pub(super) fn bind(plan: &Plan) -> Result<Server, Failure> {
     let settings = holm_router::Settings {
         connections: plan.server.max_connections,
         unsent: plan.server.max_unsent.as_u64(),
+        websocket: holm_router::websocket::Keeping {
+            ping_every: plan.server.websocket_ping.as_duration(),
+            compression: plan.server.websocket_compression,
+            ..holm_router::websocket::Keeping::default()
+        },
         drain_time: plan.server.drain.as_duration(),
         ..holm_router::Settings::default()
     };

@@ -51,6 +51,10 @@ pub(crate) struct ServerPlan {
     pub(crate) max_queued: usize,
     /// What responses may hold that wait for their clients, before those that are too slow are ended.
     pub(crate) max_unsent: NodeBytes,
+    /// How long the other side of a WebSocket may be silent before it is asked whether it is there.
+    pub(crate) websocket_ping: WallTime,
+    /// Whether WebSocket messages are compressed for clients that can.
+    pub(crate) websocket_compression: bool,
     /// How long requests in flight may go on after the node was told to stop.
     pub(crate) drain: WallTime,
 }
@@ -62,6 +66,8 @@ impl ServerPlan {
         max_connections: 10_000,
         max_queued: 8_192,
         max_unsent: NodeBytes::from_mib(256),
+        websocket_ping: WallTime::from_secs(30),
+        websocket_compression: true,
         drain: WallTime::from_secs(30),
     };
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use holm_model::limits::NodeBytes;
+use holm_model::limits::{NodeBytes, WallTime};
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
 use holm_runtime::deployment::Concurrency;
@@ -25,6 +25,9 @@ const LEAST_MEMORY: NodeBytes = NodeBytes::from_mib(64);
 
 /// The least that responses may hold: a few of a size that pages have.
 const LEAST_UNSENT: NodeBytes = NodeBytes::from_mib(1);
+
+/// The least `server.websocket_ping`.
+const LEAST_PING: WallTime = WallTime::from_secs(1);
 
 /// Longest name of a function, in bytes: that of a DNS label (RFC 1035).
 const MAX_NAME: usize = 63;
@@ -111,6 +114,15 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
                 .help("some clients are always slower than a response is made; leave it out for 256MiB"),
         );
     }
+    if let Some(At { value, span }) = &raw.websocket_ping
+        && *value < LEAST_PING
+    {
+        findings.report(
+            Problem::new("`server.websocket_ping` is less than makes sense")
+                .at(span.clone(), format!("at least {LEAST_PING}"))
+                .help("clients on slow networks take that long to answer; leave it out for 30s"),
+        );
+    }
     ServerPlan {
         http: raw.http.map_or(ServerPlan::DEFAULT.http, |at| at.value),
         max_connections: raw
@@ -122,6 +134,12 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
         max_unsent: raw
             .max_unsent
             .map_or(ServerPlan::DEFAULT.max_unsent, |at| at.value),
+        websocket_ping: raw
+            .websocket_ping
+            .map_or(ServerPlan::DEFAULT.websocket_ping, |at| at.value),
+        websocket_compression: raw
+            .websocket_compression
+            .unwrap_or(ServerPlan::DEFAULT.websocket_compression),
         drain: raw.drain.map_or(ServerPlan::DEFAULT.drain, |at| at.value),
     }
 }

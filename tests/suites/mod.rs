@@ -23,6 +23,7 @@ mod sharing;
 mod signals;
 mod slow_clients;
 mod templates;
+mod websockets;
 mod wire;
 
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(sharing::trials(world));
     trials.extend(signals::trials(world));
     trials.extend(slow_clients::trials(world));
+    trials.extend(websockets::trials(world));
     trials.extend(wire::trials(world));
     trials.extend(compilers::trials(world));
     trials.extend(listen::trials(world));

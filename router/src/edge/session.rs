@@ -21,6 +21,9 @@ use crate::link::{Active, Link};
 use crate::refusal::Refusal;
 use crate::synthetic::Synthetic;
 use crate::turn;
+use crate::websocket::handshake::Ask;
+
+use super::sockets::{Pending, Sockets};
 
 /// What is done with the requests of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +42,7 @@ pub(super) struct Session<D> {
     reception: Reception,
     /// Fought over only by the streams of HTTP/2, and never for long.
     host: Mutex<HostMemory>,
+    sockets: Sockets,
 }
 
 /// What has to be known of a request after it is handed over.
@@ -55,6 +59,7 @@ impl<D: Dispatch> Session<D> {
         link: Arc<Link>,
         origin: Origin,
         reception: Reception,
+        sockets: Sockets,
     ) -> Arc<Self> {
         Arc::new(Self {
             edge,
@@ -62,6 +67,7 @@ impl<D: Dispatch> Session<D> {
             origin,
             reception,
             host: Mutex::default(),
+            sockets,
         })
     }
 
@@ -95,13 +101,14 @@ impl<D: Dispatch> Session<D> {
             Some(refusal) => Err(refusal),
             None => self.check(&mut request),
         };
-        let (host, port) = match checked {
-            Ok(named) => named,
+        let ((host, port), ask) = match checked {
+            Ok(checked) => checked,
             Err(refusal) => {
                 self.note_refusal(sender.id, &request, received, &refusal, is_stand_in);
                 return Ok(sender.refuse(refusal, request.headers(), &self.edge));
             }
         };
+        let upgraded = ask.is_some().then(|| hyper::upgrade::on(&mut request));
         let answer = self.edge.dispatch.dispatch(Exchange {
             id: sender.id,
             host,
@@ -112,6 +119,20 @@ impl<D: Dispatch> Session<D> {
             request: request.map(|body| RequestBody::wire(body, version)),
         });
         let mut response = answer.await;
+        if let (Some(upgraded), Some(ask)) = (upgraded, ask)
+            && let Some(socket) = response.body_mut().take_socket()
+        {
+            let compresses = sender.upgrade(&mut response, ask, &self.edge);
+            let active = sender.active;
+            self.link.upgrade();
+            self.sockets.open(Pending {
+                upgraded,
+                socket,
+                compresses,
+                active,
+            });
+            return Ok(response);
+        }
         sender.fit(&mut response, &self.edge);
         turn::to_client();
         Ok(response)
@@ -145,7 +166,7 @@ impl<D: Dispatch> Session<D> {
         });
     }
 
-    fn check(&self, request: &mut Request<Incoming>) -> Result<Named, Refusal> {
+    fn check(&self, request: &mut Request<Incoming>) -> Result<(Named, Option<Ask>), Refusal> {
         let version = request.version();
         if self.reception == Reception::TurnAway {
             return Err(Refusal::TooManyConnections);
@@ -153,6 +174,8 @@ impl<D: Dispatch> Session<D> {
         fields::settle(version, request.headers_mut())?;
         let (uri, headers) = (request.uri(), request.headers());
         admit::check_size(version, uri, headers, &self.edge.settings)?;
+        let ask = Ask::of(request)?;
+        let (uri, headers) = (request.uri(), request.headers());
         admit::check_method(request.method())?;
         let named = {
             let mut memory = self.host.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,11 +194,31 @@ impl<D: Dispatch> Session<D> {
         if let Some(target) = target {
             *request.uri_mut() = target;
         }
-        Ok(named)
+        Ok((named, ask))
     }
 }
 
 impl Sender {
+    /// Makes the answer one that makes the connection a WebSocket. Returns whether messages are compressed.
+    fn upgrade<D>(
+        &self,
+        response: &mut Response<ResponseBody>,
+        ask: Ask,
+        edge: &Edge<D>,
+    ) -> bool {
+        *response.status_mut() = match self.version {
+            Version::HTTP_2 => StatusCode::OK,
+            _ => StatusCode::SWITCHING_PROTOCOLS,
+        };
+        let headers = response.headers_mut();
+        for name in &OF_THE_CONNECTION {
+            headers.remove(name);
+        }
+        fields::trim(headers);
+        headers.insert(SERVER, HeaderValue::from_static("holm"));
+        ask.answer(headers, edge.settings.websocket.compression)
+    }
+
     fn refuse<D>(
         self,
         refusal: Refusal,

@@ -7,7 +7,7 @@
 //! - [`driver`]: the task: what it does when it is woken
 //! - [`give`]: requests on their way to it; [`hear`]: what it says; [`end`]: what becomes of them when it ends
 //! - [`running`]: a request in the cell, to its record
-//! - [`streams`]: bodies, both ways
+//! - [`streams`]: bodies, both ways; [`sockets`]: WebSockets
 //! - [`watch`]: its deadlines, and what is done about them
 //! - [`link`]: the socket and its buffers
 //! - [`birth`]: how a process comes to be one
@@ -19,6 +19,7 @@ mod give;
 mod hear;
 mod link;
 mod running;
+mod sockets;
 mod streams;
 mod watch;
 
@@ -31,6 +32,7 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use futures::task::AtomicWaker;
+use holm_model::message::SocketId;
 use holm_model::message::StreamId;
 use holm_model::outbound::OutboundError;
 use holm_model::outbound::OutboundResponse;
@@ -70,6 +72,8 @@ pub(crate) enum Mail {
     Taken(StreamId),
     /// Nobody reads this body any more.
     Left(StreamId),
+    /// Something happened at the other end of this WebSocket.
+    Socket(SocketId),
     /// What came of a subrequest.
     Fetched(u32, Box<Result<OutboundResponse, OutboundError>>),
 }

@@ -130,6 +130,9 @@ impl Cell {
     pub(super) fn look(&mut self, now: Instant) -> Result<(), End> {
         let next = match self.stage {
             Stage::Starting(since) => self.look_at_start(since, now)?,
+            Stage::Copied | Stage::Serving if !self.sockets.is_empty() => {
+                self.look_at_sockets(now)?
+            }
             Stage::Copied | Stage::Serving if self.requests.is_empty() => {
                 Some(self.look_at_rest(now)?)
             }
@@ -279,11 +282,50 @@ impl Cell {
             cpu: used + elsewhere,
             wall: None,
         };
-        let mut next = match judge(used, now, self.cores()) {
+        let next = match judge(used, now, self.cores()) {
             Action::End(breach) if self.pool.services.enforces => return self.breach(breach),
             Action::End(_) => LONG,
             Action::Look(after) => after,
         };
+        Ok(Some(self.look_at_walls(now, cpu, next)))
+    }
+
+    /// The cell has WebSockets, and perhaps requests beside them. What it works on, a message or a request, has the CPU
+    /// time of a request, from when it was begun; while nothing is worked on there is nothing to look at.
+    fn look_at_sockets(&mut self, now: Instant) -> Result<Option<Duration>, End> {
+        let page = &self.handle.page;
+        let (current, cpu) = (page.current(), self.cpu());
+        let mut next = LONG * 10;
+        if let Some((_, began)) = current
+            && page.is_computing()
+        {
+            let used = Use {
+                cpu_limit: self.pool.deployment.limits.cpu.as_duration(),
+                cpu: cpu.saturating_sub(began),
+                wall: None,
+            };
+            if used.cpu >= LONG_TURN {
+                self.stand_back();
+            }
+            next = match judge(used, now, self.cores()) {
+                Action::End(breach) if self.pool.services.enforces => {
+                    self.hear_out()?;
+                    let page = &self.handle.page;
+                    if page.current() == current && page.is_computing() {
+                        return Err(End::Breach(breach));
+                    }
+                    // That was over in the meantime.
+                    TICK
+                }
+                Action::End(_) => LONG,
+                Action::Look(after) => after,
+            };
+        }
+        Ok(Some(self.look_at_walls(now, cpu, next)))
+    }
+
+    /// Ends requests beside others whose time is up. Returns when to look again, at `next` or before.
+    fn look_at_walls(&mut self, now: Instant, cpu: Duration, mut next: Duration) -> Duration {
         let mut place = 0;
         while let Some(run) = self.requests.get(place) {
             let (at, breach) = run.wall;
@@ -305,7 +347,7 @@ impl Cell {
             next = next.min(left.max(TICK));
             place += 1;
         }
-        Ok(Some(next))
+        next
     }
 
     /// A limit is broken, unless what the cell has said in the meantime says otherwise.

@@ -94,6 +94,7 @@ pub(crate) fn start_of(deployment: &Deployment, wants_code: bool, enforces: bool
         data: memory + OWN,
         subrequests: limits.subrequests.as_u32(),
         log: limits.log.as_u64(),
+        websockets: limits.websockets.as_u32(),
         concurrency: u16::try_from(deployment.concurrency.get()).unwrap_or(u16::MAX),
         eval: deployment.eval,
         wants_code: wants_code && deployment.code.wants_compiled(),

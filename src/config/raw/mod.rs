@@ -70,6 +70,13 @@ pub(in crate::config) struct RawServer {
     /// "256MiB".
     #[schemars(with = "Option<schema::Size>")]
     pub(in crate::config) max_unsent: Option<At<NodeBytes>>,
+    /// How long the other side of a WebSocket may be silent before it is asked whether it is there; and as long again
+    /// before it is taken to be gone. At least "1s". Default: "30s".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) websocket_ping: Option<At<WallTime>>,
+    /// Whether WebSocket messages are compressed for clients that can (permessage-deflate). Default: true.
+    #[schemars(extend("default" = true))]
+    pub(in crate::config) websocket_compression: Option<bool>,
     /// How long requests in flight may go on after the node was told to stop. Default: "30s".
     #[schemars(with = "Option<schema::Time>")]
     pub(in crate::config) drain: Option<At<WallTime>>,

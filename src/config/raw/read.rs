@@ -93,6 +93,8 @@ impl FromToml for RawServer {
             max_connections: fields.optional("max_connections"),
             max_queued: fields.optional("max_queued"),
             max_unsent: fields.optional("max_unsent"),
+            websocket_ping: fields.optional("websocket_ping"),
+            websocket_compression: fields.optional("websocket_compression"),
             drain: fields.optional("drain"),
         };
         fields.not_yet("https", "Holm does not speak TLS yet");

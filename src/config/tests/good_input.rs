@@ -23,6 +23,8 @@ http = "0.0.0.0:80"
 max_connections = 500
 max_queued = 50
 max_unsent = "64MiB"
+websocket_ping = "10s"
+websocket_compression = false
 drain = "5s"
 [log]
 format = "json"
@@ -62,6 +64,8 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
             max_connections: 500,
             max_queued: 50,
             max_unsent: NodeBytes::from_mib(64),
+            websocket_ping: WallTime::from_secs(10),
+            websocket_compression: false,
             drain: WallTime::from_secs(5),
         }
     );
