@@ -22,6 +22,7 @@ use super::decode::{Coding, Undo, Window, Windows};
 use super::dial::Dialer;
 use super::inside::{Inside, Internal, Served};
 use super::pool::{Http, Line, Pools, SetupError};
+use super::websocket;
 use super::{failure, head};
 
 /// The node's outbound HTTP client: HTTP/1.1, and HTTP/2 where TLS negotiates it.
@@ -69,8 +70,16 @@ impl Client {
     /// Sends a request on its way, inside or outside.
     fn start(&self, mut request: OutboundRequest) -> Result<Task, OutboundError> {
         let uri = head::target(&request.method, &request.url)?;
+        let is_socket = websocket::is_wanted(&request.headers);
         head::clean(&mut request.headers, &request.method, &request.body);
-        let Line { http, windows } = self.pools.of(&request.caller.function);
+        if is_socket {
+            websocket::ask(&mut request.headers);
+        }
+        let Line {
+            http,
+            sockets,
+            windows,
+        } = self.pools.of(&request.caller.function);
         let mut decoding = Decoding {
             wanted: head::may_decode(&request.headers),
             window: None,
@@ -87,6 +96,13 @@ impl Client {
                 }
                 Err(back) => request = *back,
             }
+        }
+        if is_socket {
+            let mut outgoing = http::Request::new(Outgoing::from(Body::Empty));
+            *outgoing.uri_mut() = uri;
+            *outgoing.headers_mut() = request.headers;
+            let exchange = websocket::open(io, sockets, outgoing, url, account.clone());
+            return Ok(self.io.spawn(charge::to(account, exchange)));
         }
         head::offer_codings(&mut request.headers);
         decoding.reserve(&mut request.headers);

@@ -90,6 +90,8 @@ struct Pool {
 pub(super) struct Line {
     /// Its connections.
     pub(super) http: Http,
+    /// Those that become WebSockets: never HTTP/2, and never kept.
+    pub(super) sockets: Http,
     /// Its share of the memory for Brotli.
     pub(super) windows: Windows,
 }
@@ -138,6 +140,7 @@ impl Pools {
         let pool = entry.or_insert_with(|| Pool {
             line: Line {
                 http: self.open(),
+                sockets: self.open_sockets(),
                 windows: self.windows.for_function(),
             },
             used: now,
@@ -162,6 +165,21 @@ impl Pools {
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keep_alive_interval(PING_AFTER)
             .http2_keep_alive_timeout(PING_TIMEOUT)
+            .build(Deadline(connector))
+    }
+}
+
+impl Pools {
+    fn open_sockets(&self) -> Http {
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(self.tls.clone())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(self.dialer.for_function());
+        legacy::Client::builder(OnThreads(self.io.clone()))
+            .timer(TokioTimer::new())
+            .pool_max_idle_per_host(0)
+            .http1_max_buf_size(HEAD as usize)
             .build(Deadline(connector))
     }
 }

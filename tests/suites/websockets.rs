@@ -486,9 +486,17 @@ async fn as_a_client() -> anyhow::Result<()> {
     let files = [("worker.js", WORKER), ("client.js", CLIENT)];
     let server = Server::serve(&config, &files).await?;
     let port = server.address().port();
+    // Over a connection: the other node's port is not this one's.
+    let everywhere = table([("routes", Value::Array(vec!["*".into()]))]);
+    let other = serve_with(Table::new(), Table::new(), everywhere).await?;
+    let outside = format!("ws://{}/echo", other.address());
     for (url, expected) in [
         (
             format!("ws://{HOST}:{port}/echo"),
+            json!([0, "open 1 ", "hello", "1000 done true"]),
+        ),
+        (
+            outside,
             json!([0, "open 1 ", "hello", "1000 done true"]),
         ),
         (

@@ -90,7 +90,7 @@ impl Encode {
     ) {
         let key = match self.role {
             Role::Server => None,
-            Role::Client => Some(key()),
+            Role::Client => Some(random()),
         };
         let header = FrameHeader {
             is_final,
@@ -114,7 +114,7 @@ impl Encode {
 
 /// Masks keep what a script sends from being taken for something else by a proxy on the way (RFC 6455, 10.3), so they
 /// have to be new for each frame, and not to be guessed.
-fn key() -> [u8; 4] {
+pub(super) fn random() -> [u8; 4] {
     use std::hash::{BuildHasher, RandomState};
     // Keyed by the system's random source, and different each time.
     let hash = RandomState::new().hash_one(0_u8);

@@ -116,6 +116,15 @@ pub fn accept_key(key: &[u8]) -> String {
     BASE64_STANDARD.encode(sha.finalize())
 }
 
+/// What a client sends to see whether its request was read as one: 16 bytes, new each time.
+pub fn new_key() -> String {
+    let mut key = [0; 16];
+    for half in key.chunks_mut(4) {
+        half.copy_from_slice(&super::encode::random());
+    }
+    BASE64_STANDARD.encode(key)
+}
+
 /// Whether one of the offers is one that can be agreed to. A smaller window of ours is not made.
 fn offers_compression(headers: &HeaderMap) -> bool {
     let fields = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).iter();

@@ -20,7 +20,7 @@ mod utf8;
 use std::time::Duration;
 
 pub use conversation::Conversation;
-pub use handshake::accept_key;
+pub use handshake::{accept_key, new_key};
 
 /// Which side of a connection this is: clients mask what they send, and servers do not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

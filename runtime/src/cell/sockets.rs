@@ -169,7 +169,10 @@ impl Sockets {
                 Poll::Ready(None) => break Close::of(code::ABNORMAL, ""),
             }
         };
-        self.open.remove(&id);
+        if let Some(open) = self.open.remove(&id) {
+            // As an answer. The edge, which answers by itself, does not listen any more.
+            open.socket.say(Item::Close(close.clone()));
+        }
         looked.has_work = true;
         if let SocketId::Request(seq) = id
             && let Some(mut run) = self.attached.remove(&seq)
@@ -230,10 +233,14 @@ impl Sockets {
                 Ok(true)
             }
             SocketMessage::Close(close) => {
-                if close.reason.len() > MAX_REASON {
+                let is_sendable = matches!(close.code, 1000..=4999)
+                    && !matches!(close.code, 1004 | code::ABNORMAL | 1015);
+                if close.reason.len() > MAX_REASON || !is_sendable {
                     return Err(Garbled);
                 }
-                open.socket.say(Item::Close(close));
+                // Where the other end is a function of this node too, this is all of the handshake.
+                let is_clean = true;
+                open.socket.say(Item::Close(Close { is_clean, ..close }));
                 Ok(false)
             }
         }

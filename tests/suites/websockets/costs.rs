@@ -27,7 +27,7 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     ]
 }
 
-const NEIGHBOUR: &str = "export default { fetch() { return new Response('neighbour'); } };";
+const NEIGHBOUR: &str = include_str!("../../hostile/neighbour.js");
 
 /// A message that computes for ever ends its isolate, and costs the neighbour nothing; many that compute for a while
 /// are many.
@@ -36,6 +36,7 @@ async fn cpu() -> anyhow::Result<()> {
     own.insert("limits".into(), table([("cpu", "200ms".into())]).into());
     let mut beside = function("neighbour.js", neighbour::HOST);
     beside.insert("limits".into(), table([("cpu", "1s".into())]).into());
+    beside.insert("vars".into(), table([("GREETING", "hi".into())]).into());
     let config = node(table([("ws", own.into()), ("neighbour", beside.into())]));
     let files = [("worker.js", WORKER), ("neighbour.js", NEIGHBOUR)];
     let server = Server::serve(&config, &files).await?;

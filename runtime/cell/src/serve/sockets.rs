@@ -159,8 +159,10 @@ impl Sockets {
                 };
                 open.taken += payload.len() + PART_COST;
                 if !is_last {
-                    // The rest could not come otherwise.
-                    open.grant(id, &self.wire);
+                    // The rest could not come otherwise. What nobody has accepted need not.
+                    if open.is_accepted {
+                        open.grant(id, &self.wire);
+                    }
                     return None;
                 }
                 Some(Heard::Message(kind, whole))
