@@ -49,7 +49,8 @@ pub(super) async fn open(
     account: Account,
 ) -> Result<OutboundResponse, OutboundError> {
     let key = new_key();
-    let value = HeaderValue::try_from(&key).map_err(|error| OutboundError::Invalid(error.to_string()))?;
+    let value =
+        HeaderValue::try_from(&key).map_err(|error| OutboundError::Invalid(error.to_string()))?;
     request.headers_mut().insert(SEC_WEBSOCKET_KEY, value);
     let answer = charge::sent(request, |request| http.request(request)).await;
     let mut answer = answer.map_err(|error| failure::explain(&url, &error))?;
@@ -71,8 +72,7 @@ pub(super) async fn open(
         return Err(failure::unreachable(&url, reason.to_owned()));
     }
     let upgraded = hyper::upgrade::on(&mut answer).await;
-    let upgraded =
-        upgraded.map_err(|error| failure::unreachable(&url, error.to_string()))?;
+    let upgraded = upgraded.map_err(|error| failure::unreachable(&url, error.to_string()))?;
     let (near, far) = Socket::pair(MAX_MESSAGE, account.clone());
     let conversation = Conversation::new(
         TokioIo::new(upgraded),

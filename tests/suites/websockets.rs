@@ -129,7 +129,9 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("websockets::fragments", async |_| fragments().await),
         world.trial("websockets::compressed", async |_| compressed().await),
         world.trial("websockets::over_http2", async |_| over_http2().await),
-        world.trial("websockets::said_before_the_answer", async |_| early().await),
+        world.trial("websockets::said_before_the_answer", async |_| {
+            early().await
+        }),
         world.trial("websockets::timers_and_fetch_go_on", async |world| {
             going_on(&world).await
         }),
@@ -137,10 +139,13 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
             within().await
         }),
         world.trial("websockets::mistakes_are_told", async |_| mistakes().await),
-        world.trial("websockets::openings_that_are_none", async |_| openings().await),
-        world.trial("websockets::nothing_is_smuggled_behind_an_upgrade", async |_| {
-            smuggling().await
+        world.trial("websockets::openings_that_are_none", async |_| {
+            openings().await
         }),
+        world.trial(
+            "websockets::nothing_is_smuggled_behind_an_upgrade",
+            async |_| smuggling().await,
+        ),
         world.trial("websockets::as_a_client", async |_| as_a_client().await),
     ];
     trials.extend(ends::trials(world));
@@ -241,7 +246,10 @@ async fn compressed() -> anyhow::Result<()> {
     let (head, mut stream) = ask(server.address(), HOST, "/echo", offer).await?;
     let agreed = "sec-websocket-extensions: permessage-deflate; server_no_context_takeover; \
                   client_no_context_takeover\r\n";
-    ensure!(head.contains(agreed) && head.contains("x-own: yes"), "{head}");
+    ensure!(
+        head.contains(agreed) && head.contains("x-own: yes"),
+        "{head}"
+    );
     // `Hello`, as RFC 7692 (7.2.3.1) has it.
     let hello = [0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00];
     stream.write_all(&frame(0xC1, &hello)).await?;
@@ -251,7 +259,10 @@ async fn compressed() -> anyhow::Result<()> {
     stream.write_all(&frame(0x81, &[b'a'; 10_000])).await?;
     let mut head = [0; 2];
     stream.read_exact(&mut head).await?;
-    ensure!(head[0] == 0xC1 && head[1] < 126, "not compressed: {head:x?}");
+    ensure!(
+        head[0] == 0xC1 && head[1] < 126,
+        "not compressed: {head:x?}"
+    );
 
     let off = table([("websocket_compression", false.into())]);
     let server = serve(Table::new(), off).await?;
@@ -300,7 +311,10 @@ async fn over_http2() -> anyhow::Result<()> {
     third.exchange("still", "still").await?;
     connection.abort();
     let record = server.record(HOST, "GET", "/echo", 0).await?;
-    ensure!(record["outcome"] == "ok" && record["status"] == 101, "{record}");
+    ensure!(
+        record["outcome"] == "ok" && record["status"] == 101,
+        "{record}"
+    );
     let is_lost = |line: &serde_json::Value| line["websocket"]["code"] == 1006;
     let lost = server.log().first("the lost one's record", is_lost).await?;
     ensure!(lost["outcome"] == "canceled", "{lost}");
@@ -341,7 +355,10 @@ async fn going_on(world: &World) -> anyhow::Result<()> {
         // A request that ends takes its own with it, and nothing of theirs.
         Request::get(HOST, "/served").send(server.address()).await?;
         let next = ticks.next().await?;
-        ensure!(next == Ok(Message::text(format!("tick {count}"))), "{next:?}");
+        ensure!(
+            next == Ok(Message::text(format!("tick {count}"))),
+            "{next:?}"
+        );
     }
     // Each message is as good as a request.
     for _ in 0..5 {
@@ -357,10 +374,18 @@ async fn going_on(world: &World) -> anyhow::Result<()> {
         socket.ended().await?;
     }
     let record = server.record(HOST, "GET", "/log", 0).await?;
-    ensure!(lines(&record).first().is_some_and(|line| line == "a line"), "{record}");
+    ensure!(
+        lines(&record).first().is_some_and(|line| line == "a line"),
+        "{record}"
+    );
     let record = server.record(HOST, "GET", "/echo", 0).await?;
-    ensure!(record["subrequests"] == 5 && record["outcome"] == "ok", "{record}");
-    let thrown = lines(&record).iter().any(|line| line.contains("thrown in a listener"));
+    ensure!(
+        record["subrequests"] == 5 && record["outcome"] == "ok",
+        "{record}"
+    );
+    let thrown = lines(&record)
+        .iter()
+        .any(|line| line.contains("thrown in a listener"));
     ensure!(thrown, "{record}");
     Ok(())
 }
@@ -378,21 +403,40 @@ async fn within() -> anyhow::Result<()> {
 async fn mistakes() -> anyhow::Result<()> {
     let server = serve(Table::new(), Table::new()).await?;
     for (path, upgrades, said) in [
-        ("/echo", false, "the request does not ask for one: it has no `Upgrade: websocket`"),
-        ("/bare", true, "a Response with status 101 needs a WebSocket"),
-        ("/status", true, "a Response with a webSocket has status 101"),
+        (
+            "/echo",
+            false,
+            "the request does not ask for one: it has no `Upgrade: websocket`",
+        ),
+        (
+            "/bare",
+            true,
+            "a Response with status 101 needs a WebSocket",
+        ),
+        (
+            "/status",
+            true,
+            "a Response with a webSocket has status 101",
+        ),
         ("/accepted", true, "accept its other end"),
     ] {
         let status = if upgrades {
             let (head, _) = ask(server.address(), HOST, path, "").await?;
             head.split(' ').nth(1).context("a status")?.parse()?
         } else {
-            Request::get(HOST, path).send(server.address()).await?.status.as_u16()
+            Request::get(HOST, path)
+                .send(server.address())
+                .await?
+                .status
+                .as_u16()
         };
         ensure!(status == 500, "{path}: {status}");
         let record = server.record(HOST, "GET", path, 0).await?;
         let error = record["error"].to_string();
-        ensure!(record["outcome"] == "exception" && error.contains(said), "{record}");
+        ensure!(
+            record["outcome"] == "exception" && error.contains(said),
+            "{record}"
+        );
     }
     server.assert_healthy().await
 }
@@ -402,9 +446,15 @@ async fn openings() -> anyhow::Result<()> {
     let server = serve(Table::new(), Table::new()).await?;
     for (fields, status) in [
         ("sec-websocket-version: 13\r\n", 400),
-        ("sec-websocket-version: 13\r\nsec-websocket-key: AAAA\r\n", 400),
+        (
+            "sec-websocket-version: 13\r\nsec-websocket-key: AAAA\r\n",
+            400,
+        ),
         ("sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n", 426),
-        ("sec-websocket-version: 8\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n", 426),
+        (
+            "sec-websocket-version: 8\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+            426,
+        ),
     ] {
         let mut stream = TcpStream::connect(server.address()).await?;
         let head = format!(
@@ -414,7 +464,10 @@ async fn openings() -> anyhow::Result<()> {
         let head = crate::harness::websocket::head_of(&mut stream).await?;
         let begins = format!("HTTP/1.1 {status} ");
         ensure!(head.starts_with(&begins), "{fields}: {head}");
-        ensure!(status != 426 || head.contains("sec-websocket-version: 13"), "{head}");
+        ensure!(
+            status != 426 || head.contains("sec-websocket-version: 13"),
+            "{head}"
+        );
     }
     // What does not ask for one is any request; so is one that asks, and is answered otherwise.
     let (head, _) = ask(server.address(), HOST, "/served", "").await?;
@@ -433,11 +486,16 @@ async fn smuggling() -> anyhow::Result<()> {
         )
     };
     let mut stream = TcpStream::connect(server.address()).await?;
-    stream.write_all((upgrade("/echo") + &second).as_bytes()).await?;
+    stream
+        .write_all((upgrade("/echo") + &second).as_bytes())
+        .await?;
     let mut all = Vec::new();
     stream.read_to_end(&mut all).await?;
     let text = String::from_utf8_lossy(&all);
-    ensure!(text.starts_with("HTTP/1.1 101 ") && !text.contains("HTTP/1.1 200"), "{text}");
+    ensure!(
+        text.starts_with("HTTP/1.1 101 ") && !text.contains("HTTP/1.1 200"),
+        "{text}"
+    );
     let record = server.record(HOST, "GET", "/echo", 0).await?;
     ensure!(record["websocket"]["code"] == 1002, "{record}");
     ensure!(server.log().records().len() == 1, "a second request ran");
@@ -447,7 +505,9 @@ async fn smuggling() -> anyhow::Result<()> {
     stream.write_all(both.as_bytes()).await?;
     let mut all = Vec::new();
     stream.read_to_end(&mut all).await?;
-    let count = String::from_utf8_lossy(&all).matches("HTTP/1.1 200").count();
+    let count = String::from_utf8_lossy(&all)
+        .matches("HTTP/1.1 200")
+        .count();
     ensure!(count == 2, "{count} answers");
     server.assert_healthy().await
 }
@@ -495,10 +555,7 @@ async fn as_a_client() -> anyhow::Result<()> {
             format!("ws://{HOST}:{port}/echo"),
             json!([0, "open 1 ", "hello", "1000 done true"]),
         ),
-        (
-            outside,
-            json!([0, "open 1 ", "hello", "1000 done true"]),
-        ),
+        (outside, json!([0, "open 1 ", "hello", "1000 done true"])),
         (
             format!("ws://{HOST}:{port}/served"),
             json!([
@@ -509,9 +566,11 @@ async fn as_a_client() -> anyhow::Result<()> {
         ),
     ] {
         let path = format!("/?url={url}");
-        let answer = Request::get("client.test", &path).send(server.address()).await?;
-        let said: serde_json::Value = serde_json::from_slice(&answer.body)
-            .with_context(|| format!("{answer:?}"))?;
+        let answer = Request::get("client.test", &path)
+            .send(server.address())
+            .await?;
+        let said: serde_json::Value =
+            serde_json::from_slice(&answer.body).with_context(|| format!("{answer:?}"))?;
         ensure!(said == expected, "{said}");
     }
     server.assert_healthy().await

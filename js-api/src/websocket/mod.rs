@@ -65,7 +65,9 @@ pub struct SocketPort(pub Rc<dyn Sockets>);
 fn port(state: &OpState) -> Result<Rc<dyn Sockets>, JsErrorBox> {
     match state.try_borrow::<SocketPort>() {
         Some(SocketPort(port)) => Ok(port.clone()),
-        None => Err(JsErrorBox::type_error("WebSockets belong to requests: there is none yet")),
+        None => Err(JsErrorBox::type_error(
+            "WebSockets belong to requests: there is none yet",
+        )),
     }
 }
 
@@ -80,7 +82,10 @@ pub(crate) fn op_holm_socket_open(
 }
 
 #[op2(fast)]
-pub(crate) fn op_holm_socket_accept(state: &mut OpState, #[smi] key: u32) -> Result<(), JsErrorBox> {
+pub(crate) fn op_holm_socket_accept(
+    state: &mut OpState,
+    #[smi] key: u32,
+) -> Result<(), JsErrorBox> {
     port(state)?.accept(key);
     Ok(())
 }
@@ -163,7 +168,9 @@ pub(crate) fn op_holm_socket_begin<'s, 'i>(
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     let list = protocols.join(", ");
     if list.len() + url.as_str().len() > MAX_HEAD / 2 {
-        return Err(JsErrorBox::range_error("a URL or protocols that are too long"));
+        return Err(JsErrorBox::range_error(
+            "a URL or protocols that are too long",
+        ));
     }
     if !list.is_empty() {
         let list = HeaderValue::try_from(list)

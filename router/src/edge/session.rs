@@ -200,12 +200,7 @@ impl<D: Dispatch> Session<D> {
 
 impl Sender {
     /// Makes the answer one that makes the connection a WebSocket. Returns whether messages are compressed.
-    fn upgrade<D>(
-        &self,
-        response: &mut Response<ResponseBody>,
-        ask: Ask,
-        edge: &Edge<D>,
-    ) -> bool {
+    fn upgrade<D>(&self, response: &mut Response<ResponseBody>, ask: Ask, edge: &Edge<D>) -> bool {
         *response.status_mut() = match self.version {
             Version::HTTP_2 => StatusCode::OK,
             _ => StatusCode::SWITCHING_PROTOCOLS,

@@ -253,9 +253,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Conversation<I> {
     fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
         loop {
             let due = self.deadline();
-            let timer = self
-                .timer
-                .get_or_insert_with(|| Box::pin(sleep_until(due)));
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
             // One that is set too early is cheaper than one that is set for each message.
             if timer.deadline() > due || timer.is_elapsed() {
                 timer.as_mut().reset(due);

@@ -76,7 +76,9 @@ impl Decode {
 
     /// Whether the next step is work beyond its input.
     pub(super) fn is_costly(&self) -> bool {
-        self.message.as_ref().is_some_and(|message| message.inflate.is_some())
+        self.message
+            .as_ref()
+            .is_some_and(|message| message.inflate.is_some())
     }
 
     /// The next event in `input`, of which it takes what it uses; `None` if there is too little of it.
@@ -129,7 +131,9 @@ impl Decode {
         let control = match header.opcode {
             OpCode::Control(control) => {
                 if !header.is_final || header.rsv1 || length > MAX_CONTROL {
-                    return Err(broken("a control frame is fragmented, compressed or too long"));
+                    return Err(broken(
+                        "a control frame is fragmented, compressed or too long",
+                    ));
                 }
                 Some(control)
             }

@@ -34,7 +34,7 @@ impl Ask {
         let accept = if version == Version::HTTP_2 {
             let protocol = request.extensions().get::<Protocol>();
             if *request.method() != Method::CONNECT
-                || !protocol.is_some_and(|protocol| protocol.as_str() == WEBSOCKET)
+                || protocol.is_none_or(|protocol| protocol.as_str() != WEBSOCKET)
             {
                 return Ok(None);
             }
@@ -50,7 +50,9 @@ impl Ask {
                 return Ok(None);
             };
             // Who asks for something else, or in a version that has no such thing, is just answered.
-            if !upgrade.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes())
+            if !upgrade
+                .as_bytes()
+                .eq_ignore_ascii_case(WEBSOCKET.as_bytes())
                 || !has_token(headers, &CONNECTION, "upgrade")
                 || version != Version::HTTP_11
             {
@@ -75,7 +77,9 @@ impl Ask {
         }
         let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
         let (Some(key), None) = (keys.next(), keys.next()) else {
-            return Err(Refusal::Malformed("it asks for a WebSocket without one key"));
+            return Err(Refusal::Malformed(
+                "it asks for a WebSocket without one key",
+            ));
         };
         // 16 bytes, whatever they are.
         let is_sound = BASE64_STANDARD
@@ -189,7 +193,10 @@ mod tests {
             ("permessage-deflate; server_max_window_bits=9", false),
             ("permessage-deflate; client_max_window_bits=7", false),
             ("permessage-deflate; x", false),
-            ("permessage-deflate; server_no_context_takeover; server_no_context_takeover", false),
+            (
+                "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
+                false,
+            ),
             ("x-webkit-deflate-frame", false),
         ] {
             assert_eq!(is_acceptable(offer), is_fit, "{offer}");

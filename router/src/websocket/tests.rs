@@ -89,7 +89,10 @@ fn what_breaks_the_protocol() {
         // Text that is none, wherever it is cut.
         (frame(0x81, b"\xff"), 1007),
         (frame(0x81, b"a\xf0\x9f"), 1007),
-        ([frame(0x01, b"a\xf0\x9f"), frame(0x80, b"a")].concat(), 1007),
+        (
+            [frame(0x01, b"a\xf0\x9f"), frame(0x80, b"a")].concat(),
+            1007,
+        ),
     ] {
         assert_eq!(fault(&wire), code, "{wire:x?}");
     }
@@ -99,10 +102,16 @@ fn what_breaks_the_protocol() {
 fn a_message_is_too_long_as_soon_as_that_is_known() {
     let mut small = Decode::new(Role::Server, false, 10);
     let head = &frame(0x82, &[0; 200])[..8];
-    assert_eq!(all(&mut small, head, 8).map_err(|fault| fault.code), Err(1009));
+    assert_eq!(
+        all(&mut small, head, 8).map_err(|fault| fault.code),
+        Err(1009)
+    );
     let mut small = Decode::new(Role::Server, false, 10);
     let two = [frame(0x02, &[0; 6]), frame(0x80, &[0; 6])].concat();
-    assert_eq!(all(&mut small, &two, 100).map_err(|fault| fault.code), Err(1009));
+    assert_eq!(
+        all(&mut small, &two, 100).map_err(|fault| fault.code),
+        Err(1009)
+    );
 }
 
 #[test]
@@ -112,7 +121,10 @@ fn a_bomb_is_stopped_at_the_limit() {
     Encode::new(Role::Client, true).part(&text(&bytes), &mut out);
     assert!(out.len() < 1_000, "{}", out.len());
     let mut small = Decode::new(Role::Server, true, 10_000);
-    assert_eq!(all(&mut small, &out, 1_000).map_err(|fault| fault.code), Err(1009));
+    assert_eq!(
+        all(&mut small, &out, 1_000).map_err(|fault| fault.code),
+        Err(1009)
+    );
     let mut large = Decode::new(Role::Server, true, 64 << 10);
     let events = all(&mut large, &out, 1_000).expect("within the limit");
     assert_eq!(messages(events), [(Kind::Text, bytes)]);

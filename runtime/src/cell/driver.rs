@@ -263,7 +263,8 @@ impl Cell {
                 }
                 Mail::End => {
                     if !std::mem::replace(&mut self.is_leaving, true) {
-                        self.sockets.close_all(&Close::of(code::GOING_AWAY, REPLACED));
+                        self.sockets
+                            .close_all(&Close::of(code::GOING_AWAY, REPLACED));
                     }
                 }
                 Mail::Evict => self.is_evicted = true,

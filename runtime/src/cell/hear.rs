@@ -218,11 +218,13 @@ impl Cell {
         run.become_socket();
         run.answer(response, None);
         let now = Instant::now();
-        self.pool.served(now.saturating_duration_since(run.offered), Outcome::Ok);
+        self.pool
+            .served(now.saturating_duration_since(run.offered), Outcome::Ok);
         self.settled_at = now;
         self.sockets.attach(run);
         let handle = self.handle.clone();
-        self.sockets.open(SocketId::Request(seq), seq, ours, &handle);
+        self.sockets
+            .open(SocketId::Request(seq), seq, ours, &handle);
         if self.pool.deployment.concurrency.is_shared() {
             let cpu = self.cpu();
             let limit = self.pool.deployment.limits.cpu.as_duration();

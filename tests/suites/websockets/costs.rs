@@ -20,8 +20,12 @@ use crate::harness::{Request, Server, World};
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
         world.trial("websockets::cpu_per_message", async |_| cpu().await),
-        world.trial("websockets::clients_that_do_not_read", async |_| slow().await),
-        world.trial("websockets::functions_that_do_not_read", async |_| deaf().await),
+        world.trial("websockets::clients_that_do_not_read", async |_| {
+            slow().await
+        }),
+        world.trial("websockets::functions_that_do_not_read", async |_| {
+            deaf().await
+        }),
         world.trial("websockets::many_in_one_isolate", async |_| many().await),
         world.trial("websockets::at_rest", async |_| rest().await),
     ]
@@ -51,7 +55,10 @@ async fn cpu() -> anyhow::Result<()> {
     bystander.exchange("a", "a").await?;
     bystander.send("loop").await?;
     let ended = bystander.ended().await?;
-    ensure!(ended == Ended::Closed(1011, "the function failed".into()), "{ended:?}");
+    ensure!(
+        ended == Ended::Closed(1011, "the function failed".into()),
+        "{ended:?}"
+    );
     // The same isolate had both.
     ensure!(matches!(socket.ended().await?, Ended::Closed(1011, _)));
     let record = server.record(HOST, "GET", "/echo", 0).await?;
@@ -94,7 +101,9 @@ async fn slow() -> anyhow::Result<()> {
     for nth in 0..8 {
         let record = server.record(HOST, "GET", "/flood", nth).await?;
         let line = lines(&record).into_iter().next().unwrap_or_default();
-        let rest = line.strip_prefix("OperationError after ").with_context(|| record.to_string())?;
+        let rest = line
+            .strip_prefix("OperationError after ")
+            .with_context(|| record.to_string())?;
         let (sent, buffers) = rest.split_once(", ").context("no number")?;
         let sent: u64 = sent.parse()?;
         ensure!((10..200).contains(&sent) && buffers == "true", "{record}");
@@ -155,7 +164,11 @@ async fn many() -> anyhow::Result<()> {
 /// A socket that rests costs no CPU time in its isolate, outlives the wall time of a request and the idle time of an
 /// isolate, and is there when it is needed.
 async fn rest() -> anyhow::Result<()> {
-    let limits = table([("wall", "200ms".into()), ("idle", "100ms".into()), ("wait_until", "100ms".into())]);
+    let limits = table([
+        ("wall", "200ms".into()),
+        ("idle", "100ms".into()),
+        ("wait_until", "100ms".into()),
+    ]);
     let server = serve(limits, Table::new()).await?;
     let mut socket = WebSocket::open(server.address(), HOST, "/echo").await?;
     socket.exchange("a", "a").await?;
@@ -166,7 +179,10 @@ async fn rest() -> anyhow::Result<()> {
     let before = processes::cpu(cell)?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let spent = processes::cpu(cell)?.saturating_sub(before);
-    ensure!(spent < Duration::from_millis(1), "at rest it has used {spent:?}");
+    ensure!(
+        spent < Duration::from_millis(1),
+        "at rest it has used {spent:?}"
+    );
     socket.exchange("b", "b").await?;
     ensure!(server.family().cells("ws")? == cells, "another isolate");
     Ok(())

@@ -17,11 +17,17 @@ use crate::harness::{Request, World};
 
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
-        world.trial("websockets::closed_by_either_side", async |_| closes().await),
+        world.trial("websockets::closed_by_either_side", async |_| {
+            closes().await
+        }),
         world.trial("websockets::faults_of_clients", async |_| faults().await),
         world.trial("websockets::clients_that_go_away", async |_| left().await),
-        world.trial("websockets::silent_clients_are_asked", async |_| silent().await),
-        world.trial("websockets::end_with_their_isolate", async |_| killed().await),
+        world.trial("websockets::silent_clients_are_asked", async |_| {
+            silent().await
+        }),
+        world.trial("websockets::end_with_their_isolate", async |_| {
+            killed().await
+        }),
         world.trial("websockets::end_with_the_node", async |_| drained().await),
     ]
 }
@@ -31,7 +37,10 @@ async fn closes() -> anyhow::Result<()> {
     let mut socket = WebSocket::open(server.address(), HOST, "/echo").await?;
     socket.send("close").await?;
     ensure!(socket.ended().await? == Ended::Closed(1000, "done".into()));
-    ensure!(socket.ended().await? == Ended::Lost, "the connection goes on");
+    ensure!(
+        socket.ended().await? == Ended::Lost,
+        "the connection goes on"
+    );
     let record = server.record(HOST, "GET", "/echo", 0).await?;
     ensure!(lines(&record) == ["close 1000 done true 3"], "{record}");
 
@@ -63,7 +72,10 @@ async fn faults() -> anyhow::Result<()> {
     let server = serve(limits, Table::new()).await?;
     for (nth, (wire, code)) in [
         (frame(0x82, &[0; 10_241]), 1009_u16),
-        ([frame(0x02, &[0; 10_000]), frame(0x80, &[0; 241])].concat(), 1009),
+        (
+            [frame(0x02, &[0; 10_000]), frame(0x80, &[0; 241])].concat(),
+            1009,
+        ),
         (frame(0x81, b"\xc3\x28"), 1007),
         ([frame(0x01, b"\xf0\x9f"), frame(0x80, b"a")].concat(), 1007),
         (b"\x81\x01a".to_vec(), 1002),
@@ -78,8 +90,13 @@ async fn faults() -> anyhow::Result<()> {
         stream.write_all(&wire).await?;
         let mut all = Vec::new();
         stream.read_to_end(&mut all).await?;
-        let told = all.get(2..4).map(|code| u16::from_be_bytes([code[0], code[1]]));
-        ensure!(all.first() == Some(&0x88) && told == Some(code), "{wire:x?}: {all:x?}");
+        let told = all
+            .get(2..4)
+            .map(|code| u16::from_be_bytes([code[0], code[1]]));
+        ensure!(
+            all.first() == Some(&0x88) && told == Some(code),
+            "{wire:x?}: {all:x?}"
+        );
         let record = server.record(HOST, "GET", "/echo", nth).await?;
         let begins = format!("close {code} ");
         ensure!(
@@ -177,17 +194,25 @@ async fn drained() -> anyhow::Result<()> {
         let begun = Instant::now();
         server.terminate().await?;
         let ended = good.ended().await?;
-        ensure!(ended == Ended::Closed(1001, "the server stops".into()), "{ended:?}");
+        ensure!(
+            ended == Ended::Closed(1001, "the server stops".into()),
+            "{ended:?}"
+        );
         // The close is answered as the next one is waited for.
         let _ = good.ended().await?;
         let status = server.ended().await?;
         ensure!(status.success(), "ended with {status}");
         let after = begun.elapsed();
-        ensure!(after < Duration::from_secs(12), "{answers}: after {after:?}");
+        ensure!(
+            after < Duration::from_secs(12),
+            "{answers}: after {after:?}"
+        );
         drop(bad);
         let records = server.log().records();
         ensure!(records.len() == 2, "{} records", records.len());
-        let good = records.iter().find(|record| record["websocket"]["code"] == 1001);
+        let good = records
+            .iter()
+            .find(|record| record["websocket"]["code"] == 1001);
         let good = good.context("no record of a socket that was told")?;
         ensure!(good["outcome"] == "ok", "{good}");
     }

@@ -202,8 +202,9 @@ impl Isolate {
         v8::scope_with_context!(scope, self.runtime.v8_isolate(), &self.entry.context);
         v8::tc_scope!(let scope, scope);
         let data: Option<v8::Local<'_, v8::Value>> = match kind {
-            Kind::Text => v8::String::new_from_utf8(scope, &bytes, v8::NewStringType::Normal)
-                .map(Into::into),
+            Kind::Text => {
+                v8::String::new_from_utf8(scope, &bytes, v8::NewStringType::Normal).map(Into::into)
+            }
             Kind::Binary => {
                 // Counted, as any buffer of the function's.
                 let buffer = v8::ArrayBuffer::new(scope, bytes.len());

@@ -342,7 +342,17 @@ fn take_entry(
         "bind",
     ];
     let functions = names.map(function);
-    let [fetch, forget, is_pending, abort, end, message, closed, rehearse, bind] = functions;
+    let [
+        fetch,
+        forget,
+        is_pending,
+        abort,
+        end,
+        message,
+        closed,
+        rehearse,
+        bind,
+    ] = functions;
     let fetch = fetch.ok_or_else(missing)?;
     let forget = forget.ok_or_else(missing)?;
     let is_pending = is_pending.ok_or_else(missing)?;

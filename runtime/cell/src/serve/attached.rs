@@ -127,7 +127,10 @@ impl Server {
     pub(super) fn turn_attached(&mut self) {
         let settled = {
             let state = self.isolate.state();
-            state.borrow_mut().borrow_mut::<Invocations>().take_settled()
+            state
+                .borrow_mut()
+                .borrow_mut::<Invocations>()
+                .take_settled()
         };
         for id in settled {
             if let Some(place) = self.attached.place(id) {

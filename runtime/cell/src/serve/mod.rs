@@ -49,12 +49,12 @@ use holm_process::page::Page;
 use http::StatusCode;
 use tokio::io::ReadBuf;
 
+use self::attached::Attached;
 use self::fetches::Fetches;
 use self::fetches::Port;
 use self::finish::Tidying;
 use self::input::Input;
 use self::run::Run;
-use self::attached::Attached;
 use self::sockets::Sockets;
 use self::streams::Streams;
 use self::wire::Wire;
@@ -331,10 +331,9 @@ impl Server {
                 streams.take(id).map_or(Body::Empty, Body::Stream)
             }
             // The node has nothing that is the cell's.
-            BodyKind::Empty
-            | BodyKind::Large { .. }
-            | BodyKind::Pass { .. }
-            | BodyKind::Socket => Body::Empty,
+            BodyKind::Empty | BodyKind::Large { .. } | BodyKind::Pass { .. } | BodyKind::Socket => {
+                Body::Empty
+            }
         }
     }
 

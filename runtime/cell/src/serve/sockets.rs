@@ -287,7 +287,11 @@ impl websocket::Sockets for Port {
 
     fn buffered(&self, key: u32) -> usize {
         let Self(sockets) = self;
-        sockets.open.borrow().get(&key).map_or(0, |open| open.queued)
+        sockets
+            .open
+            .borrow()
+            .get(&key)
+            .map_or(0, |open| open.queued)
     }
 
     fn close(&self, key: u32, close: Close) {
