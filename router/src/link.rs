@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use bytes::Bytes;
 
 use crate::refusal::Refusal;
-use crate::unsent::{Account, Unsent};
+use crate::unsent::{Account, Counted, Unsent};
 
 /// Shared by the wire, the service and the responses of one connection.
 #[derive(Debug)]
@@ -127,6 +127,11 @@ impl Active {
     /// Notes that the response breaks off.
     pub(crate) fn broken(&self) {
         self.link.break_off();
+    }
+
+    /// Counts so many bytes that wait for the client until what is returned is dropped.
+    pub(crate) fn count(&self, length: u64) -> Counted {
+        Account::count(&self.link, length)
     }
 
     /// Counts a piece of the response until it is let go.

@@ -125,6 +125,15 @@ impl Account {
         Bytes::from_owner(Held { bytes, link })
     }
 
+    /// Counts so many bytes, held elsewhere, until what is returned is dropped.
+    pub(crate) fn count(link: &Arc<Link>, length: u64) -> Counted {
+        let account = &link.unsent;
+        account.held.fetch_add(length, Ordering::Relaxed);
+        account.all.held.fetch_add(length, Ordering::Relaxed);
+        let link = Arc::clone(link);
+        Counted { link, length }
+    }
+
     fn release(&self, length: u64) {
         self.held.fetch_sub(length, Ordering::Relaxed);
         self.all.held.fetch_sub(length, Ordering::Relaxed);
@@ -195,6 +204,19 @@ struct Held {
 impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+/// Bytes that are counted to a connection.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    link: Arc<Link>,
+    length: u64,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.link.unsent.release(self.length);
     }
 }
 

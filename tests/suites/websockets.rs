@@ -517,6 +517,19 @@ export default {
   async fetch(request) {
     const said = [];
     const url = new URL(request.url).searchParams.get("url");
+    if (new URL(request.url).pathname === "/fetch") {
+      const response = await fetch(url.replace("ws:", "http:"), { headers: { Upgrade: "websocket" } });
+      const socket = response.webSocket;
+      if (socket === null) return Response.json([response.status]);
+      socket.accept();
+      const heard = new Promise((resolve) => socket.addEventListener("message", resolve));
+      const closed = new Promise((resolve) => socket.addEventListener("close", resolve));
+      socket.send("hello");
+      const { data } = await heard;
+      socket.close(1000, "enough");
+      const { code, wasClean } = await closed;
+      return Response.json([response.status, data, code, wasClean]);
+    }
     const socket = new WebSocket(url, ["chat", "other"]);
     said.push(socket.readyState);
     const end = await new Promise((resolve) => {
@@ -550,13 +563,26 @@ async fn as_a_client() -> anyhow::Result<()> {
     let everywhere = table([("routes", Value::Array(vec!["*".into()]))]);
     let other = serve_with(Table::new(), Table::new(), everywhere).await?;
     let outside = format!("ws://{}/echo", other.address());
-    for (url, expected) in [
+    for (path, url, expected) in [
+        ("fetch", outside.clone(), json!([101, "hello", 1000, true])),
         (
+            "fetch",
+            format!("ws://{HOST}:{port}/echo"),
+            json!([101, "hello", 1000, true]),
+        ),
+        ("fetch", format!("ws://{HOST}:{port}/served"), json!([200])),
+        (
+            "",
             format!("ws://{HOST}:{port}/echo"),
             json!([0, "open 1 ", "hello", "1000 done true"]),
         ),
-        (outside, json!([0, "open 1 ", "hello", "1000 done true"])),
         (
+            "",
+            outside,
+            json!([0, "open 1 ", "hello", "1000 done true"]),
+        ),
+        (
+            "",
             format!("ws://{HOST}:{port}/served"),
             json!([
                 0,
@@ -565,7 +591,7 @@ async fn as_a_client() -> anyhow::Result<()> {
             ]),
         ),
     ] {
-        let path = format!("/?url={url}");
+        let path = format!("/{path}?url={url}");
         let answer = Request::get("client.test", &path)
             .send(server.address())
             .await?;

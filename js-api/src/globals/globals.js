@@ -10,6 +10,8 @@ const {
   ObjectDefineProperties,
   ObjectKeys,
   ObjectSetPrototypeOf,
+  PromisePrototypeThen,
+  ReflectApply,
   SafeArrayIterator,
   SymbolToStringTag,
 } = primordials;
@@ -89,6 +91,18 @@ const lazyReader = lazily("ext:deno_web/10_filereader.js");
 const lazyCrypto = lazily("ext:holm/derivation.js");
 const lazyFetch = lazily("ext:deno_fetch/26_fetch.js");
 const lazyEventSource = lazily("ext:deno_fetch/27_eventsource.js");
+
+/** fetch(), whose answer may be a WebSocket, as Workers have it. */
+function lazyFetchOfSockets() {
+  const { fetch: native } = lazyFetch();
+  function fetch(_input) {
+    return PromisePrototypeThen(ReflectApply(native, undefined, arguments), (response) => {
+      if (response.status === 101) lazyWebSocket().adopt(response);
+      return response;
+    });
+  }
+  return { fetch };
+}
 
 class Navigator {
   constructor() {
@@ -203,7 +217,7 @@ const interfaceLoaders = {
 };
 const operationLoaders = {
   __proto__: null,
-  fetch: lazyFetch,
+  fetch: lazyFetchOfSockets,
   structuredClone: lazyPorts,
 };
 const lazyStreaming = lazily("ext:holm/streaming.js");

@@ -25,6 +25,7 @@ const {
   ObjectPrototypeIsPrototypeOf,
   PromisePrototypeThen,
   PromiseResolve,
+  ReflectApply,
   RegExpPrototypeExec,
   SafeMap,
   SafeRegExp,
@@ -47,6 +48,7 @@ const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { Blob } = core.loadExtScript("ext:deno_web/09_file.js");
+const { Headers } = core.loadExtScript("ext:deno_fetch/20_headers.js");
 const { URL } = core.loadExtScript("ext:deno_web/00_url.js");
 const { bytesOf, describe } = core.loadExtScript("ext:holm/values.js");
 const { EventTarget, MessageEvent, CloseEvent, ErrorEvent, Event } = event;
@@ -438,6 +440,19 @@ function give(socket, key, call) {
   }
 }
 
+/** The answer to a fetch() that asked for a WebSocket: the function finds it there. */
+function adopt(response) {
+  const key = ReflectApply(headerOf, response.headers, ["holm-socket"]);
+  if (key === null) return;
+  const socket = new WebSocket(internal);
+  const state = stateOf(socket);
+  state.key = +key;
+  share(state);
+  MapPrototypeSet(hosted, state.key, state);
+  WeakMapPrototypeSet(internals.holmSockets, response, socket);
+}
+const headerOf = Headers.prototype.get;
+
 /** The host has a message. */
 internals.holmSocketMessage = (key, data) => {
   const state = MapPrototypeGet(hosted, key);
@@ -463,5 +478,5 @@ internals.holmSocketClosed = (key, code, reason, wasClean) => {
   if (key % 2 === 0 && state.call !== null) internals.holmSocketOver(state.call);
 };
 
-return { check, give, WebSocket, WebSocketPair };
+return { adopt, check, give, WebSocket, WebSocketPair };
 })();

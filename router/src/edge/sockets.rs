@@ -94,7 +94,7 @@ async fn converse(pending: Pending, drain: Arc<Drain>, keeping: Keeping) {
     };
     let io = TokioIo::new(upgraded);
     let conversation = Conversation::new(io, *socket, Role::Server, compresses, keeping);
-    let mut conversation = Box::pin(conversation);
+    let mut conversation = Box::pin(conversation.belongs_to(active));
     let ended = drain
         .drive(conversation.as_mut(), |conversation| {
             conversation.get_mut().going_away();
@@ -103,7 +103,4 @@ async fn converse(pending: Pending, drain: Arc<Drain>, keeping: Keeping) {
     if let Err(error) = ended {
         debug!(%error, "a socket ended early");
     }
-    // Behind the connection: while it is active, it is not ended as if all was well.
-    drop(conversation);
-    drop(active);
 }

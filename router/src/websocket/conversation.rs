@@ -9,13 +9,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
-use holm_model::websocket::{Close, Item, Socket, code};
+use holm_model::websocket::{Close, Item, Socket, WINDOW, code};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::decode::{Decode, Event};
 use super::encode::Encode;
 use super::{Fault, Keeping, Role};
+use crate::link::Active;
+use crate::unsent::Counted;
 
 /// Bytes that wait to be written before no more are made.
 const HIGH: usize = 64 << 10;
@@ -53,6 +55,10 @@ pub struct Conversation<I> {
     stalled: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
     is_done: bool,
+    /// What waits for it, in the books of the edge, while it takes nothing.
+    counted: Option<Counted>,
+    /// The request that it is, which goes on until the connection is let go of: so this is dropped behind that.
+    active: Option<Active>,
 }
 
 /// The connection is no more, or is given up: nothing can be said to the other side.
@@ -79,7 +85,15 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Conversation<I> {
             stalled: None,
             timer: None,
             is_done: false,
+            counted: None,
+            active: None,
         }
+    }
+
+    /// Of this request: what waits for a client that takes nothing is counted to its connection.
+    pub(crate) fn belongs_to(mut self, active: Active) -> Self {
+        self.active = Some(active);
+        self
     }
 
     /// The node stops: says so to the other side.
@@ -207,6 +221,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Conversation<I> {
             match Pin::new(&mut self.io).poll_write(cx, &self.out) {
                 Poll::Pending => {
                     self.stalled.get_or_insert_with(Instant::now);
+                    if let (None, Some(active)) = (&self.counted, &self.active) {
+                        // As much as there may be.
+                        self.counted = Some(active.count((WINDOW + HIGH) as u64));
+                    }
                     return Ok(is_moved);
                 }
                 Poll::Ready(Ok(written @ 1..)) => {
@@ -219,6 +237,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Conversation<I> {
         }
         if self.out.capacity() > 0 {
             self.out = BytesMut::new();
+            self.counted = None;
         }
         if !self.is_flushed {
             match Pin::new(&mut self.io).poll_flush(cx) {

@@ -107,16 +107,19 @@ impl Server {
         self.turn_attached();
     }
 
-    /// The cell computes, and nothing was sent to it: a timer of a socket's.
-    pub(super) fn woke_by_itself(&mut self) {
+    /// The cell computes for its sockets alone. `by_itself`: nothing was sent to it, so it is a timer.
+    pub(super) fn goes_on(&mut self, by_itself: bool) {
         if self.attached.is_empty() || !self.live.is_empty() {
             return;
         }
-        self.share_cpu();
         let is_new = self.attached.marked.is_none_or(|at| at.elapsed() >= ANEW);
         if is_new && let Some(run) = self.attached.runs.last() {
             let seq = self.attached.owner.unwrap_or(run.id);
+            self.share_cpu();
             self.mark(seq);
+        }
+        if !by_itself {
+            return;
         }
         self.wire.put(&FromCell::Awake, b"");
         // It may compute for long from here on.

@@ -178,8 +178,8 @@ impl Server {
             let Ok(read) = self.read(cx) else {
                 return Poll::Ready(());
             };
-            if std::mem::replace(&mut is_first, false) && read == Progress::None {
-                self.woke_by_itself();
+            if std::mem::replace(&mut is_first, false) {
+                self.goes_on(read == Progress::None);
             }
             let begun = self.begin_waiting();
             let run = self.run(cx);
