@@ -14,6 +14,10 @@ use super::{Fault, Role};
 /// Bytes that a control frame may have (RFC 6455, 5.5).
 const MAX_CONTROL: u64 = 125;
 
+/// Bytes of a frame that are waited for before they are handed on, if there are as many: what comes in single bytes does
+/// not go on in as many parts.
+const GATHERED: u64 = 16 << 10;
+
 /// What the other side said.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event {
@@ -188,7 +192,7 @@ impl Decode {
             self.frame = None;
             return Ok(Step::Again);
         };
-        if frame.clear == 0 && frame.left > 0 {
+        if (frame.clear as u64) < frame.left.min(GATHERED) {
             return Ok(Step::Wait);
         }
         let is_end = |frame: &Frame| frame.left == 0 && frame.is_final;

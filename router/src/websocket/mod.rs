@@ -65,3 +65,6 @@ pub(crate) struct Fault {
     /// Why.
     pub(crate) reason: &'static str,
 }
+
+#[cfg(test)]
+mod cases;
