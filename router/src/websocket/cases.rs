@@ -266,8 +266,8 @@ async fn utf8() {
 #[tokio::test(start_paused = true)]
 async fn closes() {
     let hello = frame(0x81, b"Hello");
-    // 7.1.1 wants what was sent before the close echoed. A close is answered at once here, so what the function says
-    // later does not come.
+    let echoed = and_bye(&[back(0x81, b"Hello")]);
+    expect("7.1.1", &[&hello[..], &close(1000)].concat(), &echoed).await;
     expect("7.1.2", &[close(1000), close(1000)].concat(), BYE).await;
     expect("7.1.3", &[close(1000), frame(0x89, b"ping")].concat(), BYE).await;
     expect("7.1.4", &[&close(1000)[..], &hello].concat(), BYE).await;

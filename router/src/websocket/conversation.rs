@@ -47,6 +47,8 @@ pub struct Conversation<I> {
     is_asked: bool,
     /// When a close was written.
     closing: Option<Instant>,
+    /// The other side has closed, at this time, and is answered behind what the function still says.
+    answer: Option<(Close, Instant)>,
     /// Nothing more is read: the other side has closed, or broken the protocol.
     is_deaf: bool,
     /// The function's side knows how it ends.
@@ -80,6 +82,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Conversation<I> {
             heard: Instant::now(),
             is_asked: false,
             closing: None,
+            answer: None,
             is_deaf: false,
             is_told: false,
             stalled: None,
@@ -136,9 +139,12 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Conversation<I> {
                         self.encode.part(&part, &mut self.out);
                     }
                 }
-                Poll::Ready(Some(Item::Close(close))) => self.close(&close),
-                // Whoever had the other end is no more, and has not said why.
-                Poll::Ready(None) => return Err(Lost),
+                Poll::Ready(last) => match (self.answer.take(), last) {
+                    (Some((answer, _)), _) => self.close(&answer),
+                    (None, Some(Item::Close(close))) => self.close(&close),
+                    // Whoever had the other end is no more, and has not said why.
+                    (None, None | Some(Item::Part(_))) => return Err(Lost),
+                },
             }
             is_moved = true;
         }
@@ -187,7 +193,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Conversation<I> {
             Event::Close(close) => {
                 self.is_deaf = true;
                 self.input = BytesMut::new();
-                self.close(&close);
+                self.answer = Some((close.clone(), Instant::now()));
                 self.tell(close);
             }
         }
@@ -257,7 +263,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Conversation<I> {
             stall_time,
             ..
         } = self.keeping;
-        let next = match self.closing {
+        let answered = self.answer.as_ref().map(|(_, since)| *since);
+        let next = match self.closing.or(answered) {
             Some(since) => since + close_time,
             None if self.is_asked => self.heard + ping_every * 2,
             None => self.heard + ping_every,
@@ -286,6 +293,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Conversation<I> {
             let is_stalled = self
                 .stalled
                 .is_some_and(|since| since + self.keeping.stall_time <= due);
+            if !is_stalled
+                && self.closing.is_none()
+                && let Some((answer, _)) = self.answer.take()
+            {
+                // The function takes too long to hear of it.
+                self.close(&answer);
+                return Poll::Ready(Ok(()));
+            }
             if is_stalled || self.closing.is_some() || self.is_asked {
                 return Poll::Ready(Err(Lost));
             }

@@ -285,15 +285,8 @@ impl Cell {
 
     /// Moves what there is to be moved between a WebSocket and the cell.
     pub(super) fn look_at_socket(&mut self, id: SocketId) {
-        let looked = self.sockets.look(id, &mut self.link);
-        let now = Instant::now();
-        if let Some(mut run) = looked.over {
-            // It has as long as any request behind its answer.
-            run.only_wait_until(now);
-            self.requests.push(*run);
-        }
-        if looked.has_work {
-            self.look_before(now);
+        if self.sockets.look(id, &mut self.link) {
+            self.look_before(Instant::now());
         }
     }
 

@@ -33,6 +33,7 @@ use super::driver::Fetching;
 use super::driver::Stage;
 use super::end::End;
 use super::running::Running;
+use super::sockets;
 
 /// Whether a message was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +101,15 @@ impl Cell {
                 }
             }
             FromCell::Socket(id, message) => {
-                if self.sockets.hear(id, message, payload)? {
-                    self.look_at_socket(id);
+                match self.sockets.hear(id, message, payload)? {
+                    sockets::Heard::Nothing => {}
+                    sockets::Heard::Look => self.look_at_socket(id),
+                    sockets::Heard::Over(mut run) => {
+                        // It has as long as any request behind its answer.
+                        run.only_wait_until(Instant::now());
+                        self.requests.push(*run);
+                        self.look_before(Instant::now());
+                    }
                 }
             }
             FromCell::Awake => self.look_before(Instant::now()),

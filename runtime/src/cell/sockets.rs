@@ -53,6 +53,8 @@ struct Open {
     waker: Waker,
     /// Bytes that may be sent to the cell.
     credit: usize,
+    /// The cell was told that it is over. What it still says goes out, until it has heard that.
+    is_over: bool,
 }
 
 /// Something happened at the other end of a socket.
@@ -72,13 +74,15 @@ impl Wake for News {
     }
 }
 
-/// What a look at a socket has come to.
-#[derive(Debug, Default)]
-pub(super) struct Looked {
-    /// The cell was sent something to work on.
-    pub(super) has_work: bool,
-    /// The request whose socket is over.
-    pub(super) over: Option<Box<Running>>,
+/// What a message of the cell has come to.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// Nothing more.
+    Nothing,
+    /// There is to be another look at the socket.
+    Look,
+    /// The function has heard that its socket is over: the request that it was.
+    Over(Box<Running>),
 }
 
 impl Sockets {
@@ -103,6 +107,7 @@ impl Sockets {
             socket,
             waker,
             credit: WINDOW,
+            is_over: false,
         };
         self.open.insert(id, open);
     }
@@ -127,11 +132,12 @@ impl Sockets {
         self.attached.remove(&seq)
     }
 
-    /// Moves what there is to be moved between a socket and the cell.
-    pub(super) fn look(&mut self, id: SocketId, link: &mut Link) -> Looked {
-        let mut looked = Looked::default();
-        let Some(open) = self.open.get_mut(&id) else {
-            return looked;
+    /// Moves what there is to be moved between a socket and the cell. Returns whether the cell was sent something to
+    /// work on.
+    pub(super) fn look(&mut self, id: SocketId, link: &mut Link) -> bool {
+        let mut has_work = false;
+        let Some(open) = self.open.get_mut(&id).filter(|open| !open.is_over) else {
+            return false;
         };
         let waker = open.waker.clone();
         let mut cx = Context::from_waker(&waker);
@@ -142,16 +148,16 @@ impl Sockets {
         let close = loop {
             if link.is_full() {
                 self.waiting.push(id);
-                return looked;
+                return has_work;
             }
             if open.credit == 0 {
-                return looked;
+                return has_work;
             }
             match open.socket.poll_next(&mut cx) {
-                Poll::Pending => return looked,
+                Poll::Pending => return has_work,
                 Poll::Ready(Some(Item::Part(part))) => {
                     open.credit = open.credit.saturating_sub(part.cost());
-                    looked.has_work |= part.is_last;
+                    has_work |= part.is_last;
                     let Part {
                         kind,
                         is_last,
@@ -169,19 +175,14 @@ impl Sockets {
                 Poll::Ready(None) => break Close::of(code::ABNORMAL, ""),
             }
         };
-        if let Some(open) = self.open.remove(&id) {
-            // As an answer. The edge, which answers by itself, does not listen any more.
-            open.socket.say(Item::Close(close.clone()));
-        }
-        looked.has_work = true;
+        open.is_over = true;
         if let SocketId::Request(seq) = id
-            && let Some(mut run) = self.attached.remove(&seq)
+            && let Some(run) = self.attached.get_mut(&seq)
         {
             run.closed(&close);
-            looked.over = Some(Box::new(run));
         }
         link.put(&ToCell::Socket(id, SocketMessage::Close(close)), b"");
-        looked
+        true
     }
 
     /// Those that waited for room, if there is some.
@@ -192,7 +193,7 @@ impl Sockets {
         }
     }
 
-    /// What the cell says of a socket. Returns whether there is to be another look at it.
+    /// What the cell says of a socket.
     ///
     /// # Errors
     /// It says what it may not.
@@ -201,10 +202,10 @@ impl Sockets {
         id: SocketId,
         message: SocketMessage,
         payload: &[u8],
-    ) -> Result<bool, Garbled> {
+    ) -> Result<Heard, Garbled> {
         // One that is over was not, when the cell said this.
         let Some(open) = self.open.get_mut(&id) else {
-            return Ok(false);
+            return Ok(Heard::Nothing);
         };
         match message {
             SocketMessage::Part { kind, is_last } => {
@@ -225,12 +226,22 @@ impl Sockets {
                 {
                     run.sent(payload.len(), is_last);
                 }
-                Ok(false)
+                Ok(Heard::Nothing)
             }
             SocketMessage::Credit(bytes) => {
                 // A part may have taken more than there was.
                 open.credit = (open.credit + bytes as usize).min(WINDOW);
-                Ok(true)
+                Ok(Heard::Look)
+            }
+            SocketMessage::Close(close) if open.is_over => {
+                // As an answer, for where the other end is a function of this node too.
+                open.socket.say(Item::Close(close));
+                self.open.remove(&id);
+                let run = match id {
+                    SocketId::Request(seq) => self.attached.remove(&seq),
+                    SocketId::Fetched(_) => None,
+                };
+                Ok(run.map_or(Heard::Nothing, |run| Heard::Over(Box::new(run))))
             }
             SocketMessage::Close(close) => {
                 let is_sendable = matches!(close.code, 1000..=4999)
@@ -241,7 +252,7 @@ impl Sockets {
                 // Where the other end is a function of this node too, this is all of the handshake.
                 let is_clean = true;
                 open.socket.say(Item::Close(Close { is_clean, ..close }));
-                Ok(false)
+                Ok(Heard::Nothing)
             }
         }
     }

@@ -20,6 +20,7 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("websockets::closed_by_either_side", async |_| {
             closes().await
         }),
+        world.trial("websockets::last_words", async |_| last_words().await),
         world.trial("websockets::faults_of_clients", async |_| faults().await),
         world.trial("websockets::clients_that_go_away", async |_| left().await),
         world.trial("websockets::silent_clients_are_asked", async |_| {
@@ -63,6 +64,24 @@ async fn closes() -> anyhow::Result<()> {
             "{record}"
         );
     }
+    Ok(())
+}
+
+/// What a client says before its close is answered before that is.
+async fn last_words() -> anyhow::Result<()> {
+    let server = serve(Table::new(), Table::new()).await?;
+    let mut stream = raw(server.address(), HOST, "/echo").await?;
+    let wire = [frame(0x81, b"last"), frame(0x88, &1000_u16.to_be_bytes())].concat();
+    stream.write_all(&wire).await?;
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).await?;
+    ensure!(all == b"\x81\x04last\x88\x02\x03\xe8", "{all:x?}");
+    let record = server.record(HOST, "GET", "/echo", 0).await?;
+    let messages = &record["websocket"];
+    ensure!(
+        messages["received"] == 1 && messages["sent"] == 1,
+        "{record}"
+    );
     Ok(())
 }
 

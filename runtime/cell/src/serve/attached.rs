@@ -13,6 +13,7 @@ use holm_js_api::handler::Invocation;
 use holm_js_api::handler::Invocations;
 use holm_model::message::FromCell;
 use holm_model::message::SocketId;
+use holm_model::message::SocketMessage;
 
 use super::Server;
 use super::run::Run;
@@ -102,7 +103,12 @@ impl Server {
                 self.isolate.call_message(key, kind, bytes);
                 self.sockets.taken(id);
             }
-            Heard::Close(close) => self.isolate.call_closed(key, &close),
+            Heard::Close(close) => {
+                self.isolate.call_closed(key, &close);
+                // What the function has said so far was said before.
+                let heard = SocketMessage::Close(close);
+                self.wire.put(&FromCell::Socket(id, heard), b"");
+            }
         }
         self.turn_attached();
     }

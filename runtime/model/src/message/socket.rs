@@ -27,6 +27,7 @@ pub enum SocketMessage {
     },
     /// So many bytes were taken ([`crate::websocket::Part::cost`]): as many more may come.
     Credit(u32),
-    /// By the cell: it is to be closed, and nothing more is sent. By the node: it is over, and this is how.
+    /// By the cell: it is to be closed, and nothing more is sent. By the node: it is over, and this is how; the cell
+    /// says so in turn when the function has heard of it.
     Close(Close),
 }
