@@ -71,7 +71,7 @@ export default {
       server.addEventListener("message", ({ data }) => {
         const until = Number(data);
         let rounds = 0;
-        for (; rounds < until * 20000; rounds++) Math.sqrt(rounds);
+        for (; rounds < until * 1e6; rounds++) Math.sqrt(rounds);
         server.send("burnt");
       });
     } else if (pathname === "/timer") {
