@@ -313,7 +313,13 @@ impl Shared {
             Origin::Zygote => return Ok(None),
             Origin::Template(_) | Origin::Unknown => {}
         }
-        let template = template::begin(&self.deployment, &self.services).await?;
+        let template = match template::begin(&self.deployment, &self.services).await {
+            // It has started before, so it was not the function that ended it.
+            Err(StartError::Crashed(_)) if self.deployment.uncalled.get().is_some() => {
+                template::begin(&self.deployment, &self.services).await
+            }
+            begun => begun,
+        }?;
         self.is_copyable
             .store(template.is_some(), Ordering::Relaxed);
         *origin = match &template {
