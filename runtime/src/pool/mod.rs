@@ -32,6 +32,7 @@ use holm_model::event::Failure;
 use holm_model::event::Reply;
 use holm_model::outcome::Outcome;
 use holm_model::start::StartError;
+use holm_process::memory::Reading;
 use tokio::sync::oneshot;
 
 pub use self::admission::Admission;
@@ -89,6 +90,8 @@ pub(crate) struct Shared {
     next_cell: AtomicU64,
     /// Bytes that its cells came to lately; 0 while that is not known.
     size: AtomicU64,
+    /// What was last read exactly of a cell: others are like it, mostly.
+    like: Mutex<Option<Reading>>,
     this: Weak<Shared>,
 }
 
@@ -174,6 +177,7 @@ impl Pool {
             is_monitored: AtomicBool::new(false),
             next_cell: AtomicU64::new(1),
             size: AtomicU64::new(0),
+            like: Mutex::default(),
             this: this.clone(),
         });
         shared.services.memory.join(shared.this.clone());
