@@ -129,6 +129,11 @@ impl NodeMemory {
         self.ledger.share.of(at_most)
     }
 
+    /// Whether what a function holds beyond what it needs is likely to be taken from others.
+    pub(crate) fn is_tight(&self) -> bool {
+        !self.is_unlimited() && self.ledger.is_tight()
+    }
+
     /// A cell of `size` bytes starts. Room for the next ones is made while there still is some.
     pub(crate) fn take(&self, size: Option<u64>) {
         if self.is_unlimited() {

@@ -106,7 +106,7 @@ impl Shared {
     fn template_memory(&self) -> u64 {
         match self.template.try_lock().as_deref() {
             Ok(Origin::Template(template)) => template.memory(),
-            Ok(Origin::Unknown | Origin::Zygote) | Err(_) => 0,
+            Ok(Origin::Unknown | Origin::GivenUp(_) | Origin::Zygote) | Err(_) => 0,
         }
     }
 
@@ -117,11 +117,15 @@ impl Shared {
             return 0;
         }
         match self.template.try_lock().as_deref_mut() {
-            Ok(origin @ Origin::Template(_)) => match std::mem::replace(origin, Origin::Unknown) {
-                Origin::Template(template) => template.memory(),
-                Origin::Unknown | Origin::Zygote => 0,
-            },
-            Ok(Origin::Unknown | Origin::Zygote) | Err(_) => 0,
+            Ok(origin) => {
+                let Origin::Template(template) = &*origin else {
+                    return 0;
+                };
+                let (held, cost) = (template.memory(), template.cost());
+                *origin = Origin::GivenUp(cost);
+                held
+            }
+            Err(_) => 0,
         }
     }
 

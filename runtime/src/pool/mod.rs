@@ -43,6 +43,7 @@ use self::books::Decision;
 use self::books::Surroundings;
 pub use self::policy::Load;
 pub(crate) use self::policy::PICKUP;
+use self::policy::Start;
 use crate::cell;
 use crate::cell::Handle;
 use crate::cell::Mail;
@@ -98,8 +99,10 @@ pub(crate) struct Shared {
 /// Where the cells of a function come from.
 #[derive(Debug)]
 enum Origin {
-    /// It has not started, or its template was given up.
+    /// It has not started.
     Unknown,
+    /// Its template was given up; what a start costs, in CPU time.
+    GivenUp(Duration),
     /// Copies of one that has started.
     Template(Arc<Template>),
     /// Each starts by itself.
@@ -307,7 +310,23 @@ impl Shared {
         self.is_copyable.load(Ordering::Relaxed)
     }
 
-    /// What the pool's cells are copied from; nothing if they cannot be. Made anew if it is gone.
+    /// What is known of a start that costs `cost`.
+    fn start_at(&self, cost: Duration) -> Start {
+        Start {
+            cost,
+            cells: self.state().books.all(),
+            is_for_few: self
+                .deployment
+                .limits
+                .requests_per_isolate
+                .bound()
+                .is_some(),
+            is_tight: self.services.memory.is_tight(),
+        }
+    }
+
+    /// What the pool's cells are copied from; nothing if they cannot be, or the next one had better start by itself.
+    /// Made anew if it is gone.
     pub(crate) async fn template(&self) -> Result<Option<Arc<Template>>, StartError> {
         let mut origin = self.template.lock().await;
         match &*origin {
@@ -315,7 +334,10 @@ impl Shared {
                 return Ok(Some(template.clone()));
             }
             Origin::Zygote => return Ok(None),
-            Origin::Template(_) | Origin::Unknown => {}
+            Origin::GivenUp(cost) if !policy::wants_template(self.start_at(*cost)) => {
+                return Ok(None);
+            }
+            Origin::GivenUp(_) | Origin::Template(_) | Origin::Unknown => {}
         }
         let template = match template::begin(&self.deployment, &self.services).await {
             // It has started before, so it was not the function that ended it.
