@@ -4,12 +4,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::Subcommand;
 
 use crate::app::Mode;
 use crate::commands;
+use crate::commands::admin::Which;
 
 const AFTER_HELP: &str = "\
 Start with one function:
@@ -18,6 +20,9 @@ Start with one function:
 Then serve many by hostname from one file:
   holm check holm.toml        says everything that is wrong with it, with line and column
   holm serve holm.toml        serves it until SIGTERM, then finishes what is running
+And see how it does, if the file has `admin = \"127.0.0.1:9090\"` under [server]:
+  holm status                 its functions, their isolates, requests and last problems
+  holm top                    the same as it happens
 
 Exit codes: 0 done, 1 failed, 2 bad configuration or command line, 3 a function does not
 start (check), 4 cannot listen, 5 ended at once by a second signal.";
@@ -60,6 +65,34 @@ enum Command {
         #[arg(long, value_name = "URL")]
         explain: Option<String>,
     },
+    /// Show how a node does: its functions, their isolates, requests and last problems.
+    ///
+    /// Asks the admin listener of a node on this machine: `admin` under [server] in holm.toml.
+    Status {
+        #[command(flatten)]
+        which: Which,
+        /// Print all there is, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what each function of a node does, again and again.
+    ///
+    /// Requests a second, failures, times, CPU (100% is one core) and memory; the busiest first. Where stdout is no
+    /// terminal, one interval is measured and printed. Times are estimated from buckets. NO_COLOR is honoured.
+    Top {
+        #[command(flatten)]
+        which: Which,
+        /// Seconds between two looks.
+        #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = interval)]
+        interval: f64,
+    },
+    /// Have a node load its configuration anew.
+    ///
+    /// What is wrong with it is printed as `holm check` does, with its exit codes, and what ran goes on.
+    Reload {
+        #[command(flatten)]
+        which: Which,
+    },
     /// Print the JSON Schema of holm.toml, for editors.
     Schema,
     /// Serve one function, or a folder of them, and reload when a file is saved.
@@ -84,6 +117,15 @@ enum Command {
     },
 }
 
+/// Seconds that make sense between two looks.
+fn interval(text: &str) -> Result<f64, String> {
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| (0.1..=3_600.0).contains(seconds));
+    seconds.ok_or_else(|| "a number of seconds from 0.1 to 3600".to_owned())
+}
+
 /// Runs what the command line says.
 pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse().command {
@@ -102,6 +144,11 @@ pub(crate) fn run() -> ExitCode {
             Some(url) => commands::check::explain(&file, &url),
             None => commands::check::run(&file),
         },
+        Command::Status { which, json } => commands::status::run(&which, json),
+        Command::Top { which, interval } => {
+            commands::top::run(&which, Duration::from_secs_f64(interval))
+        }
+        Command::Reload { which } => commands::reload::run(&which),
         Command::Schema => commands::schema::run(),
         Command::Dev { path, port } => commands::dev::run(&path, port),
         Command::New { name } => commands::new::run(&name),

@@ -97,6 +97,21 @@ impl NodeMemory {
         pools.push(pool);
     }
 
+    /// The budget in bytes; none if there is no bound.
+    pub fn budget(&self) -> Option<u64> {
+        (!self.is_unlimited()).then_some(self.ledger.budget)
+    }
+
+    /// Bytes that all processes hold, each as it was last read. Without a budget nobody reads the zygote.
+    pub fn held(&self) -> u64 {
+        if !self.is_unlimited() {
+            return self.ledger.held.load(Ordering::Relaxed);
+        }
+        let own = memory::own(holm_process::this_pid()).unwrap_or(0);
+        let pools = self.ledger.pools();
+        own + pools.iter().map(|pool| pool.last_memory()).sum::<u64>()
+    }
+
     fn is_unlimited(&self) -> bool {
         self.ledger.budget == u64::MAX
     }

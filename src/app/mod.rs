@@ -6,7 +6,7 @@
 //!
 //! - [`node`]: the node; [`load`]: plan → app; [`compilers`]: processes that compile scripts
 //! - [`dispatch`]: edge → isolate and back; [`bodies`]: bodies between the two
-//! - [`inside`]: function → function without a socket
+//! - [`inside`]: function → function without a socket; [`report`]: what there is to tell of them
 //! - [`rescue`]: what a client gets when a function gives no answer
 
 mod bodies;
@@ -15,6 +15,7 @@ mod dispatch;
 mod inside;
 mod load;
 mod node;
+mod report;
 mod rescue;
 
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub(crate) use self::load::FunctionProblem;
 pub(crate) use self::node::Mode;
 pub(crate) use self::node::Node;
 pub(crate) use self::node::NodeError;
+pub(crate) use self::report::View;
 
 /// One configuration, running.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! What lives as long as the process.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use super::compilers::Compilers;
 use super::inside::Inside;
 use crate::config::Plan;
 use crate::egress;
+use crate::telemetry::Meters;
 use crate::telemetry::Telemetry;
 
 /// The node: everything that isolates share, and the configuration they serve.
@@ -34,6 +36,7 @@ pub(crate) struct Node {
     pub(super) dev: bool,
     app: ArcSwapOption<App>,
     outbound: Arc<egress::Client>,
+    meters: Arc<Meters>,
     io: Runtime,
 }
 
@@ -98,6 +101,7 @@ impl Node {
         })
         .map_err(NodeError::Outbound)?;
         let outbound = Arc::new(outbound);
+        let meters = telemetry.meters().clone();
         Ok(Arc::new(Self {
             services: Services {
                 zygote,
@@ -112,6 +116,7 @@ impl Node {
             dev: mode == Mode::Dev,
             app: ArcSwapOption::empty(),
             outbound,
+            meters,
             io,
         }))
     }
@@ -133,6 +138,7 @@ impl Node {
 
     /// Serves `app` from now on. Requests that are running finish on what they started with.
     pub(crate) fn install(&self, app: App) {
+        self.meters.name(app.names());
         self.app.store(Some(Arc::new(app)));
     }
 
@@ -159,6 +165,11 @@ impl Node {
     /// The configuration that is served now.
     pub(super) fn app(&self) -> arc_swap::Guard<Option<Arc<App>>> {
         self.app.load()
+    }
+
+    /// Keeps functions away from the listener on `address`, whatever they may reach.
+    pub(crate) fn keep_from(&self, address: SocketAddr) {
+        self.outbound.keep_from(address);
     }
 
     /// Lets functions reach each other by this node's hostnames on `port`, without a socket.

@@ -12,6 +12,7 @@ use super::Failure;
 use super::serve;
 use super::signal::Signals;
 use super::watch::Watch;
+use crate::admin::Board;
 use crate::app::FunctionProblem;
 use crate::app::Mode;
 use crate::app::Node;
@@ -40,7 +41,8 @@ pub(crate) fn run(path: &Path, port: u16) -> Result<(), Failure> {
         .spawn(move || follow(&of_thread, &path, port, watch));
     // The thread watches as long as the process lives; there is nothing of it to wait for.
     drop(watching.map_err(Failure::WatchThread)?);
-    let outcome = serve::listen(&node, server, signals);
+    let board = Board::new(&plan.origin, telemetry.clone());
+    let outcome = serve::listen(&node, server, signals, &board);
     serve::flush(&telemetry).and(outcome)
 }
 

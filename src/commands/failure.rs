@@ -10,10 +10,13 @@ use holm_model::visible::visible;
 
 use super::new::NewError;
 use super::print;
+use crate::admin::AdminError;
+use crate::admin::client::AskError;
 use crate::app::FunctionProblem;
 use crate::app::NodeError;
 use crate::config::ExplainError;
 use crate::config::Problems;
+use crate::secret::Unreadable;
 
 /// Exit code of a server that a second signal ended at once.
 pub(super) const CUT_SHORT: u8 = 5;
@@ -30,6 +33,26 @@ pub(crate) enum Failure {
     /// An address cannot be had.
     #[error(transparent)]
     Listen(#[from] holm_router::BindError),
+    /// The admin address cannot be had.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// A node cannot be asked.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The token for it cannot be had.
+    #[error("HOLM_ADMIN_TOKEN: {0}")]
+    Token(#[from] Unreadable),
+    /// The system has nothing to ask it with.
+    #[error("cannot connect to a node: {0}")]
+    Client(#[source] io::Error),
+    /// It was asked to load its configuration anew, which has problems.
+    #[error("the configuration is not loaded")]
+    NotReloaded {
+        /// As `holm check` prints them.
+        problems: String,
+        /// The exit code that `holm check` has for them.
+        code: u8,
+    },
     /// No function answers a URL. That has been said, as the result that was asked for.
     #[error("no function answers it")]
     Nowhere,
@@ -87,7 +110,14 @@ impl Failure {
                     print::err(&visible(&format!("error: {problem}\n\n")));
                 }
             }
+            Self::NotReloaded { problems, .. } => {
+                print::err(&visible(&format!("{}\n", problems.trim_end())));
+            }
             Self::Listen(_)
+            | Self::Admin(_)
+            | Self::Ask(_)
+            | Self::Token(_)
+            | Self::Client(_)
             | Self::Node(_)
             | Self::Explain(_)
             | Self::New(_)
@@ -107,8 +137,12 @@ impl Failure {
     /// The code that scripts tell it by.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
+            Self::NotReloaded { code, .. } => *code,
             Self::Nowhere
             | Self::Unwritten(_)
+            | Self::Ask(_)
+            | Self::Token(_)
+            | Self::Client(_)
             | Self::Node(_)
             | Self::Explain(_)
             | Self::New(_)
@@ -119,7 +153,7 @@ impl Failure {
             | Self::Stdout(_) => 1,
             Self::Config(_) => 2,
             Self::Functions(_) => 3,
-            Self::Listen(_) => 4,
+            Self::Listen(_) | Self::Admin(_) => 4,
         })
     }
 }

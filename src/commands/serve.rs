@@ -15,6 +15,8 @@ use tracing::warn;
 
 use super::Failure;
 use super::signal::Signals;
+use crate::admin::Admin;
+use crate::admin::Board;
 use crate::app::App;
 use crate::app::Mode;
 use crate::app::Node;
@@ -35,7 +37,15 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
     if mode == Mode::WithoutLimits {
         warn!("no limit is enforced: this is for measuring what limits cost, and nothing else");
     }
+    let board = Board::new(&plan.origin, telemetry.clone());
+    let admin = plan.admin.as_ref();
+    let admin = admin.map(|admin| Admin::start(admin, board.clone()));
+    let admin = admin.transpose()?;
     let node = Node::start(&plan, telemetry.clone(), mode)?;
+    if let Some(address) = admin.as_ref().and_then(Admin::port) {
+        node.keep_from(address);
+    }
+    board.has(&node);
     let server = bind(&plan)?;
     let (app, problems) = node.load(&plan);
     for problem in &problems {
@@ -48,10 +58,11 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
     );
     warn_of_uncalled(&app);
     node.install(app);
-    let outcome = listen(&node, server, signals);
+    let outcome = listen(&node, server, signals, &board);
     if !node.finish(plan.server.drain.as_duration()) {
         warn!("work behind answers that had gone out did not end in time");
     }
+    drop(admin);
     info!(requests = %telemetry.outcomes(), "ended");
     flush(&telemetry).and(outcome)
 }
@@ -100,15 +111,27 @@ pub(super) fn bind(plan: &Plan) -> Result<Server, Failure> {
 }
 
 /// Serves `node` on `server` until a signal, then drains.
-pub(super) fn listen(node: &Arc<Node>, server: Server, signals: Signals) -> Result<(), Failure> {
+pub(super) fn listen(
+    node: &Arc<Node>,
+    server: Server,
+    signals: Signals,
+    board: &Arc<Board>,
+) -> Result<(), Failure> {
     let address = server.local_addr();
     node.reachable_at(address.port());
+    board.listens(address, "http", &server.stats());
     let drain = signals.drain();
+    let of_drain = board.clone();
+    let drain = async move {
+        drain.await;
+        of_drain.drains();
+    };
     let drained = node.io().block_on(async {
         info!(layers = %node.sandbox(), "functions run in processes behind a sandbox");
         if let Some(bound) = holm_process::bounds::tightest() {
             info!(%bound, "the system bounds the number of processes");
         }
+        board.serves();
         info!(addr = %address, scheme = "http", "listening");
         server
             .serve(node.clone(), drain)

@@ -14,7 +14,9 @@ use holm_runtime::deployment::Concurrency;
 use serde_json::{Map, Value};
 
 pub(crate) use super::raw::{LogFormat, LogRequests};
+use crate::admin::Address;
 use crate::egress::Allow;
+use crate::secret::Secret;
 
 /// What a node is to do.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) origin: PathBuf,
     /// Where the node listens.
     pub(crate) server: ServerPlan,
+    /// Where the node shows how it does, if anywhere.
+    pub(crate) admin: Option<AdminPlan>,
     /// What all processes may hold before idle isolates are ended; no bound if `None`.
     pub(crate) memory: Option<NodeBytes>,
     /// What to do about layers of the sandbox that the system does not offer.
@@ -38,6 +42,15 @@ pub(crate) struct Plan {
     pub(crate) functions: Vec<FunctionPlan>,
     /// From hostname and path to an index of `functions`.
     pub(crate) routes: RouteTable<usize>,
+}
+
+/// The admin listener.
+#[derive(Clone, Debug)]
+pub(crate) struct AdminPlan {
+    /// Where it is. A path is absolute.
+    pub(crate) address: Address,
+    /// What its clients have to show; always there if other machines reach it.
+    pub(crate) token: Option<Secret>,
 }
 
 /// Where a node listens, and how much it takes at a time.

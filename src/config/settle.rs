@@ -9,6 +9,7 @@ use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
 use holm_runtime::deployment::Concurrency;
 
+use super::admin;
 use super::at::At;
 use super::limits::NodeLimits;
 use super::main_file::{self, MainFile};
@@ -45,6 +46,7 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
     let folder = origin.parent().unwrap_or(&origin).to_owned();
     let limits = NodeLimits::settle(raw.limits.as_ref(), findings);
     let mut routes = Routes::default();
+    let raw_server = raw.server.unwrap_or_default();
     let functions = raw
         .functions
         .unwrap_or_default()
@@ -61,7 +63,8 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
     let (log, node) = (raw.log.unwrap_or_default(), raw.node.unwrap_or_default());
     Plan {
         origin,
-        server: server(raw.server.unwrap_or_default(), findings),
+        admin: admin::settle(&raw_server, &folder, findings),
+        server: server(raw_server, findings),
         memory: node_memory(node.memory, findings),
         sandbox: node.sandbox.unwrap_or_default().into(),
         log: log.format.unwrap_or_default(),

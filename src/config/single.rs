@@ -65,6 +65,7 @@ fn plan(path: &Path) -> Result<Plan, Problem> {
     Ok(Plan {
         origin,
         server: ServerPlan::DEFAULT,
+        admin: None,
         memory: None,
         sandbox: Mode::Auto,
         log: LogFormat::Auto,

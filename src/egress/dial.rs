@@ -6,6 +6,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tower_service::Service;
 
 use super::address::Allow;
 use super::charge::{self, Billed};
+use crate::admin::leads_to;
 
 /// How long an attempt has before the next address is tried beside it (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -38,6 +40,8 @@ const LOOKUPS_PER_NODE: usize = 128;
 #[derive(Clone)]
 pub(super) struct Dialer {
     allow: Arc<Allow>,
+    /// Where the node itself is administered.
+    admin: Arc<OnceLock<SocketAddr>>,
     node: Arc<Semaphore>,
     function: Arc<Semaphore>,
 }
@@ -63,9 +67,20 @@ impl Dialer {
     pub(super) fn new(allow: Allow) -> Self {
         Self {
             allow: Arc::new(allow),
+            admin: Arc::default(),
             node: Arc::new(Semaphore::new(LOOKUPS_PER_NODE)),
             function: Arc::new(Semaphore::new(LOOKUPS_PER_FUNCTION)),
         }
+    }
+
+    /// Nobody is connected to `listener` from now on; the first one counts.
+    pub(super) fn keep_from(&self, listener: SocketAddr) {
+        let _ = self.admin.set(listener);
+    }
+
+    fn permits(&self, address: SocketAddr) -> bool {
+        let is_admin = |listener: &SocketAddr| leads_to(address, *listener);
+        !self.admin.get().is_some_and(is_admin) && self.allow.permits(address.ip())
     }
 
     /// The same dialer with a share of look-ups of its own, for another function.
@@ -85,7 +100,7 @@ impl Dialer {
         };
         let permitted: Vec<SocketAddr> = addresses
             .into_iter()
-            .filter(|address| self.allow.permits(address.ip()))
+            .filter(|address| self.permits(*address))
             .take(ADDRESSES)
             .collect();
         if permitted.is_empty() {
@@ -189,6 +204,33 @@ mod tests {
     async fn a_literal_that_is_not_public_is_refused() {
         for host in ["127.0.0.1", "::1", "::ffff:127.0.0.1", "169.254.169.254"] {
             let outcome = Dialer::new(Allow::PUBLIC).dial(host.into(), 80).await;
+            assert!(matches!(outcome, Err(DialError::Forbidden)), "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_admin_listener_is_out_of_reach_whatever_is_allowed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("bound");
+        let dialer = Dialer::new(Allow::Everything);
+        let before = dialer
+            .clone()
+            .dial("127.0.0.1".into(), address.port())
+            .await;
+        assert!(before.is_ok(), "{before:?}");
+        dialer.keep_from(address);
+        for host in [
+            "127.0.0.1",
+            "localhost",
+            "0.0.0.0",
+            "::ffff:127.0.0.1",
+            "::",
+        ] {
+            // As a function's own dialer, made before or after.
+            let outcome = dialer
+                .for_function()
+                .dial(host.into(), address.port())
+                .await;
             assert!(matches!(outcome, Err(DialError::Forbidden)), "{host}");
         }
     }

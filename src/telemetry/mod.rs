@@ -1,11 +1,13 @@
 //! What the operator reads: one line per request and per event of the node, on stderr.
 //!
 //! Readable on a terminal, JSON lines otherwise. Whoever serves requests only puts what happened
-//! into a queue; one thread formats and writes it, so a slow terminal slows no request.
+//! into a queue; one thread formats and writes it, so a slow terminal slows no request. Metrics count the
+//! same records ([`meters`]).
 
 mod counters;
 mod events;
 mod json;
+mod meters;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,14 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::counters::Counters;
+pub(crate) use self::json::timestamp;
+pub(crate) use self::meters::BOUNDS;
+pub(crate) use self::meters::BUCKETS;
+pub(crate) use self::meters::Meters;
+pub(crate) use self::meters::OTHER;
+pub(crate) use self::meters::Problem;
+pub(crate) use self::meters::Times;
+pub(crate) use self::meters::Totals;
 use self::sink::Entry;
 use self::sink::Sink;
 use crate::config::LogFormat;
@@ -33,6 +43,7 @@ use crate::config::Plan;
 pub(crate) struct Telemetry {
     sink: Option<Arc<Sink>>,
     counters: Arc<Counters>,
+    meters: Arc<Meters>,
     requests: LogRequests,
 }
 
@@ -71,6 +82,7 @@ impl Telemetry {
         Self {
             sink: Some(sink),
             counters: Arc::default(),
+            meters: Arc::new(Meters::new()),
             requests: plan.log_requests,
         }
     }
@@ -80,6 +92,7 @@ impl Telemetry {
         Self {
             sink: None,
             counters: Arc::default(),
+            meters: Arc::new(Meters::new()),
             requests: LogRequests::None,
         }
     }
@@ -87,6 +100,16 @@ impl Telemetry {
     /// How many requests ended how, for people: `ok 12, exceededCpu 1`.
     pub(crate) fn outcomes(&self) -> String {
         self.counters.to_string()
+    }
+
+    /// What metrics count.
+    pub(crate) fn meters(&self) -> &Arc<Meters> {
+        &self.meters
+    }
+
+    /// Entries that were dropped because the log could not be written as fast as it grew.
+    pub(crate) fn lost(&self) -> u64 {
+        self.sink.as_ref().map_or(0, |sink| sink.lost())
     }
 
     /// Waits until all that was logged has been written, for `deadline` at most: nobody may be
@@ -104,6 +127,7 @@ impl Telemetry {
 impl Recorder for Telemetry {
     fn record(&self, record: Record) {
         self.counters.count(record.outcome);
+        self.meters.count(&record);
         let wanted = match self.requests {
             LogRequests::All => true,
             LogRequests::Failed => record.outcome != Outcome::Ok || !record.log.lines.is_empty(),

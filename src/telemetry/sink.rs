@@ -12,6 +12,8 @@ use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -79,6 +81,8 @@ pub(super) struct Sink {
     queue: Mutex<Queue>,
     filled: Condvar,
     written: Condvar,
+    /// Entries that were dropped, ever.
+    lost: AtomicU64,
 }
 
 impl Sink {
@@ -88,6 +92,7 @@ impl Sink {
             queue: Mutex::new(Queue::default()),
             filled: Condvar::new(),
             written: Condvar::new(),
+            lost: AtomicU64::new(0),
         });
         let of_thread = sink.clone();
         let spawned = thread::Builder::new()
@@ -105,6 +110,7 @@ impl Sink {
         let mut queue = self.queue();
         if queue.entries.len() >= CAPACITY {
             queue.dropped += 1;
+            self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
         queue.entries.push(entry);
@@ -114,6 +120,11 @@ impl Sink {
             drop(queue);
             self.filled.notify_one();
         }
+    }
+
+    /// Entries that were dropped because there was no room for them.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Waits until the queue is empty and written, for `deadline` at most.

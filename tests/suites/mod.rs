@@ -1,6 +1,7 @@
 //! The suites: each turns a folder, or a question that no case file can ask, into trials.
 
 mod accounting;
+mod admin;
 mod bodies;
 mod cancel;
 mod cases;
@@ -40,6 +41,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(globals::trials(world));
     trials.extend(keep_alive::trials(world));
     trials.extend(accounting::trials(world));
+    trials.extend(admin::trials(world));
     trials.extend(bodies::trials(world));
     trials.extend(cancel::trials(world));
     trials.extend(drain::trials(world));

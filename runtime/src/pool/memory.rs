@@ -87,6 +87,11 @@ impl Shared {
         self.handles().iter().map(|handle| handle.bytes()).sum()
     }
 
+    /// Bytes that its processes hold, the template included, as they were last read.
+    pub(crate) fn last_memory(&self) -> u64 {
+        self.template_memory() + self.memory()
+    }
+
     /// Ends the largest of its cells, whatever it does. Returns what it held.
     pub(crate) fn evict_largest(&self) -> u64 {
         let handles = self.handles();

@@ -244,6 +244,16 @@ impl Pool {
         state.books.waiting() == 0 && state.books.idle() >= state.books.cells()
     }
 
+    /// Bytes that its processes hold, the template included, as they were last read.
+    pub fn memory(&self) -> u64 {
+        self.shared.last_memory()
+    }
+
+    /// Whether its cells are copies of a template.
+    pub fn has_template(&self) -> bool {
+        self.shared.can_copy()
+    }
+
     /// Requests waiting and cells running, for metrics and tests.
     pub fn load(&self) -> Load {
         let state = self.shared.state();

@@ -21,7 +21,9 @@ use serde_json::{Map, Value, json};
 
 use super::at::{At, List};
 use super::schema;
+use crate::admin::Address;
 use crate::egress::Allow;
+use crate::secret::Source;
 
 pub(in crate::config) use self::limits::RawLimits;
 
@@ -59,6 +61,14 @@ pub(in crate::config) struct RawServer {
     /// Address and port for HTTP. Default: "127.0.0.1:8080", which only this machine reaches.
     #[schemars(with = "Option<schema::Address>")]
     pub(in crate::config) http: Option<At<SocketAddr>>,
+    /// Where `/metrics`, `/status` and their like are served: an address and port such as
+    /// "127.0.0.1:9090", or "unix:" and the path of a socket. Default: nowhere.
+    #[schemars(with = "Option<schema::AdminAddress>")]
+    pub(in crate::config) admin: Option<At<Address>>,
+    /// Where the token stands that clients of `admin` show: "env:NAME" or "file:PATH". Required if
+    /// `admin` is an address that other machines reach.
+    #[schemars(with = "Option<schema::SecretSource>")]
+    pub(in crate::config) admin_token: Option<At<Source>>,
     /// Connections that may be open at the same time. Default: 10000.
     #[schemars(range(min = 1), extend("default" = 10_000))]
     pub(in crate::config) max_connections: Option<At<u32>>,

@@ -90,13 +90,14 @@ impl FromToml for RawServer {
         let mut fields = Fields::of_value(value, name, findings)?;
         let server = Self {
             http: fields.optional("http"),
+            admin: fields.optional("admin"),
+            admin_token: fields.optional("admin_token"),
             max_connections: fields.optional("max_connections"),
             max_queued: fields.optional("max_queued"),
             max_unsent: fields.optional("max_unsent"),
             drain: fields.optional("drain"),
         };
         fields.not_yet("https", "Holm does not speak TLS yet");
-        fields.not_yet("admin", "there is no admin listener yet");
         fields.finish();
         Some(server)
     }

@@ -12,6 +12,7 @@ use holm_router::hostname::Hostname;
 use serde_json::{Value, json};
 
 use super::beside_the_site;
+use crate::admin::Address;
 use crate::config::plan::ServerPlan;
 use crate::config::{self, LogFormat, Plan, Problems};
 use crate::egress::Allow;
@@ -20,6 +21,8 @@ const FULL: &str = r#"
 version = 1
 [server]
 http = "0.0.0.0:80"
+admin = "unix:run/admin.sock"
+admin_token = "file:token"
 max_connections = 500
 max_queued = 50
 max_unsent = "64MiB"
@@ -64,6 +67,14 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
             max_unsent: NodeBytes::from_mib(64),
             drain: WallTime::from_secs(5),
         }
+    );
+    let admin = plan.admin.ok_or("no admin listener")?;
+    let socket = std::path::absolute(beside_the_site("run/admin.sock"))?;
+    assert_eq!(admin.address, Address::Unix(socket));
+    assert!(
+        admin
+            .token
+            .is_some_and(|token| token.is(b"not-a-secret-but-long-enough"))
     );
     assert_eq!(plan.memory, Some(NodeBytes::from_mib(2048)));
     assert_eq!(plan.sandbox, Mode::Require);

@@ -1,0 +1,196 @@
+//! How the node does, over a listener of its own: metrics, health, status, reload.
+//!
+//! It shares nothing with the listeners for requests: no route leads here, and nothing that comes in here
+//! reaches a function. A thread of its own answers, so it still does when the I/O threads are busy,
+//! while functions start, and until a drain is over.
+//!
+//! - [`address`]: where it is; [`listen`]: the thread, its connections and their bounds
+//! - [`answer`]: who may ask for what; [`Board`]: what there is to tell
+//! - [`status`]: the words of `/status`; [`look`]: the node → them; [`metrics`]: them → Prometheus
+//! - [`process`]: what the edge's process uses
+//! - [`facts`]: what other parts of the node report here; [`Reload`]: what `POST /reload` calls
+//! - [`client`]: the other end, for `holm status` and its like
+//!
+//! Who could misuse it: a browser on the same machine (no CORS, no DNS rebinding, no simple POST:
+//! [`answer`]), a function (`egress` never connects here), another user (mode of the socket, token).
+
+mod address;
+mod answer;
+pub(crate) mod client;
+mod facts;
+mod listen;
+mod look;
+mod metrics;
+mod process;
+pub(crate) mod status;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::OnceLock;
+use std::sync::PoisonError;
+use std::sync::Weak;
+use std::sync::atomic::AtomicU8;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use holm_router::Stats;
+
+pub(crate) use self::address::Address;
+pub(crate) use self::address::leads_to;
+pub(crate) use self::answer::INTENT;
+#[allow(unused_imports, reason = "for TLS and reload, which report here")]
+pub(crate) use self::facts::{Certificate, Facts, NotReloaded, Reload};
+pub(crate) use self::listen::Admin;
+pub(crate) use self::listen::AdminError;
+use self::status::Listener;
+use self::status::Stage;
+use crate::app::Node;
+use crate::telemetry::Telemetry;
+
+/// What there is to tell, as the node comes up and goes down.
+#[derive(Debug)]
+pub(crate) struct Board {
+    config: PathBuf,
+    started: SystemTime,
+    telemetry: Telemetry,
+    stage: AtomicU8,
+    /// Weak, because the last to hold a node waits for its threads.
+    node: OnceLock<Weak<Node>>,
+    edges: Mutex<Vec<Arc<Stats>>>,
+    listeners: Mutex<Vec<Listener>>,
+    facts: Arc<Facts>,
+    reload: OnceLock<Arc<dyn Reload>>,
+}
+
+impl Board {
+    /// Of a node that starts to serve `config`.
+    pub(crate) fn new(config: &Path, telemetry: Telemetry) -> Arc<Self> {
+        Arc::new(Self {
+            config: config.to_owned(),
+            started: SystemTime::now(),
+            telemetry,
+            stage: AtomicU8::new(Stage::Starting as u8),
+            node: OnceLock::new(),
+            edges: Mutex::default(),
+            listeners: Mutex::default(),
+            facts: Arc::default(),
+            reload: OnceLock::new(),
+        })
+    }
+
+    /// There is a node.
+    pub(crate) fn has(&self, node: &Arc<Node>) {
+        // There is one for each board.
+        let _ = self.node.set(Arc::downgrade(node));
+    }
+
+    /// It listens on `address`, and counts into `stats`; listeners may share those.
+    pub(crate) fn listens(&self, address: SocketAddr, scheme: &'static str, stats: &Arc<Stats>) {
+        let mut edges = self.edges.lock().unwrap_or_else(PoisonError::into_inner);
+        if !edges.iter().any(|other| Arc::ptr_eq(other, stats)) {
+            edges.push(stats.clone());
+        }
+        let listeners = self.listeners.lock();
+        let mut listeners = listeners.unwrap_or_else(PoisonError::into_inner);
+        listeners.push(Listener {
+            address: address.to_string(),
+            scheme: scheme.to_owned(),
+        });
+    }
+
+    /// All listeners are up.
+    pub(crate) fn serves(&self) {
+        self.stage.store(Stage::Serving as u8, Ordering::Relaxed);
+    }
+
+    /// A signal has come.
+    pub(crate) fn drains(&self) {
+        self.stage.store(Stage::Draining as u8, Ordering::Relaxed);
+    }
+
+    /// What others count and say here.
+    #[allow(dead_code, reason = "for TLS and reload, which report here")]
+    pub(crate) fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    /// What `POST /reload` calls.
+    #[allow(dead_code, reason = "for reload, which is called here")]
+    pub(crate) fn reloads(&self, reload: Arc<dyn Reload>) {
+        let _ = self.reload.set(reload);
+    }
+
+    fn stage(&self) -> Stage {
+        let stage = self.stage.load(Ordering::Relaxed);
+        let known = [Stage::Starting, Stage::Serving, Stage::Draining].into_iter();
+        known
+            .into_iter()
+            .find(|known| *known as u8 == stage)
+            .unwrap_or(Stage::Starting)
+    }
+
+    fn node(&self) -> Option<Arc<Node>> {
+        self.node.get()?.upgrade()
+    }
+
+    /// Whether requests are taken and functions can start; if not, why.
+    fn readiness(&self) -> Result<(), &'static str> {
+        match self.stage() {
+            Stage::Starting => Err("starting: functions are loaded"),
+            Stage::Draining => Err("draining"),
+            Stage::Serving => match self.node() {
+                Some(node) if node.can_fork() => Ok(()),
+                Some(_) | None => Err("there is no zygote: no isolate can start"),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_ready_before_it_serves_nor_when_it_drains() {
+        let board = Board::new(Path::new("holm.toml"), Telemetry::quiet());
+        let why = |board: &Board| board.readiness().expect_err("there is no node");
+        assert!(why(&board).contains("starting"));
+        board.serves();
+        assert!(why(&board).contains("zygote"));
+        board.drains();
+        assert_eq!(why(&board), "draining");
+    }
+
+    #[test]
+    fn what_others_report_is_told() {
+        let board = Board::new(Path::new("holm.toml"), Telemetry::quiet());
+        board.facts().reloaded(Ok(()));
+        board.facts().reloaded(Err("no such file".to_owned()));
+        board.facts().handshake(true);
+        board.facts().handshake(false);
+        let until = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(2_000_000_000);
+        board.facts().serves(vec![Certificate {
+            hosts: vec!["a.test".to_owned()],
+            until,
+        }]);
+        let status = look::look(&board);
+        assert_eq!((status.reloads.ok, status.reloads.failed), (1, 1));
+        let problem = status.reloads.last_problem.as_ref();
+        assert_eq!(problem.expect("it failed").message, "no such file");
+        assert_eq!(status.edge.handshakes_failed, 1);
+        let text = metrics::render(status).expect("text");
+        for line in [
+            "holm_reloads_total{outcome=\"failed\"} 1",
+            "holm_reload_failed 1.0",
+            "holm_edge_handshakes_total{outcome=\"ok\"} 1",
+            "holm_certificate_expiry_timestamp_seconds{hosts=\"a.test\"} 2000000000.0",
+        ] {
+            assert!(text.contains(line), "no {line} in {text}");
+        }
+        board.facts().reloaded(Ok(()));
+        assert!(look::look(&board).reloads.last_problem.is_none());
+    }
+}
