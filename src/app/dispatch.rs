@@ -1,5 +1,7 @@
 //! From the edge to an isolate and back.
 
+use std::sync::Arc;
+
 use holm_model::body::BodyProgress;
 use holm_model::event::Event;
 use holm_model::event::Failure;
@@ -23,28 +25,38 @@ use http::header::ACCEPT;
 use url::Url;
 
 use super::Broken;
+use super::Found;
 use super::Function;
 use super::Node;
 use super::bodies;
 use super::rescue;
 use super::rescue::Shown;
+use crate::access::Access;
 
 impl Dispatch for Node {
-    async fn dispatch(&self, exchange: Exchange) -> Response<ResponseBody> {
+    async fn dispatch(&self, mut exchange: Exchange) -> Response<ResponseBody> {
         let records = &self.services.records;
         let context = RequestContext::new(records, exchange.id.into(), exchange.received).about(
             exchange.request.method().clone(),
             serialized(exchange.url()),
         );
-        match self.function(&exchange) {
-            Ok(Function::Ready(pool)) => self.answer(&pool, context, exchange).await,
-            Ok(Function::Broken(broken)) => self.excuse(&broken, context, &exchange),
+        let (function, access) = match self.function(&exchange) {
+            Ok(found) => found,
             Err(refusal) => {
                 refuse(context, &refusal);
                 let app = self.app();
                 let urls = app.as_ref().map_or(&[][..], |app| &app.urls);
-                rescue::lost(refusal, urls, exchange.id, exchange.request.headers())
+                return rescue::lost(refusal, urls, exchange.id, exchange.request.headers());
             }
+        };
+        let client = exchange.peer.ip();
+        if let Err(refusal) = access.admit(client, exchange.request.headers_mut()) {
+            refuse(context.named(function.name().clone()), &refusal);
+            return rescue::refuse(refusal, exchange.id, exchange.request.headers());
+        }
+        match function {
+            Function::Ready(pool) => self.answer(&pool, context, exchange).await,
+            Function::Broken(broken) => self.excuse(&broken, context, &exchange),
         }
     }
 
@@ -62,7 +74,11 @@ impl Dispatch for Node {
     fn prewarm(&self, host: &Hostname) {
         let app = self.app();
         let root = app.as_ref().and_then(|app| app.find(host, "/"));
-        if let Some(Function::Ready(pool)) = root {
+        if let Some(Found {
+            function: Function::Ready(pool),
+            ..
+        }) = root
+        {
             pool.prewarm();
         }
     }
@@ -78,13 +94,14 @@ pub(super) fn refuse(context: RequestContext, refusal: &Refusal) {
 }
 
 impl Node {
-    fn function(&self, exchange: &Exchange) -> Result<Function, Refusal> {
+    fn function(&self, exchange: &Exchange) -> Result<(Function, Arc<Access>), Refusal> {
         let host = &exchange.host;
         let app = self.app();
         let Some(app) = app.as_ref() else {
             return Err(Refusal::UnknownHost(host.clone()));
         };
-        let found = app.find(host, exchange.path()).cloned();
+        let found = app.find(host, exchange.path());
+        let found = found.map(|found| (found.function.clone(), found.access.clone()));
         found.ok_or_else(|| app.refusal(host.clone()))
     }
 

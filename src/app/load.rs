@@ -104,6 +104,7 @@ impl Node {
         let app = App {
             routes: plan.routes.clone(),
             functions,
+            access: plan.functions.iter().map(|f| f.access.clone()).collect(),
             urls: Vec::new(),
         };
         (app, problems)

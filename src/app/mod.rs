@@ -26,6 +26,8 @@ use holm_router::Refusal;
 use holm_router::table::RouteTable;
 use holm_runtime::pool::Pool;
 
+use crate::access::Access;
+
 pub(crate) use self::load::FunctionProblem;
 pub(crate) use self::node::Mode;
 pub(crate) use self::node::Node;
@@ -37,6 +39,8 @@ pub(crate) use self::report::View;
 pub(crate) struct App {
     routes: RouteTable<usize>,
     functions: Vec<Function>,
+    /// Who may ask for each of them.
+    access: Vec<Arc<Access>>,
     /// `holm dev`: where the functions are, for those who ask elsewhere.
     urls: Vec<String>,
 }
@@ -50,12 +54,29 @@ enum Function {
     Broken(Arc<Broken>),
 }
 
+/// A function that takes a request, if its client may ask.
+#[derive(Debug)]
+struct Found<'a> {
+    function: &'a Function,
+    access: &'a Arc<Access>,
+}
+
 /// A function that does not start.
 #[derive(Debug)]
 struct Broken {
     name: Arc<str>,
     /// Why, in words for whoever wrote it.
     why: String,
+}
+
+impl Function {
+    /// Its name in the configuration.
+    fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Ready(pool) => &pool.deployment().name,
+            Self::Broken(broken) => &broken.name,
+        }
+    }
 }
 
 impl App {
@@ -127,14 +148,21 @@ impl App {
     }
 
     /// What answers a request that came from outside.
-    fn find(&self, host: &Hostname, path: &str) -> Option<&Function> {
-        self.functions.get(*self.routes.find(host, path)?)
+    fn find(&self, host: &Hostname, path: &str) -> Option<Found<'_>> {
+        self.at(*self.routes.find(host, path)?)
     }
 
     /// What answers a `fetch()` of a function of this node: only what is routed by its full
     /// hostname. A wildcard says which strangers may come, not that all those hosts are ours.
-    fn find_inside(&self, host: &Hostname, path: &str) -> Option<&Function> {
-        self.functions.get(*self.routes.find_exact(host, path)?)
+    fn find_inside(&self, host: &Hostname, path: &str) -> Option<Found<'_>> {
+        self.at(*self.routes.find_exact(host, path)?)
+    }
+
+    fn at(&self, place: usize) -> Option<Found<'_>> {
+        Some(Found {
+            function: self.functions.get(place)?,
+            access: self.access.get(place)?,
+        })
     }
 
     /// Why nothing answers a request for `host`.

@@ -58,10 +58,7 @@ impl App {
 
     /// The names of its functions.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.functions.iter().map(|function| match function {
-            Function::Ready(pool) => &*pool.deployment().name,
-            Function::Broken(broken) => &*broken.name,
-        })
+        self.functions.iter().map(|function| &**function.name())
     }
 }
 

@@ -56,6 +56,10 @@ fn plan(path: &Path, port: u16) -> Result<Plan, Failure> {
     };
     // Whatever the file says: everybody who asks is shown what goes wrong.
     plan.server.http = (Ipv4Addr::LOCALHOST, port).into();
+    for function in &mut plan.functions {
+        // Nobody but this machine asks, and what it has to show would only be in the way.
+        function.access = Arc::default();
+    }
     plan.answer_at_localhost();
     Ok(plan)
 }

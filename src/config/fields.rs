@@ -216,12 +216,15 @@ fn hint(key: &str) -> Option<&'static str> {
     Some(match key {
         _ if is_limit => "limits stand in [limits], or in a function's `limits = { … }`",
         "max" => "the most that a function may ask for stands in [limits.max]",
-        "main" | "routes" | "vars" => "this belongs into a function's table, [functions.NAME]",
+        "main" | "routes" | "vars" | "access" => {
+            "this belongs into a function's table, [functions.NAME]"
+        }
         "http" | "https" | "admin" | "admin_token" | "listen" | "port" | "host"
         | "max_connections" | "max_queued" | "max_unsent" | "drain" => {
             "this belongs into [server]; the address is `http = \"127.0.0.1:8080\"`"
         }
         "sandbox" => "this belongs into [node]",
+        "deny" | "token" => "this belongs into a function's `access = { … }`",
         "hosts" | "hostname" | "hostnames" | "domain" | "domains" | "pattern" | "patterns" => {
             "hostnames stand in a function's `routes = [\"hello.localhost\"]`"
         }

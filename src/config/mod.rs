@@ -8,7 +8,7 @@
 //!   are made from the table in `holm_model::limits`
 //! - [`fields`]: reading them, table by table; [`scalars`], [`network`], [`route`], [`vars`]: value
 //!   by value
-//! - [`settle`]: raw → plan; with [`limits`], [`main_file`] and [`admin`]; [`secret`]: what the file only points at
+//! - [`settle`]: raw → plan; with [`limits`], [`main_file`], [`admin`] and [`access`]; [`secret`]: what the file only points at
 //! - [`plan`]: what the rest of the program works with
 //! - [`single`]: a plan without a file, for `holm dev PATH`; [`local`]: what `holm dev` adds to any
 //! - [`mod@explain`]: which route takes a URL, and why
@@ -19,6 +19,7 @@
 //! println!("{} functions", plan.functions.len());
 //! ```
 
+mod access;
 mod admin;
 mod at;
 mod explain;

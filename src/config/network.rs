@@ -117,17 +117,39 @@ impl FromToml for Reach {
         if typed == "*" {
             return Some(Self::Everything);
         }
-        match typed.parse() {
-            Ok(network) => Some(Self::Network(network)),
-            Err(fault) => {
-                let fault: NotANetwork = fault;
-                findings.report(
-                    Problem::new(fault.to_string())
-                        .at(value.span(), "not a network")
-                        .help("write an address or a network, or \"*\" for every address"),
-                );
-                None
-            }
+        let help = "write an address or a network, or \"*\" for every address";
+        network(typed, value, help, findings).map(Self::Network)
+    }
+}
+
+impl FromToml for Network {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let typed = text(value, name, "an array of strings", None, findings)?;
+        let help = "write an address or a network; \"0.0.0.0/0\" and \"::/0\" are all of them";
+        network(typed, value, help, findings)
+    }
+}
+
+fn network(
+    typed: &str,
+    value: &Spanned<DeValue<'_>>,
+    help: &str,
+    findings: &mut Findings,
+) -> Option<Network> {
+    match typed.parse() {
+        Ok(network) => Some(network),
+        Err(fault) => {
+            let fault: NotANetwork = fault;
+            findings.report(
+                Problem::new(fault.to_string())
+                    .at(value.span(), "not a network")
+                    .help(help),
+            );
+            None
         }
     }
 }

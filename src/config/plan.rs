@@ -5,6 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use holm_model::limits::{Limits, NodeBytes, WallTime};
 use holm_process::sandbox::Mode;
@@ -14,6 +15,7 @@ use holm_runtime::deployment::Concurrency;
 use serde_json::{Map, Value};
 
 pub(crate) use super::raw::{LogFormat, LogRequests};
+use crate::access::Access;
 use crate::admin::Address;
 use crate::egress::Allow;
 use crate::secret::Secret;
@@ -98,4 +100,6 @@ pub(crate) struct FunctionPlan {
     pub(crate) concurrency: Concurrency,
     /// Whether it may make code of strings.
     pub(crate) eval: bool,
+    /// Who may ask for it.
+    pub(crate) access: Arc<Access>,
 }

@@ -142,6 +142,11 @@ text! {
         "type": "string",
         "examples": ["10.1.0.0/16", "127.0.0.1", "fd00::/8", "*"],
     });
+    /// A network, or an address.
+    Network = json!({
+        "type": "string",
+        "examples": ["10.1.0.0/16", "192.0.2.7", "2001:db8::/32"],
+    });
     /// A route.
     Route = json!({
         "type": "string",

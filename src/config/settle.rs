@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use holm_model::limits::NodeBytes;
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
 use holm_runtime::deployment::Concurrency;
 
+use super::access;
 use super::admin;
 use super::at::At;
 use super::limits::NodeLimits;
@@ -164,6 +166,12 @@ fn function(
     // Without a file the plan is thrown away; the other checks have run all the same.
     let MainFile { main, root } = main.unwrap_or_default();
     let concurrency = concurrency(&name.value, raw.concurrency, findings);
+    let access = access::settle(
+        &name.value,
+        raw.access.unwrap_or_default(),
+        folder,
+        findings,
+    );
     let plan = FunctionPlan {
         name: name.value,
         main,
@@ -173,6 +181,7 @@ fn function(
         limits,
         concurrency,
         eval: raw.eval.unwrap_or(true),
+        access: Arc::new(access),
     };
     (plan, routes)
 }

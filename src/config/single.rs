@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use holm_model::limits::Limits;
 use holm_process::sandbox::Mode;
@@ -99,6 +100,7 @@ fn function(found: &Found) -> Result<FunctionPlan, Problem> {
         limits: Limits::DEFAULT,
         concurrency: Concurrency::EXCLUSIVE,
         eval: true,
+        access: Arc::default(),
     })
 }
 

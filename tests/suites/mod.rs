@@ -1,5 +1,6 @@
 //! The suites: each turns a folder, or a question that no case file can ask, into trials.
 
+mod access;
 mod accounting;
 mod admin;
 mod bodies;
@@ -40,6 +41,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(hostile::trials(world)?);
     trials.extend(globals::trials(world));
     trials.extend(keep_alive::trials(world));
+    trials.extend(access::trials(world));
     trials.extend(accounting::trials(world));
     trials.extend(admin::trials(world));
     trials.extend(bodies::trials(world));

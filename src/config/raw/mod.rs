@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 use super::at::{At, List};
 use super::schema;
 use crate::admin::Address;
-use crate::egress::Allow;
+use crate::egress::{Allow, Network};
 use crate::secret::Source;
 
 pub(in crate::config) use self::limits::RawLimits;
@@ -250,6 +250,23 @@ pub(in crate::config) struct RawFunction {
     /// Whether `eval`, `new Function` and the like make code of strings. Default: true.
     #[schemars(extend("default" = true))]
     pub(in crate::config) eval: Option<bool>,
+    /// Who may ask for it. Default: everybody.
+    pub(in crate::config) access: Option<RawAccess>,
+}
+
+/// `[functions.NAME.access]`
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "Access", deny_unknown_fields)]
+pub(in crate::config) struct RawAccess {
+    /// The only addresses and networks whose clients may ask, such as "10.1.0.0/16".
+    #[schemars(with = "Option<Vec<schema::Network>>", length(min = 1))]
+    pub(in crate::config) allow: Option<List<Network>>,
+    /// Addresses and networks whose clients may not ask, whatever `allow` says.
+    #[schemars(with = "Option<Vec<schema::Network>>", length(min = 1))]
+    pub(in crate::config) deny: Option<List<Network>>,
+    /// Where the token stands that every client has to show: "env:NAME" or "file:PATH".
+    #[schemars(with = "Option<schema::SecretSource>")]
+    pub(in crate::config) token: Option<At<Source>>,
 }
 
 /// The value of `vars`.

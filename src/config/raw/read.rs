@@ -6,7 +6,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    RawConfig, RawEgress, RawFunction, RawLimits, RawLog, RawNode, RawNodeLimits, RawServer,
+    RawAccess, RawConfig, RawEgress, RawFunction, RawLimits, RawLog, RawNode, RawNodeLimits,
+    RawServer,
 };
 use crate::config::at::At;
 use crate::config::fields::{Fields, FromToml};
@@ -168,8 +169,34 @@ impl FromToml for RawFunction {
             limits: fields.optional("limits"),
             concurrency: fields.optional("concurrency"),
             eval: fields.optional("eval"),
+            access: fields.optional("access"),
         };
         fields.finish();
         Some(function)
+    }
+}
+
+impl FromToml for RawAccess {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut fields = Fields::of_value(value, name, findings)?;
+        let access = Self {
+            allow: fields.optional("allow"),
+            deny: fields.optional("deny"),
+            token: fields.optional("token"),
+        };
+        let is_misspelt = fields.finish();
+        let is_empty = value.get_ref().as_table().is_some_and(DeTable::is_empty);
+        if is_empty && !is_misspelt {
+            findings.report(
+                Problem::new(format!("`{name}` says nothing"))
+                    .at(value.span(), "everybody may ask")
+                    .help("write `allow`, `deny` or `token` in it, or remove it"),
+            );
+        }
+        Some(access)
     }
 }

@@ -49,6 +49,7 @@ main = "site/folder/index.ts"
 routes = ["*"]
 concurrency = 100
 eval = false
+access = { allow = ["10.0.0.0/8"], deny = ["10.6.6.6"], token = "file:token" }
 "#;
 
 fn plan(source: &str) -> Result<Plan, Problems> {
@@ -99,6 +100,10 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
         })
     );
     assert_eq!(other.main, site.join("folder/index.ts"));
+    assert!(hello.access.is_open());
+    assert_eq!(other.access.allow, ["10.0.0.0/8".parse()?]);
+    assert_eq!(other.access.deny, ["10.6.6.6".parse()?]);
+    assert!(other.access.token.is_some());
 
     let found = |host: &str, path: &str| -> Result<_, Box<dyn Error>> {
         Ok(plan.routes.find(&Hostname::parse(host)?, path).copied())
@@ -251,6 +256,7 @@ fn the_schema_has_the_keys_that_are_read() -> Result<(), Box<dyn Error>> {
         ("limits", &schema["$defs"]["NodeLimits"]),
         ("limits.max", &schema["$defs"]["Limits"]),
         ("functions.a", &schema["$defs"]["Function"]),
+        ("functions.a.access", &schema["$defs"]["Access"]),
     ] {
         let shown = definition["properties"].as_object().ok_or(table)?;
         let shown: BTreeSet<&str> = shown.keys().map(String::as_str).collect();
