@@ -67,7 +67,7 @@ enum Command {
     },
     /// Show how a node does: its functions, their isolates, requests and last problems.
     ///
-    /// Asks the admin listener of a node on this machine: `admin` under [server] in holm.toml.
+    /// Asks the admin listener of a node on this machine: `server.admin` in holm.toml.
     Status {
         #[command(flatten)]
         which: Which,
