@@ -50,7 +50,9 @@ pub struct NodeMemory {
 #[derive(Debug)]
 struct Ledger {
     /// In bytes; [`u64::MAX`] if there is none.
-    budget: u64,
+    budget: AtomicU64,
+    /// Somebody keeps it.
+    is_kept: Mutex<bool>,
     /// What all processes hold: as it was read, and what has been started since.
     held: AtomicU64,
     pools: Mutex<Vec<Weak<Pool>>>,
@@ -63,17 +65,30 @@ impl NodeMemory {
         Self::of(u64::MAX)
     }
 
-    /// Keeps all processes within `budget` bytes, as far as functions can do without what they hold.
-    pub fn start(budget: u64, zygote: Zygote, io: &Io) -> Self {
-        let memory = Self::of(budget);
-        io.spawn(keep(Arc::downgrade(&memory.ledger), zygote));
+    /// Keeps all processes within `budget` bytes, if there is one, as far as functions can do without what
+    /// they hold.
+    pub fn start(budget: Option<u64>, zygote: &Zygote, io: &Io) -> Self {
+        let memory = Self::unlimited();
+        memory.set_budget(budget, zygote, io);
         memory
+    }
+
+    /// From now on it is another one.
+    pub fn set_budget(&self, budget: Option<u64>, zygote: &Zygote, io: &Io) {
+        let mut is_kept = lock(&self.ledger.is_kept);
+        let budget = budget.unwrap_or(u64::MAX);
+        self.ledger.budget.store(budget, Ordering::Relaxed);
+        self.ledger.bell.notify_one();
+        if !self.is_unlimited() && !std::mem::replace(&mut *is_kept, true) {
+            io.spawn(keep(Arc::downgrade(&self.ledger), zygote.clone()));
+        }
     }
 
     fn of(budget: u64) -> Self {
         Self {
             ledger: Arc::new(Ledger {
-                budget,
+                budget: AtomicU64::new(budget),
+                is_kept: Mutex::new(false),
                 held: AtomicU64::new(0),
                 pools: Mutex::default(),
                 bell: Notify::new(),
@@ -89,7 +104,7 @@ impl NodeMemory {
     }
 
     fn is_unlimited(&self) -> bool {
-        self.ledger.budget == u64::MAX
+        self.ledger.budget() == u64::MAX
     }
 
     /// Whether there is no room for one more cell of `size` bytes, or what one takes that nothing is known of. For
@@ -99,11 +114,12 @@ impl NodeMemory {
             return false;
         }
         let held = self.ledger.held.load(Ordering::Relaxed);
+        let budget = self.ledger.budget();
         let reserve = match is_first {
-            true => self.ledger.budget / RESERVE,
+            true => budget / RESERVE,
             false => 0,
         };
-        let is_full = held + size.unwrap_or(CELL) > self.ledger.budget + reserve;
+        let is_full = held + size.unwrap_or(CELL) > budget.saturating_add(reserve);
         if is_full {
             self.ledger.bell.notify_one();
         }
@@ -127,6 +143,9 @@ impl NodeMemory {
 async fn keep(ledger: Weak<Ledger>, zygote: Zygote) {
     let mut is_told = false;
     while let Some(ledger) = ledger.upgrade() {
+        if ledger.is_done() {
+            return;
+        }
         // Reading takes a while where there are many processes.
         let reading = ledger.clone();
         let Ok(read) = tokio::task::spawn_blocking(move || reading.read()).await else {
@@ -136,12 +155,12 @@ async fn keep(ledger: Weak<Ledger>, zygote: Zygote) {
         ledger.held.store(held, Ordering::Relaxed);
         if held > ledger.aim() {
             let freed = ledger.make_room(held - ledger.aim());
-            if held.saturating_sub(freed) > ledger.budget {
+            if held.saturating_sub(freed) > ledger.budget() {
                 // Nobody can do without what it holds.
                 let freed = ledger.evict_largest();
                 if freed > 0 && !std::mem::replace(&mut is_told, true) {
                     warn!(
-                        budget = ledger.budget,
+                        budget = ledger.budget(),
                         held,
                         "[node] memory is used up by requests in flight; the largest isolate is ended"
                     );
@@ -150,7 +169,7 @@ async fn keep(ledger: Weak<Ledger>, zygote: Zygote) {
         } else {
             is_told = false;
         }
-        let is_close = held > ledger.budget / 4 * 3;
+        let is_close = held > ledger.budget() / 4 * 3;
         let pause = if is_close { CLOSE_LOOK } else { LOOK };
         // Not more often than that, however often the bell is rung.
         tokio::time::sleep(CLOSE_LOOK / 4).await;
@@ -159,8 +178,22 @@ async fn keep(ledger: Weak<Ledger>, zygote: Zygote) {
 }
 
 impl Ledger {
+    fn budget(&self) -> u64 {
+        self.budget.load(Ordering::Relaxed)
+    }
+
     fn aim(&self) -> u64 {
-        self.budget - self.budget / HEADROOM
+        let budget = self.budget();
+        budget - budget / HEADROOM
+    }
+
+    /// Whether there is no budget any more, and so nothing to keep.
+    fn is_done(&self) -> bool {
+        let mut is_kept = lock(&self.is_kept);
+        if self.budget() == u64::MAX {
+            *is_kept = false;
+        }
+        !*is_kept
     }
 
     fn pools(&self) -> Vec<Arc<Pool>> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
+use holm_model::limits::NodeBytes;
 use holm_process::sandbox::Layers;
 use holm_process::schedule::prepare_allocator;
 use holm_process::schedule::take_short_turns;
@@ -87,10 +88,8 @@ impl Node {
             .build()
             .map_err(NodeError::IoThreads)?;
         let zygote = Zygote::start(io.handle(), plan.sandbox).map_err(NodeError::Zygote)?;
-        let memory = match plan.memory {
-            Some(budget) => NodeMemory::start(budget.as_u64(), zygote.clone(), io.handle()),
-            None => NodeMemory::unlimited(),
-        };
+        let budget = plan.memory.map(NodeBytes::as_u64);
+        let memory = NodeMemory::start(budget, &zygote, io.handle());
         let outbound = egress::Client::new(egress::Options {
             io: io.handle().clone(),
             allow: plan.egress.clone(),
