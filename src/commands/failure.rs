@@ -11,6 +11,7 @@ use holm_model::visible::visible;
 use super::new::NewError;
 use super::print;
 use crate::app::FunctionProblem;
+use crate::app::ListenError;
 use crate::app::NodeError;
 use crate::config::ExplainError;
 use crate::config::Problems;
@@ -29,7 +30,7 @@ pub(crate) enum Failure {
     Functions(Vec<FunctionProblem>),
     /// An address cannot be had.
     #[error(transparent)]
-    Listen(#[from] holm_router::BindError),
+    Listen(#[from] ListenError),
     /// No function answers a URL. That has been said, as the result that was asked for.
     #[error("no function answers it")]
     Nowhere,
@@ -45,12 +46,9 @@ pub(crate) enum Failure {
     /// A function to start from cannot be written.
     #[error(transparent)]
     New(#[from] NewError),
-    /// Files cannot be watched.
-    #[error("cannot watch files: {0}")]
-    Watch(#[from] notify::Error),
-    /// The system gives no thread to watch files on.
-    #[error("cannot watch files: {0}")]
-    WatchThread(#[source] io::Error),
+    /// The system gives no thread to reload on.
+    #[error("cannot start the thread that reloads: {0}")]
+    ReloadThread(#[source] io::Error),
     /// Signals cannot be heard.
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] io::Error),
@@ -91,8 +89,7 @@ impl Failure {
             | Self::Node(_)
             | Self::Explain(_)
             | Self::New(_)
-            | Self::Watch(_)
-            | Self::WatchThread(_)
+            | Self::ReloadThread(_)
             | Self::Signals(_)
             | Self::Serve { .. }
             | Self::Stdout(_) => {
@@ -112,8 +109,7 @@ impl Failure {
             | Self::Node(_)
             | Self::Explain(_)
             | Self::New(_)
-            | Self::Watch(_)
-            | Self::WatchThread(_)
+            | Self::ReloadThread(_)
             | Self::Signals(_)
             | Self::Serve { .. }
             | Self::Stdout(_) => 1,

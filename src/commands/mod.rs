@@ -8,6 +8,5 @@ mod print;
 pub(crate) mod schema;
 pub(crate) mod serve;
 mod signal;
-mod watch;
 
 pub(crate) use failure::Failure;

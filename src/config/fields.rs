@@ -221,7 +221,7 @@ fn hint(key: &str) -> Option<&'static str> {
         | "max_queued" | "max_unsent" | "drain" => {
             "this belongs into [server]; the address is `http = \"127.0.0.1:8080\"`"
         }
-        "sandbox" => "this belongs into [node]",
+        "sandbox" | "watch" => "this belongs into [node]",
         "hosts" | "hostname" | "hostnames" | "domain" | "domains" | "pattern" | "patterns" => {
             "hostnames stand in a function's `routes = [\"hello.localhost\"]`"
         }

@@ -22,6 +22,10 @@ pub(crate) struct Plan {
     /// Where the plan comes from: the configuration file, or the path given to `holm dev`.
     /// Absolute.
     pub(crate) origin: PathBuf,
+    /// Where in the file some keys are.
+    pub(crate) places: Places,
+    /// Whether the node looks for changes of the file, and of those of functions, by itself.
+    pub(crate) watch: bool,
     /// Where the node listens.
     pub(crate) server: ServerPlan,
     /// What all processes may hold before idle isolates are ended; no bound if `None`.
@@ -38,6 +42,16 @@ pub(crate) struct Plan {
     pub(crate) functions: Vec<FunctionPlan>,
     /// From hostname and path to an index of `functions`.
     pub(crate) routes: RouteTable<usize>,
+}
+
+/// Where keys are about which something may be to be said once the file was found to be good:
+/// `holm.toml:3:8`. Nothing where they have their defaults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    /// `server.http`
+    pub(crate) http: Option<String>,
+    /// `node.sandbox`
+    pub(crate) sandbox: Option<String>,
 }
 
 /// Where a node listens, and how much it takes at a time.
@@ -67,10 +81,13 @@ impl ServerPlan {
 }
 
 /// One function.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FunctionPlan {
     /// Its name: a DNS label.
     pub(crate) name: String,
+    /// The file of its main module as the file names it: absolute, links as they are. What they lead to
+    /// may change.
+    pub(crate) source: PathBuf,
     /// The file of its main module: absolute, links resolved.
     pub(crate) main: PathBuf,
     /// The folder that its modules stay in: the one of `main`.

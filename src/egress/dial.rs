@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::Uri;
@@ -37,7 +38,7 @@ const LOOKUPS_PER_NODE: usize = 128;
 /// Opens the connections of one function.
 #[derive(Clone)]
 pub(super) struct Dialer {
-    allow: Arc<Allow>,
+    allow: Arc<ArcSwap<Allow>>,
     node: Arc<Semaphore>,
     function: Arc<Semaphore>,
 }
@@ -62,7 +63,7 @@ pub(super) enum DialError {
 impl Dialer {
     pub(super) fn new(allow: Allow) -> Self {
         Self {
-            allow: Arc::new(allow),
+            allow: Arc::new(ArcSwap::from_pointee(allow)),
             node: Arc::new(Semaphore::new(LOOKUPS_PER_NODE)),
             function: Arc::new(Semaphore::new(LOOKUPS_PER_FUNCTION)),
         }
@@ -76,6 +77,15 @@ impl Dialer {
         }
     }
 
+    /// From now on functions may reach these. Returns whether that is a change.
+    pub(super) fn set_allow(&self, allow: &Allow) -> bool {
+        let is_other = **self.allow.load() != *allow;
+        if is_other {
+            self.allow.store(Arc::new(allow.clone()));
+        }
+        is_other
+    }
+
     /// Dropping the future closes every attempt. A look-up goes on in its thread and keeps its
     /// permits until the resolver returns.
     async fn dial(self, host: String, port: u16) -> Result<TcpStream, DialError> {
@@ -83,9 +93,10 @@ impl Dialer {
             Ok(address) => vec![SocketAddr::new(address, port)],
             Err(_) => self.resolve(host, port).await?,
         };
+        let allow = self.allow.load_full();
         let permitted: Vec<SocketAddr> = addresses
             .into_iter()
-            .filter(|address| self.allow.permits(address.ip()))
+            .filter(|address| allow.permits(address.ip()))
             .take(ADDRESSES)
             .collect();
         if permitted.is_empty() {

@@ -15,6 +15,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use holm_model::outcome::Outcome;
 use holm_model::record::Record;
 use holm_model::record::Recorder;
@@ -33,7 +34,7 @@ use crate::config::Plan;
 pub(crate) struct Telemetry {
     sink: Option<Arc<Sink>>,
     counters: Arc<Counters>,
-    requests: LogRequests,
+    requests: Arc<ArcSwap<LogRequests>>,
 }
 
 /// How lines are written.
@@ -71,7 +72,15 @@ impl Telemetry {
         Self {
             sink: Some(sink),
             counters: Arc::default(),
-            requests: plan.log_requests,
+            requests: Arc::new(ArcSwap::from_pointee(plan.log_requests)),
+        }
+    }
+
+    /// Writes from now on as `plan` says.
+    pub(crate) fn adjust(&self, plan: &Plan) {
+        if let Some(sink) = &self.sink {
+            sink.set_style(Style::of(plan.log));
+            self.requests.store(Arc::new(plan.log_requests));
         }
     }
 
@@ -80,7 +89,7 @@ impl Telemetry {
         Self {
             sink: None,
             counters: Arc::default(),
-            requests: LogRequests::None,
+            requests: Arc::new(ArcSwap::from_pointee(LogRequests::None)),
         }
     }
 
@@ -104,7 +113,7 @@ impl Telemetry {
 impl Recorder for Telemetry {
     fn record(&self, record: Record) {
         self.counters.count(record.outcome);
-        let wanted = match self.requests {
+        let wanted = match **self.requests.load() {
             LogRequests::All => true,
             LogRequests::Failed => record.outcome != Outcome::Ok || !record.log.lines.is_empty(),
             LogRequests::None => false,
