@@ -339,8 +339,9 @@ impl Node {
         let why: Arc<str> = problem.to_string().into();
         let watched = problem.watched();
         let files = files_of(plan, watched.iter().map(PathBuf::as_path));
-        let may_change = match problem.why {
-            Why::Graph(_) | Why::Start { .. } => false,
+        let may_change = match &problem.why {
+            Why::Graph(_) => false,
+            Why::Start { error, .. } => may_pass(error),
             Why::Code(_) | Why::Task => true,
         };
         let stamp = match may_change {
