@@ -6,6 +6,7 @@ Run it with `make bench-reload`; README.md beside this file says how to read the
 
 import argparse
 import http.client
+import multiprocessing
 import sys
 import tempfile
 import threading
@@ -19,6 +20,7 @@ import servers
 CLIENTS = 4
 PACE = 0.01  # seconds between two requests of a client
 BAD = 10  # every how many reloads one is of a bad file
+EVERY = 0.25  # seconds between two reloads
 ROUNDS = 5  # of each kind, in turn: quiet, and with reloads
 PATIENCE = 60  # seconds until something is wrong
 SETTLED = 3.0  # seconds in which isolates at rest have ended
@@ -97,7 +99,7 @@ class Site:
         while not done():
             if time.monotonic() > deadline:
                 sys.exit(f"reload {self.number} was not served:\n{self.server.said()}")
-            time.sleep(0.005)
+            time.sleep(0.02)
 
     def usage(self) -> tuple[int, int, float]:
         """Descriptors of the edge, processes, MiB of all of them; once those that rest have ended."""
@@ -107,14 +109,14 @@ class Site:
         return descriptors, len(processes.family(pid)), processes.memory(pid).all_mib
 
 
-def load(site: Site, until: threading.Event) -> tuple[list[float], list[str]]:
+def load(port: int, until: multiprocessing.Event) -> tuple[list[float], list[str]]:
     """Asks both functions at a steady pace; returns the seconds of each answer, and what failed."""
     took: list[float] = []
     failed: list[str] = []
 
     def ask(client: int) -> None:
         host = ("edited.localhost", "steady.localhost")[client % 2]
-        connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         due = time.perf_counter()
         while not until.is_set():
             due += PACE
@@ -143,16 +145,18 @@ def load(site: Site, until: threading.Event) -> tuple[list[float], list[str]]:
 
 def during(site: Site, work) -> tuple[list[float], list[str]]:
     """What clients see while `work` is done."""
-    until = threading.Event()
-    seen: list[tuple[list[float], list[str]]] = []
-    clients = threading.Thread(target=lambda: seen.append(load(site, until)))
+    until = multiprocessing.Event()
+    ours, theirs = multiprocessing.Pipe()
+    # In a process of their own: what is done here must not keep them waiting.
+    clients = multiprocessing.Process(target=lambda: theirs.send(load(site.port, until)))
     clients.start()
     try:
         work()
     finally:
         until.set()
+        seen = ours.recv()
         clients.join()
-    return seen[0]
+    return seen
 
 
 def main() -> int:
@@ -172,11 +176,14 @@ def main() -> int:
             before = site.usage()
 
             def reloads() -> None:
-                took.extend(site.reload() for _ in range(per_round))
+                for _ in range(per_round):
+                    due = time.monotonic() + EVERY
+                    took.append(site.reload())
+                    time.sleep(max(0.0, due - time.monotonic()))
 
             for _ in range(ROUNDS):
                 begin = time.monotonic()
-                for kind, work in ((busy, reloads), (quiet, lambda: time.sleep(max(2.0, (time.monotonic() - begin) / 3)))):
+                for kind, work in ((busy, reloads), (quiet, lambda: time.sleep(max(2.0, (time.monotonic() - begin) / 2)))):
                     answers, wrong = during(site, work)
                     kind += answers
                     failed += wrong

@@ -133,7 +133,9 @@ impl Node {
 
     /// Where scripts are compiled.
     pub(super) fn compilers(&self) -> Compilers {
-        Compilers::new(self.services.zygote.clone(), self.services.io.clone())
+        let is_serving = self.app().is_some();
+        let Services { zygote, io, .. } = &self.services;
+        Compilers::new(zygote.clone(), io.clone(), is_serving)
     }
 
     /// What stands between functions and the system.
