@@ -22,6 +22,7 @@ PACE = 0.01  # seconds between two requests of a client
 BAD = 10  # every how many reloads one is of a bad file
 EVERY = 0.25  # seconds between two reloads
 ROUNDS = 5  # of each kind, in turn: quiet, and with reloads
+EDITED, STEADY = "edited.localhost", "steady.localhost"
 PATIENCE = 60  # seconds until something is wrong
 SETTLED = 3.0  # seconds in which isolates at rest have ended
 GROWTH_AIM = 1.0  # MiB per 100 reloads
@@ -89,7 +90,7 @@ class Site:
     def ask(self) -> str:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            connection.request("GET", "/", headers={"Host": "edited.localhost"})
+            connection.request("GET", "/", headers={"Host": EDITED})
             return connection.getresponse().read().decode()
         finally:
             connection.close()
@@ -109,13 +110,13 @@ class Site:
         return descriptors, len(processes.family(pid)), processes.memory(pid).all_mib
 
 
-def load(port: int, until: multiprocessing.Event) -> tuple[list[float], list[str]]:
-    """Asks both functions at a steady pace; returns the seconds of each answer, and what failed."""
-    took: list[float] = []
+def load(port: int, until: multiprocessing.Event) -> tuple[dict[str, list[float]], list[str]]:
+    """Asks both functions at a steady pace; returns the seconds of each answer, by function, and what failed."""
+    took: dict[str, list[float]] = {EDITED: [], STEADY: []}
     failed: list[str] = []
 
     def ask(client: int) -> None:
-        host = ("edited.localhost", "steady.localhost")[client % 2]
+        host = (EDITED, STEADY)[client % 2]
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         due = time.perf_counter()
         while not until.is_set():
@@ -131,7 +132,7 @@ def load(port: int, until: multiprocessing.Event) -> tuple[list[float], list[str
             except OSError as error:
                 failed.append(f"{host}: {error}")
                 connection.close()
-            took.append(time.perf_counter() - begin)
+            took[host].append(time.perf_counter() - begin)
             due = max(due, begin)
         connection.close()
 
@@ -143,7 +144,7 @@ def load(port: int, until: multiprocessing.Event) -> tuple[list[float], list[str
     return took, failed
 
 
-def during(site: Site, work) -> tuple[list[float], list[str]]:
+def during(site: Site, work) -> tuple[dict[str, list[float]], list[str]]:
     """What clients see while `work` is done."""
     until = multiprocessing.Event()
     ours, theirs = multiprocessing.Pipe()
@@ -167,8 +168,9 @@ def main() -> int:
         [port] = servers.free_ports(1)
         site = Site(options.holm, Path(name), port)
         with site.server as server:
-            server.wait("steady.localhost")
-            quiet, busy, failed, took = [], [], [], []
+            server.wait(STEADY)
+            quiet, busy = {EDITED: [], STEADY: []}, {EDITED: [], STEADY: []}
+            failed, took = [], []
             per_round = options.reloads // ROUNDS
             # The first ones fill what is filled once.
             for _ in range(per_round // 2):
@@ -185,14 +187,18 @@ def main() -> int:
                 begin = time.monotonic()
                 for kind, work in ((busy, reloads), (quiet, lambda: time.sleep(max(2.0, (time.monotonic() - begin) / 2)))):
                     answers, wrong = during(site, work)
-                    kind += answers
+                    for host, seconds in answers.items():
+                        kind[host] += seconds
                     failed += wrong
             after = site.usage()
     reloads_done = per_round * ROUNDS
-    print(f"\n{reloads_done} reloads, a tenth of them refused; {len(busy):,} requests beside them, {len(quiet):,} without")
-    for kind, seconds in (("quiet", quiet), ("reloading", busy)):
-        p50, p99 = (report.percentile(seconds, percent) * 1e3 for percent in (50, 99))
-        print(f"  {kind:10} p50 {p50:6.2f} ms  p99 {p99:6.2f} ms  max {max(seconds) * 1e3:6.1f} ms")
+    print(f"\n{reloads_done} reloads, a tenth of them refused; {sum(map(len, busy.values())):,} requests beside "
+          f"them, {sum(map(len, quiet.values())):,} without")
+    for kind, by_host in (("quiet", quiet), ("reloading", busy)):
+        for host, seconds in by_host.items():
+            p50, p99 = (report.percentile(seconds, percent) * 1e3 for percent in (50, 99))
+            print(f"  {kind:10} {host:17} p50 {p50:6.2f} ms  p99 {p99:6.2f} ms  max {max(seconds) * 1e3:6.1f} ms")
+    quiet, busy = ([one for seconds in kind.values() for one in seconds] for kind in (quiet, busy))
     print(f"  a change is served after {report.spread([one * 1e3 for one in took], '.0f')} ms")
     for what, old, new in zip(("descriptors", "processes", "MiB of all processes"), before, after):
         print(f"  {what:22} {old:8,.1f} → {new:8,.1f}")
