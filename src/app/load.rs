@@ -2,19 +2,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
-use std::convert::Infallible;
 use std::fmt;
 use std::hash::Hash;
 use std::hash::Hasher;
 use std::io;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 use std::time::SystemTime;
 
 use futures::stream;
@@ -26,10 +21,7 @@ use holm_model::start::StartError;
 use holm_runtime::deployment::Code;
 use holm_runtime::deployment::Deployment;
 use holm_runtime::pool::Pool;
-use indicatif::ProgressBar;
-use indicatif::ProgressStyle;
 use tokio::task::spawn_blocking;
-use tracing::info;
 
 use super::App;
 use super::Broken;
@@ -37,14 +29,12 @@ use super::Entry;
 use super::Function;
 use super::Node;
 use super::Stamp;
+use super::progress::Progress;
 use crate::config::FunctionPlan;
 use crate::config::Plan;
 
 /// Functions that are started at the same time.
 const AT_ONCE: usize = 4;
-
-/// Time between two words in the log about a load that takes long.
-const WORD: Duration = Duration::from_secs(2);
 
 /// A function that does not start, and why.
 #[derive(Debug)]
@@ -451,55 +441,4 @@ fn version(graph: &ModuleGraph, vars: &str) -> String {
     let mut hasher = DefaultHasher::new();
     vars.hash(&mut hasher);
     format!("{}-{:08x}", graph.version(), hasher.finish() >> 32)
-}
-
-/// How far loading has come: a bar for people who wait for the start, lines in the log else. Neither appears
-/// before it takes longer than a moment.
-struct Progress {
-    bar: ProgressBar,
-    done: AtomicUsize,
-    all: usize,
-}
-
-impl Progress {
-    fn new(all: usize, is_start: bool) -> Self {
-        let bar = if is_start && std::io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("starting functions {bar:30} {pos}/{len}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(all as u64).with_style(style);
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        } else {
-            ProgressBar::hidden()
-        };
-        Self {
-            bar,
-            done: AtomicUsize::new(0),
-            all,
-        }
-    }
-
-    fn one(&self) {
-        self.bar.inc(1);
-        self.done.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Says so in the log, every now and then.
-    async fn tell(&self) -> Infallible {
-        let mut ticks = tokio::time::interval(WORD);
-        ticks.tick().await;
-        loop {
-            ticks.tick().await;
-            if self.bar.is_hidden() {
-                let done = self.done.load(Ordering::Relaxed);
-                info!(done, of = self.all, "loading functions");
-            }
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
 }

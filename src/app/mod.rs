@@ -4,7 +4,7 @@
 //! client. [`App`] is one configuration on it; the node holds the current one and swaps it whole,
 //! so a request finishes on what it started with.
 //!
-//! - [`node`]: the node; [`load`]: plan → app; [`compilers`]: processes that compile scripts
+//! - [`node`]: the node; [`load`]: plan → app, with its [`progress`]; [`compilers`]: processes that compile scripts
 //! - [`reload`]: when files change: another app in the place of this one; [`listeners`]: where it listens
 //! - [`dispatch`]: edge → isolate and back; [`bodies`]: bodies between the two
 //! - [`inside`]: function → function without a socket
@@ -17,6 +17,7 @@ mod inside;
 mod listeners;
 mod load;
 mod node;
+mod progress;
 mod reload;
 mod rescue;
 
