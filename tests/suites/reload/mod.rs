@@ -99,6 +99,7 @@ async fn edit() -> anyhow::Result<()> {
 async fn bad_file() -> anyhow::Result<()> {
     let site = Site::serve(&["a"]).await?;
     let load = Load::on(site.server.address(), "a");
+    load.more(20).await?;
     let good = std::fs::read_to_string(site.path("holm.toml"))?;
     site.write("a.js", &says("new"))?;
     site.until("a", 200, "new").await?;
@@ -217,6 +218,7 @@ async fn missing() -> anyhow::Result<()> {
 async fn half_written() -> anyhow::Result<()> {
     let site = Site::serve(&["a"]).await?;
     let load = Load::on(site.server.address(), "a");
+    load.more(20).await?;
     let whole = says("whole");
     site.write("a.js", &whole[..whole.len() / 2])?;
     site.logged("error", &["function a ", "does not start"])
@@ -301,12 +303,14 @@ async fn linked_module() -> anyhow::Result<()> {
 async fn routes() -> anyhow::Result<()> {
     let site = Site::serve(&["a", "b"]).await?;
     let load = Load::on(site.server.address(), "a");
+    load.more(20).await?;
     let mut config = config(&["a", "b"]);
     config["functions"]["b"]["routes"] = vec![host("b"), host("new")].into();
     site.configure(&config)?;
     site.until("new", 200, "b").await?;
     // From one function to another, with nobody in between.
     let moved = Load::on(site.server.address(), "new");
+    moved.more(20).await?;
     config["functions"]["b"]["routes"] = vec![host("b")].into();
     config["functions"]["a"]["routes"] = vec![host("a"), host("new")].into();
     site.configure(&config)?;

@@ -201,6 +201,8 @@ impl Load {
 
     /// Ends it; fails if a request has. Returns the answers that there were.
     pub(super) async fn end(mut self) -> anyhow::Result<Vec<String>> {
+        // What is served now is seen as well.
+        self.more(40).await?;
         self.stop.store(true, Ordering::Relaxed);
         while let Some(client) = self.clients.join_next().await {
             client?.context("a request failed")?;
