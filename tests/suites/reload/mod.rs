@@ -557,7 +557,11 @@ async fn by_signal() -> anyhow::Result<()> {
 }
 
 async fn many() -> anyhow::Result<()> {
-    let site = Site::serve(&["a", "b", "c"]).await?;
+    let mut config = config(&["a", "b", "c"]);
+    // Isolates that rest are gone before anybody counts.
+    let limits = table([("idle", "200ms".into())]);
+    config.insert("limits".to_owned(), limits.into());
+    let site = Site::serve_as(&["a", "b", "c"], config).await?;
     let load = Load::on(site.server.address(), "a");
     let good = std::fs::read_to_string(site.path("holm.toml"))?;
     let edge = site.server.pid();
@@ -587,12 +591,12 @@ async fn many() -> anyhow::Result<()> {
     }
     load.end().await?;
     let (files, memory) = before.context("not measured")?;
-    // One template for each, and the zygote; isolates go by themselves.
+    // One template for each, and the zygote.
     let settled = || {
         let all = site.server.family().all()?;
         let templates = all.iter().filter(|one| one.kind == Kind::Template).count();
         let cells = all.iter().filter(|one| one.kind == Kind::Cell).count();
-        let is_settled = templates == 3 && cells <= 6 && all.len() == 1 + templates + cells;
+        let is_settled = templates == 3 && cells == 0 && all.len() == 4;
         Ok((is_settled && processes::files(edge)? <= files + SPARE_FILES).then_some(()))
     };
     let left = || {

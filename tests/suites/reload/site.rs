@@ -116,7 +116,11 @@ impl Site {
             let text = line["msg"].as_str().unwrap_or_default();
             line["level"] == level && parts.iter().all(|part| text.contains(part))
         };
-        self.server.log().first(&what, has).await
+        // On a busy machine a reload takes longer than a line.
+        match self.server.log().first(&what, &has).await {
+            Ok(line) => Ok(line),
+            Err(_) => self.server.log().first(&what, &has).await,
+        }
     }
 }
 
