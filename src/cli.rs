@@ -19,7 +19,7 @@ Start with one function:
   holm dev hello              serves it at http://hello.localhost:8080/, reloads when you save
 Then serve many by hostname from one file:
   holm check holm.toml        says everything that is wrong with it, with line and column
-  holm serve holm.toml        serves it until SIGTERM, then finishes what is running
+  holm serve holm.toml        serves it, and what you change in it; SIGTERM finishes what is running
 And see how it does, if the file has `admin = \"127.0.0.1:9090\"` under [server]:
   holm status                 its functions, their isolates, requests and last problems
   holm top                    the same as it happens
@@ -41,8 +41,9 @@ enum Command {
     ///
     /// Checks the file, starts every function once, then listens. A function that does not start
     /// answers 500; the others are served. Functions run in processes of their own, which `ps` shows as
-    /// `holm: NAME`. SIGTERM, SIGHUP or Ctrl-C stops accepting and lets
-    /// running requests finish, for at most `server.drain`; a second SIGTERM or Ctrl-C ends it at
+    /// `holm: NAME`. What changes in the file, or in those of functions, is served when it is saved, or at
+    /// SIGHUP; what does not hold changes nothing, and is logged. SIGTERM or Ctrl-C stops accepting and lets
+    /// running requests finish, for at most `server.drain`; a second one ends it at
     /// once. One record per request goes to stderr: readable on a terminal, JSON lines otherwise.
     Serve {
         /// The configuration.

@@ -13,6 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use http::uri::Scheme;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -35,17 +36,17 @@ use crate::wire::{Spoken, Transport, Wire};
 use session::{Reception, Session};
 use streams::{Starter, Streams};
 
-/// What all connections share.
+/// What all connections share. Those of one listener can be drained without those of others: each
+/// has a [`sibling`](Edge::sibling) of its own then.
 #[derive(Debug)]
 pub struct Edge<D> {
     dispatch: D,
-    settings: Settings,
+    settings: Arc<ArcSwap<Settings>>,
     stats: Arc<Stats>,
     drain: Arc<Drain>,
     unsent: Arc<Unsent>,
     ids: RequestIds,
-    hints: Hints,
-    http1: http1::Builder,
+    hints: Arc<Hints>,
 }
 
 /// Where a connection comes from.
@@ -82,23 +83,44 @@ impl Origin {
 impl<D: Dispatch> Edge<D> {
     /// Makes an edge that counts into `stats`.
     pub fn new(dispatch: D, settings: Settings, stats: Arc<Stats>) -> Arc<Self> {
-        let http1 = http1_builder(&settings);
         let unsent = Unsent::new(&settings);
         Arc::new(Self {
             dispatch,
-            settings,
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
             stats,
             drain: Arc::default(),
             unsent,
             ids: RequestIds::random(),
-            hints: Hints::new(Instant::now()),
-            http1,
+            hints: Arc::new(Hints::new(Instant::now())),
+        })
+    }
+
+    /// An edge that shares everything with this one, but is drained by itself.
+    pub fn sibling(&self) -> Arc<Self>
+    where
+        D: Clone,
+    {
+        Arc::new(Self {
+            dispatch: self.dispatch.clone(),
+            settings: Arc::clone(&self.settings),
+            stats: Arc::clone(&self.stats),
+            drain: Arc::default(),
+            unsent: Arc::clone(&self.unsent),
+            ids: self.ids,
+            hints: Arc::clone(&self.hints),
         })
     }
 
     /// The limits in force.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// Changes the limits, for all siblings. What bounds a connection from its beginning (its buffers,
+    /// its deadlines, HTTP/2) stays as it is for those that are open; all else holds at once.
+    pub fn adjust(&self, settings: Settings) {
+        self.unsent.set_budget(settings.unsent);
+        self.settings.store(Arc::new(settings));
     }
 
     /// The counters.
@@ -148,12 +170,13 @@ impl<D: Dispatch> Edge<D> {
 
     async fn converse<I: Transport>(self: Arc<Self>, io: I, origin: Origin, reception: Reception) {
         let link = Arc::new(Link::new(Arc::clone(&self.unsent)));
+        let settings = self.settings();
         let mut wire = Wire::new(
             io,
             Arc::clone(&link),
             Arc::clone(&self.drain),
-            self.settings.limits(),
-            self.settings.windows(),
+            settings.limits(),
+            settings.windows(),
         );
         let drain = Arc::clone(&self.drain);
         let spoken = {
@@ -191,7 +214,7 @@ impl<D: Dispatch> Edge<D> {
         reception: Reception,
     ) -> hyper::Result<()> {
         let drain = Arc::clone(&self.drain);
-        let builder = self.http1.clone();
+        let builder = http1_builder(&self.settings.load());
         let service = self.service(link, origin, reception);
         let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
         // hyper's own graceful shutdown closes an idle connection on the spot, under a request
@@ -209,7 +232,10 @@ impl<D: Dispatch> Edge<D> {
     ) -> hyper::Result<()> {
         let drain = Arc::clone(&self.drain);
         let streams = Streams::default();
-        let builder = http2_builder(&self.settings, streams.starter(self.settings.stall_time));
+        let builder = {
+            let settings = self.settings.load();
+            http2_builder(&settings, streams.starter(settings.stall_time))
+        };
         let service = self.service(link, origin, reception);
         let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
         drain

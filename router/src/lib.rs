@@ -84,7 +84,7 @@ pub use edge::{Edge, Origin};
 pub use hostname::{Hostname, HostnameError};
 pub use pattern::{Pattern, PatternError};
 pub use refusal::Refusal;
-pub use server::{BindError, Drained, Server};
+pub use server::{BindError, Drained, Server, Socket};
 pub use settings::{Http2Settings, Settings};
 pub use stats::Stats;
 pub use synthetic::Synthetic;

@@ -37,6 +37,10 @@ pub struct Server {
     stats: Arc<Stats>,
 }
 
+/// The socket of a listener.
+#[derive(Debug)]
+pub struct Socket(TcpListener);
+
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
@@ -53,7 +57,20 @@ impl Server {
     /// # Errors
     /// Says which address, what is wrong with it, and what to do.
     pub fn bind(address: SocketAddr, settings: Settings) -> Result<Self, BindError> {
-        let listener = bind::listen(address)?;
+        Self::bind_beside(address, settings, &[])
+    }
+
+    /// As [`bind`](Self::bind), beside listeners of this process that have the same port and will close
+    /// soon: `0.0.0.0:80` can be had although `127.0.0.1:80` still is open.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn bind_beside(
+        address: SocketAddr,
+        settings: Settings,
+        others: &[&Socket],
+    ) -> Result<Self, BindError> {
+        let listener = bind::listen(address, others)?;
         let address = listener
             .local_addr()
             .map_err(|source| BindError::Other { address, source })?;
@@ -68,6 +85,15 @@ impl Server {
     /// The address it got.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its socket once more, for [`bind_beside`](Self::bind_beside). The address is taken as long as it
+    /// is kept.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    pub fn socket(&self) -> io::Result<Socket> {
+        Ok(Socket(self.listener.try_clone()?))
     }
 
     /// Its counters, which outlive it.
@@ -102,13 +128,35 @@ impl Server {
         edge: Arc<Edge<D>>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
+        self.serve_for_now(edge, std::future::pending(), shutdown)
+            .await
+    }
+
+    /// As [`serve_edge`](Self::serve_edge), also until `retired` completes: another listener has taken
+    /// this one's place. Then the connections are drained without a deadline, since the edge stays and
+    /// nothing need be aborted: that comes with `shutdown`.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub async fn serve_for_now<D: Dispatch>(
+        self,
+        edge: Arc<Edge<D>>,
+        retired: impl Future<Output = ()>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<Drained> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let mut guests = Guests::new(edge);
         let mut shutdown = pin!(shutdown);
+        let mut retired = pin!(retired);
+        let mut is_shut_down = true;
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
+                () = &mut retired => {
+                    is_shut_down = false;
+                    break;
+                }
                 Some(()) = guests.ended() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => guests.receive(stream, peer),
@@ -131,7 +179,16 @@ impl Server {
             }
         }
         drop(listener);
-        Ok(guests.drain().await)
+        let begun_with = guests.served.len();
+        if !is_shut_down {
+            let all_ended = async { while guests.ended().await.is_some() {} };
+            tokio::select! {
+                biased;
+                () = all_ended => {}
+                () = &mut shutdown => {}
+            }
+        }
+        Ok(guests.drain(begun_with).await)
     }
 }
 
@@ -200,8 +257,7 @@ impl<D: Dispatch> Guests<D> {
         Some(())
     }
 
-    async fn drain(mut self) -> Drained {
-        let begun_with = self.served.len();
+    async fn drain(mut self, begun_with: usize) -> Drained {
         let deadline = self.edge.settings().drain_time;
         let all_ended = async { while self.ended().await.is_some() {} };
         let _ = timeout(deadline, all_ended).await;

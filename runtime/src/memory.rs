@@ -57,7 +57,9 @@ pub struct NodeMemory {
 #[derive(Debug)]
 struct Ledger {
     /// In bytes; [`u64::MAX`] if there is none.
-    budget: u64,
+    budget: AtomicU64,
+    /// Somebody keeps it.
+    is_kept: Mutex<bool>,
     /// What all processes hold: as it was read, and what has been started since.
     held: AtomicU64,
     share: Share,
@@ -71,17 +73,30 @@ impl NodeMemory {
         Self::of(u64::MAX)
     }
 
-    /// Keeps all processes within `budget` bytes, as far as functions can do without what they hold.
-    pub fn start(budget: u64, zygote: Zygote, io: &Io) -> Self {
-        let memory = Self::of(budget);
-        io.spawn(keep(Arc::downgrade(&memory.ledger), zygote));
+    /// Keeps all processes within `budget` bytes, if there is one, as far as functions can do without what
+    /// they hold.
+    pub fn start(budget: Option<u64>, zygote: &Zygote, io: &Io) -> Self {
+        let memory = Self::unlimited();
+        memory.set_budget(budget, zygote, io);
         memory
+    }
+
+    /// From now on it is another one.
+    pub fn set_budget(&self, budget: Option<u64>, zygote: &Zygote, io: &Io) {
+        let mut is_kept = lock(&self.ledger.is_kept);
+        let budget = budget.unwrap_or(u64::MAX);
+        self.ledger.budget.store(budget, Ordering::Relaxed);
+        self.ledger.bell.notify_one();
+        if !self.is_unlimited() && !std::mem::replace(&mut *is_kept, true) {
+            io.spawn(keep(Arc::downgrade(&self.ledger), zygote.clone()));
+        }
     }
 
     fn of(budget: u64) -> Self {
         Self {
             ledger: Arc::new(Ledger {
-                budget,
+                budget: AtomicU64::new(budget),
+                is_kept: Mutex::new(false),
                 held: AtomicU64::new(0),
                 share: Share::default(),
                 pools: Mutex::default(),
@@ -99,7 +114,7 @@ impl NodeMemory {
 
     /// The budget in bytes; none if there is no bound.
     pub fn budget(&self) -> Option<u64> {
-        (!self.is_unlimited()).then_some(self.ledger.budget)
+        (!self.is_unlimited()).then_some(self.ledger.budget())
     }
 
     /// Bytes that all processes hold, each as it was last read. Without a budget nobody reads the zygote.
@@ -113,7 +128,7 @@ impl NodeMemory {
     }
 
     fn is_unlimited(&self) -> bool {
-        self.ledger.budget == u64::MAX
+        self.ledger.budget() == u64::MAX
     }
 
     /// Whether there is no room for one more cell of `size` bytes, or what one takes that nothing is known of. For
@@ -123,11 +138,12 @@ impl NodeMemory {
             return false;
         }
         let held = self.ledger.held.load(Ordering::Relaxed);
+        let budget = self.ledger.budget();
         let reserve = match is_first {
-            true => self.ledger.budget / RESERVE,
+            true => budget / RESERVE,
             false => 0,
         };
-        let is_full = held + size.unwrap_or(CELL) > self.ledger.budget + reserve;
+        let is_full = held + size.unwrap_or(CELL) > budget.saturating_add(reserve);
         if is_full {
             self.ledger.bell.notify_one();
         }
@@ -198,6 +214,9 @@ impl Share {
 async fn keep(ledger: Weak<Ledger>, zygote: Zygote) {
     let mut is_told = false;
     while let Some(ledger) = ledger.upgrade() {
+        if ledger.is_done() {
+            return;
+        }
         // Reading takes a while where there are many processes.
         let looking = ledger.clone();
         let base = zygote.memory().await;
@@ -208,7 +227,7 @@ async fn keep(ledger: Weak<Ledger>, zygote: Zygote) {
             Looked::UsedUp { held } if !is_told => {
                 is_told = true;
                 warn!(
-                    budget = ledger.budget,
+                    budget = ledger.budget(),
                     held,
                     "[node] memory is used up by requests in flight; the largest isolate is ended"
                 );
@@ -242,18 +261,32 @@ impl Ledger {
             return Looked::HasRoom;
         }
         let freed = self.make_room(held - self.aim());
-        if held.saturating_sub(freed) > self.budget && self.evict_largest() > 0 {
+        if held.saturating_sub(freed) > self.budget() && self.evict_largest() > 0 {
             return Looked::UsedUp { held };
         }
         Looked::MadeRoom
     }
 
+    fn budget(&self) -> u64 {
+        self.budget.load(Ordering::Relaxed)
+    }
+
     fn aim(&self) -> u64 {
-        self.budget - self.budget / HEADROOM
+        let budget = self.budget();
+        budget - budget / HEADROOM
+    }
+
+    /// Whether there is no budget any more, and so nothing to keep.
+    fn is_done(&self) -> bool {
+        let mut is_kept = lock(&self.is_kept);
+        if self.budget() == u64::MAX {
+            *is_kept = false;
+        }
+        !*is_kept
     }
 
     fn is_tight(&self) -> bool {
-        self.held.load(Ordering::Relaxed) > self.budget / 4 * 3
+        self.held.load(Ordering::Relaxed) > self.budget() / 4 * 3
     }
 
     fn pools(&self) -> Vec<Arc<Pool>> {

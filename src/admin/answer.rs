@@ -31,9 +31,10 @@ use tokio::task::spawn_blocking;
 
 use super::Address;
 use super::Board;
-use super::NotReloaded;
 use super::look::look;
 use super::metrics;
+use crate::app::Outcome;
+use crate::app::Refused;
 use crate::secret::Secret;
 
 /// The header of a `POST` that means it. Its value says nothing.
@@ -52,7 +53,6 @@ pub(super) struct Answers {
     /// First come, first served. What is quick does not wait for what is not.
     quick: Gate,
     long: Gate,
-    reloading: Arc<Mutex<()>>,
 }
 
 type Gate = Arc<Mutex<()>>;
@@ -66,7 +66,6 @@ impl Answers {
             token,
             quick: Gate::default(),
             long: Gate::default(),
-            reloading: Arc::default(),
         }
     }
 
@@ -218,32 +217,38 @@ impl Answers {
                 "POST takes the header `holm-admin: 1`, which no page can send.\n",
             );
         }
-        let Some(reload) = self.board.reload.get().cloned() else {
+        let Some(reloader) = self.board.reloader.get() else {
             return text(
-                StatusCode::NOT_IMPLEMENTED,
-                "This Holm does not reload while it serves: end it with SIGTERM and start it again.\n",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The node starts: what it serves first is being loaded.\n",
             );
         };
-        // Held by the reload itself, which goes on if its client goes away.
-        let Ok(turn) = self.reloading.clone().try_lock_owned() else {
-            return text(StatusCode::CONFLICT, "A reload is under way.\n");
-        };
         is_patient.store(true, Ordering::Relaxed);
-        let outcome = spawn_blocking(move || {
-            let _turn = turn;
-            reload.reload()
-        });
-        let outcome = outcome.await;
+        let reloaded = reloader.reload().await;
         is_patient.store(false, Ordering::Relaxed);
-        match outcome {
-            Ok(Ok(message)) => json_of(StatusCode::OK, &json!({ "message": message })),
-            Ok(Err(NotReloaded { problems, code })) => {
-                let body = json!({ "problems": problems, "code": code });
-                json_of(StatusCode::UNPROCESSABLE_ENTITY, &body)
+        match &*reloaded {
+            Ok(outcome) => {
+                let Outcome {
+                    functions,
+                    changed,
+                    removed,
+                    problems,
+                    fixed,
+                    took,
+                } = outcome;
+                let body = json!({
+                    "functions": functions,
+                    "changed": changed,
+                    "removed": removed,
+                    "problems": problems,
+                    "fixed": fixed,
+                    "milliseconds": took.as_millis(),
+                });
+                json_of(StatusCode::OK, &body)
             }
-            Err(_) => text(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "The reload failed inside Holm.\n",
+            Err(Refused(problems)) => json_of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &json!({ "problems": problems }),
             ),
         }
     }

@@ -1,6 +1,5 @@
-//! What other parts of the node report to the admin listener, and what it asks of them.
+//! What other parts of the node report to the admin listener.
 
-use std::fmt;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -8,41 +7,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use super::status;
-use crate::telemetry::timestamp;
-
-/// Loads the configuration anew. `POST /reload` and whoever else is told to calls it.
-pub(crate) trait Reload: Send + Sync + 'static {
-    /// Loads it. Called on a thread that may block; calls do not overlap.
-    ///
-    /// Returns what there is to say of it, in a line.
-    ///
-    /// # Errors
-    /// Nothing has changed, and why.
-    fn reload(&self) -> Result<String, NotReloaded>;
-}
-
-impl fmt::Debug for dyn Reload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Reload")
-    }
-}
-
-/// Why what ran goes on.
-#[derive(Clone, Debug)]
-pub(crate) struct NotReloaded {
-    /// All problems, as `holm check` prints them, without colour.
-    pub(crate) problems: String,
-    /// The exit code that `holm check` has for it.
-    pub(crate) code: u8,
-}
-
 /// Counters and notes. All of it is there from the start, and says that nothing has happened.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
-    reloads: [AtomicU64; 2],
     handshakes: [AtomicU64; 2],
-    refused_reload: Mutex<Option<status::Reload>>,
     certificates: Mutex<Vec<Certificate>>,
 }
 
@@ -55,17 +23,8 @@ pub(crate) struct Certificate {
     pub(crate) until: SystemTime,
 }
 
-#[allow(dead_code, reason = "for TLS and reload, which report here")]
+#[allow(dead_code, reason = "for TLS, which reports here")]
 impl Facts {
-    /// The configuration was loaded anew, or could not be.
-    pub(crate) fn reloaded(&self, outcome: Result<(), String>) {
-        self.reloads[usize::from(outcome.is_ok())].fetch_add(1, Ordering::Relaxed);
-        *lock(&self.refused_reload) = outcome.err().map(|message| status::Reload {
-            time: timestamp(SystemTime::now()),
-            message,
-        });
-    }
-
     /// A TLS handshake has ended, well or not.
     pub(crate) fn handshake(&self, is_done: bool) {
         self.handshakes[usize::from(is_done)].fetch_add(1, Ordering::Relaxed);
@@ -78,19 +37,9 @@ impl Facts {
 }
 
 impl Facts {
-    /// Reloads that failed, and those that did not.
-    pub(super) fn reloads(&self) -> [u64; 2] {
-        [0, 1].map(|at| self.reloads[at].load(Ordering::Relaxed))
-    }
-
     /// Handshakes that failed, and those that did not.
     pub(super) fn handshakes(&self) -> [u64; 2] {
         [0, 1].map(|at| self.handshakes[at].load(Ordering::Relaxed))
-    }
-
-    /// Why the last reload failed, if it did.
-    pub(super) fn refused_reload(&self) -> Option<status::Reload> {
-        lock(&self.refused_reload).clone()
     }
 
     /// All certificates.

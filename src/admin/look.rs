@@ -19,14 +19,18 @@ use super::status::EdgeStatus;
 use super::status::FunctionStatus;
 use super::status::Isolates;
 use super::status::Layer;
+use super::status::Listener;
 use super::status::NodeStatus;
 use super::status::Problem;
+use super::status::Reload;
 use super::status::Reloads;
 use super::status::Status;
 use super::status::Times;
 use super::status::Totals;
 use super::status::Zygote;
 use crate::app::Node;
+use crate::app::ReloadState;
+use crate::app::Reloader;
 use crate::app::View;
 use crate::telemetry;
 use crate::telemetry::BOUNDS;
@@ -40,7 +44,7 @@ pub(super) fn look(board: &Board) -> Status {
     let node = board.node();
     let meters = board.telemetry.meters();
     let views = node.as_ref().map(|node| node.views()).unwrap_or_default();
-    let [failed, ok] = board.facts.reloads();
+    let reloads = board.reloader.get().map(Reloader::state);
     Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         config: board.config.display().to_string(),
@@ -48,14 +52,10 @@ pub(super) fn look(board: &Board) -> Status {
         ready: readiness.is_ok(),
         why_not: readiness.err().map(str::to_owned),
         uptime_seconds: board.started.elapsed().unwrap_or_default().as_secs_f64(),
-        listeners: lock(&board.listeners).clone(),
+        listeners: listeners(board),
         node: of_node(board, node.as_deref()),
         edge: of_edge(board),
-        reloads: Reloads {
-            ok,
-            failed,
-            last_problem: board.facts.refused_reload(),
-        },
+        reloads: reloads.map_or_else(Reloads::default, |state| of_reloads(&state)),
         certificates: certificates(board),
         bounds_seconds: BOUNDS[..BUCKETS - 1].to_vec(),
         functions: views.iter().map(|view| function(view, meters)).collect(),
@@ -65,6 +65,30 @@ pub(super) fn look(board: &Board) -> Status {
             .filter(|(name, _)| name.starts_with('_'))
             .map(|(name, totals)| (name.to_string(), counted(totals)))
             .collect(),
+    }
+}
+
+fn listeners(board: &Board) -> Vec<Listener> {
+    let listeners = board.listeners();
+    let open = listeners.map_or_else(Vec::new, |listeners| listeners.open_addresses());
+    open.into_iter()
+        .map(|(address, scheme)| Listener {
+            address: address.to_string(),
+            scheme: scheme.to_owned(),
+        })
+        .collect()
+}
+
+fn of_reloads(state: &ReloadState) -> Reloads {
+    let problem = state.last_problem.as_ref().filter(|_| state.is_behind);
+    Reloads {
+        ok: state.applied,
+        failed: state.refused,
+        last_ok: state.applied_at.map(timestamp),
+        last_problem: problem.map(|problem| Reload {
+            time: timestamp(problem.at),
+            message: problem.text.to_string(),
+        }),
     }
 }
 
@@ -97,8 +121,8 @@ fn of_node(board: &Board, node: Option<&Node>) -> NodeStatus {
 }
 
 fn of_edge(board: &Board) -> EdgeStatus {
-    let edges = lock(&board.edges);
-    let sum = |of: fn(&Stats) -> u64| edges.iter().map(|stats| of(stats)).sum();
+    let stats = board.listeners().map(|listeners| listeners.stats());
+    let sum = |of: fn(&Stats) -> u64| stats.as_deref().map_or(0, of);
     let [failed, done] = board.facts.handshakes();
     EdgeStatus {
         connections_open: sum(Stats::open),
@@ -128,7 +152,8 @@ fn function(view: &View, meters: &Meters) -> FunctionStatus {
     let base = FunctionStatus {
         name: view.name.to_string(),
         state: "broken".to_owned(),
-        why: view.why.clone(),
+        why: view.why.as_deref().map(str::to_owned),
+        is_older: view.is_older,
         routes: view.routes.clone(),
         totals: series.as_ref().map(|series| counted(&series.totals())),
         last_problem: series.and_then(|series| series.last_problem()).map(problem),
@@ -211,10 +236,4 @@ fn problem(problem: telemetry::Problem) -> Problem {
 fn seconds(time: SystemTime) -> f64 {
     let since = time.duration_since(UNIX_EPOCH);
     since.map_or(0.0, |since| since.as_secs_f64())
-}
-
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -8,7 +8,7 @@
 //! - [`answer`]: who may ask for what; [`Board`]: what there is to tell
 //! - [`status`]: the words of `/status`; [`look`]: the node → them; [`metrics`]: them → Prometheus
 //! - [`process`]: what the edge's process uses
-//! - [`facts`]: what other parts of the node report here; [`Reload`]: what `POST /reload` calls
+//! - [`facts`]: what other parts of the node report here
 //! - [`client`]: the other end, for `holm status` and its like
 //!
 //! Who could misuse it: a browser on the same machine (no CORS, no DNS rebinding, no simple POST:
@@ -24,30 +24,26 @@ mod metrics;
 mod process;
 pub(crate) mod status;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::OnceLock;
-use std::sync::PoisonError;
 use std::sync::Weak;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use holm_router::Stats;
-
 pub(crate) use self::address::Address;
 pub(crate) use self::address::leads_to;
 pub(crate) use self::answer::INTENT;
-#[allow(unused_imports, reason = "for TLS and reload, which report here")]
-pub(crate) use self::facts::{Certificate, Facts, NotReloaded, Reload};
+#[allow(unused_imports, reason = "for TLS, which reports here")]
+pub(crate) use self::facts::{Certificate, Facts};
 pub(crate) use self::listen::Admin;
 pub(crate) use self::listen::AdminError;
-use self::status::Listener;
 use self::status::Stage;
+use crate::app::Listeners;
 use crate::app::Node;
+use crate::app::Reloader;
 use crate::telemetry::Telemetry;
 
 /// What there is to tell, as the node comes up and goes down.
@@ -59,10 +55,10 @@ pub(crate) struct Board {
     stage: AtomicU8,
     /// Weak, because the last to hold a node waits for its threads.
     node: OnceLock<Weak<Node>>,
-    edges: Mutex<Vec<Arc<Stats>>>,
-    listeners: Mutex<Vec<Listener>>,
+    /// As weak, for the same reason.
+    listeners: OnceLock<Weak<Listeners>>,
     facts: Arc<Facts>,
-    reload: OnceLock<Arc<dyn Reload>>,
+    reloader: OnceLock<Reloader>,
 }
 
 impl Board {
@@ -74,10 +70,9 @@ impl Board {
             telemetry,
             stage: AtomicU8::new(Stage::Starting as u8),
             node: OnceLock::new(),
-            edges: Mutex::default(),
-            listeners: Mutex::default(),
+            listeners: OnceLock::new(),
             facts: Arc::default(),
-            reload: OnceLock::new(),
+            reloader: OnceLock::new(),
         })
     }
 
@@ -87,18 +82,14 @@ impl Board {
         let _ = self.node.set(Arc::downgrade(node));
     }
 
-    /// It listens on `address`, and counts into `stats`; listeners may share those.
-    pub(crate) fn listens(&self, address: SocketAddr, scheme: &'static str, stats: &Arc<Stats>) {
-        let mut edges = self.edges.lock().unwrap_or_else(PoisonError::into_inner);
-        if !edges.iter().any(|other| Arc::ptr_eq(other, stats)) {
-            edges.push(stats.clone());
-        }
-        let listeners = self.listeners.lock();
-        let mut listeners = listeners.unwrap_or_else(PoisonError::into_inner);
-        listeners.push(Listener {
-            address: address.to_string(),
-            scheme: scheme.to_owned(),
-        });
+    /// It listens there.
+    pub(crate) fn listens(&self, listeners: &Arc<Listeners>) {
+        let _ = self.listeners.set(Arc::downgrade(listeners));
+    }
+
+    /// `POST /reload` asks it.
+    pub(crate) fn reloads(&self, reloader: Reloader) {
+        let _ = self.reloader.set(reloader);
     }
 
     /// All listeners are up.
@@ -112,15 +103,9 @@ impl Board {
     }
 
     /// What others count and say here.
-    #[allow(dead_code, reason = "for TLS and reload, which report here")]
+    #[allow(dead_code, reason = "for TLS, which reports here")]
     pub(crate) fn facts(&self) -> &Arc<Facts> {
         &self.facts
-    }
-
-    /// What `POST /reload` calls.
-    #[allow(dead_code, reason = "for reload, which is called here")]
-    pub(crate) fn reloads(&self, reload: Arc<dyn Reload>) {
-        let _ = self.reload.set(reload);
     }
 
     fn stage(&self) -> Stage {
@@ -134,6 +119,10 @@ impl Board {
 
     fn node(&self) -> Option<Arc<Node>> {
         self.node.get()?.upgrade()
+    }
+
+    fn listeners(&self) -> Option<Arc<Listeners>> {
+        self.listeners.get()?.upgrade()
     }
 
     /// Whether requests are taken and functions can start; if not, why.
@@ -167,8 +156,6 @@ mod tests {
     #[test]
     fn what_others_report_is_told() {
         let board = Board::new(Path::new("holm.toml"), Telemetry::quiet());
-        board.facts().reloaded(Ok(()));
-        board.facts().reloaded(Err("no such file".to_owned()));
         board.facts().handshake(true);
         board.facts().handshake(false);
         let until = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(2_000_000_000);
@@ -177,20 +164,13 @@ mod tests {
             until,
         }]);
         let status = look::look(&board);
-        assert_eq!((status.reloads.ok, status.reloads.failed), (1, 1));
-        let problem = status.reloads.last_problem.as_ref();
-        assert_eq!(problem.expect("it failed").message, "no such file");
         assert_eq!(status.edge.handshakes_failed, 1);
         let text = metrics::render(status).expect("text");
         for line in [
-            "holm_reloads_total{outcome=\"failed\"} 1",
-            "holm_reload_failed 1.0",
             "holm_edge_handshakes_total{outcome=\"ok\"} 1",
             "holm_certificate_expiry_timestamp_seconds{hosts=\"a.test\"} 2000000000.0",
         ] {
             assert!(text.contains(line), "no {line} in {text}");
         }
-        board.facts().reloaded(Ok(()));
-        assert!(look::look(&board).reloads.last_problem.is_none());
     }
 }

@@ -156,7 +156,10 @@ pub(crate) struct Reloads {
     pub(crate) ok: u64,
     /// Those that changed nothing, because of a problem.
     pub(crate) failed: u64,
-    /// The problem of the last one, if it failed.
+    /// When the last one worked: RFC 3339, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_ok: Option<String>,
+    /// What keeps the files from being served as they are now, if anything does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) last_problem: Option<Reload>,
 }
@@ -191,9 +194,11 @@ pub(crate) struct FunctionStatus {
     pub(crate) name: String,
     /// `ready`, or `broken` if it does not start.
     pub(crate) state: String,
-    /// Why it does not start.
+    /// Why it does not start, as its files are now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
+    /// What answers is older than its files, which do not start.
+    pub(crate) is_older: bool,
     /// Version of its deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deployment: Option<String>,

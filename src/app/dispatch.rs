@@ -46,7 +46,13 @@ impl Dispatch for Node {
                 refuse(context, &refusal);
                 let app = self.app();
                 let urls = app.as_ref().map_or(&[][..], |app| &app.urls);
-                return rescue::lost(refusal, urls, exchange.id, exchange.request.headers());
+                return rescue::lost(
+                    refusal,
+                    urls,
+                    &self.banner(),
+                    exchange.id,
+                    exchange.request.headers(),
+                );
             }
         };
         let client = exchange.peer.ip();
@@ -116,7 +122,13 @@ impl Node {
         context
             .named(name.clone())
             .refuse(Outcome::StartupFailed, None, why);
-        rescue::broken(why, self.dev, exchange.id, exchange.request.headers())
+        rescue::broken(
+            why,
+            self.dev,
+            &self.banner(),
+            exchange.id,
+            exchange.request.headers(),
+        )
     }
 
     /// `holm dev`: what the function threw, with the lines around the place, or the limit that it
@@ -131,6 +143,7 @@ impl Node {
             return Some(Shown {
                 title: rescue::title_of(failure.outcome).to_owned(),
                 text: format!("{}: {text}", deployment.name),
+                banner: self.banner(),
             });
         };
         let frame = deployment.graph.source_maps().code_frame(&thrown.stack);
@@ -141,6 +154,7 @@ impl Node {
         Some(Shown {
             title: thrown.message.clone(),
             text,
+            banner: self.banner(),
         })
     }
 

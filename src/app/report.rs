@@ -7,7 +7,7 @@ use holm_runtime::memory::NodeMemory;
 use holm_runtime::pool::Pool;
 
 use super::App;
-use super::Function;
+use super::Entry;
 use super::Node;
 
 /// One function, as it is served now.
@@ -19,8 +19,10 @@ pub(crate) struct View {
     pub(crate) routes: Vec<String>,
     /// Its isolates, if it starts.
     pub(crate) pool: Option<Arc<Pool>>,
-    /// Why it does not.
-    pub(crate) why: Option<String>,
+    /// Why it does not start, as its files are now.
+    pub(crate) why: Option<Arc<str>>,
+    /// What answers is older than its files.
+    pub(crate) is_older: bool,
 }
 
 impl Node {
@@ -58,21 +60,18 @@ impl App {
 
     /// The names of its functions.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.functions.iter().map(|function| &**function.name())
+        self.functions.iter().map(|entry| entry.plan.name.as_str())
     }
 }
 
 impl View {
-    fn of(function: &Function) -> Self {
-        let (name, pool, why) = match function {
-            Function::Ready(pool) => (&pool.deployment().name, Some(pool.clone()), None),
-            Function::Broken(broken) => (&broken.name, None, Some(broken.why.clone())),
-        };
+    fn of(entry: &Entry) -> Self {
         Self {
-            name: name.clone(),
+            name: entry.plan.name.as_str().into(),
             routes: Vec::new(),
-            pool,
-            why,
+            pool: entry.pool().cloned(),
+            why: entry.problem.clone(),
+            is_older: entry.is_older,
         }
     }
 }

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use super::Failure;
 use super::print;
+use crate::app::Loaded;
 use crate::app::Mode;
 use crate::app::Node;
+use crate::app::Retry;
 use crate::config;
 use crate::telemetry::Telemetry;
 
@@ -13,7 +15,7 @@ use crate::telemetry::Telemetry;
 pub(crate) fn run(file: &Path) -> Result<(), Failure> {
     let plan = config::load(file)?;
     let node = Node::start(&plan, Telemetry::quiet(), Mode::Serve)?;
-    let (app, problems) = node.load(&plan);
+    let Loaded { app, problems, .. } = node.load(&plan, None, Retry::All);
     if !problems.is_empty() {
         return Err(Failure::Functions(problems));
     }

@@ -13,6 +13,7 @@ use super::print;
 use crate::admin::AdminError;
 use crate::admin::client::AskError;
 use crate::app::FunctionProblem;
+use crate::app::ListenError;
 use crate::app::NodeError;
 use crate::config::ExplainError;
 use crate::config::Problems;
@@ -32,7 +33,7 @@ pub(crate) enum Failure {
     Functions(Vec<FunctionProblem>),
     /// An address cannot be had.
     #[error(transparent)]
-    Listen(#[from] holm_router::BindError),
+    Listen(#[from] ListenError),
     /// The admin address cannot be had.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -46,7 +47,7 @@ pub(crate) enum Failure {
     #[error("cannot connect to a node: {0}")]
     Client(#[source] io::Error),
     /// It was asked to load its configuration anew, which has problems.
-    #[error("the configuration is not loaded")]
+    #[error("not all of the configuration is served")]
     NotReloaded {
         /// As `holm check` prints them.
         problems: String,
@@ -68,12 +69,9 @@ pub(crate) enum Failure {
     /// A function to start from cannot be written.
     #[error(transparent)]
     New(#[from] NewError),
-    /// Files cannot be watched.
-    #[error("cannot watch files: {0}")]
-    Watch(#[from] notify::Error),
-    /// The system gives no thread to watch files on.
-    #[error("cannot watch files: {0}")]
-    WatchThread(#[source] io::Error),
+    /// The system gives no thread to reload on.
+    #[error("cannot start the thread that reloads: {0}")]
+    ReloadThread(#[source] io::Error),
     /// Signals cannot be heard.
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] io::Error),
@@ -121,8 +119,7 @@ impl Failure {
             | Self::Node(_)
             | Self::Explain(_)
             | Self::New(_)
-            | Self::Watch(_)
-            | Self::WatchThread(_)
+            | Self::ReloadThread(_)
             | Self::Signals(_)
             | Self::Serve { .. }
             | Self::Stdout(_) => {
@@ -146,8 +143,7 @@ impl Failure {
             | Self::Node(_)
             | Self::Explain(_)
             | Self::New(_)
-            | Self::Watch(_)
-            | Self::WatchThread(_)
+            | Self::ReloadThread(_)
             | Self::Signals(_)
             | Self::Serve { .. }
             | Self::Stdout(_) => 1,

@@ -13,6 +13,5 @@ mod signal;
 pub(crate) mod status;
 mod table;
 pub(crate) mod top;
-mod watch;
 
 pub(crate) use failure::Failure;

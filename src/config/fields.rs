@@ -223,7 +223,7 @@ fn hint(key: &str) -> Option<&'static str> {
         | "max_connections" | "max_queued" | "max_unsent" | "drain" => {
             "this belongs into [server]; the address is `http = \"127.0.0.1:8080\"`"
         }
-        "sandbox" => "this belongs into [node]",
+        "sandbox" | "watch" => "this belongs into [node]",
         "deny" | "token" => "this belongs into a function's `access = { … }`",
         "hosts" | "hostname" | "hostnames" | "domain" | "domains" | "pattern" | "patterns" => {
             "hostnames stand in a function's `routes = [\"hello.localhost\"]`"

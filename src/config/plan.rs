@@ -26,6 +26,10 @@ pub(crate) struct Plan {
     /// Where the plan comes from: the configuration file, or the path given to `holm dev`.
     /// Absolute.
     pub(crate) origin: PathBuf,
+    /// Where in the file some keys are.
+    pub(crate) places: Places,
+    /// Whether the node looks for changes of the file, and of those of functions, by itself.
+    pub(crate) watch: bool,
     /// Where the node listens.
     pub(crate) server: ServerPlan,
     /// Where the node shows how it does, if anywhere.
@@ -53,6 +57,16 @@ pub(crate) struct AdminPlan {
     pub(crate) address: Address,
     /// What its clients have to show; always there if other machines reach it.
     pub(crate) token: Option<Secret>,
+}
+
+/// Where keys are about which something may be to be said once the file was found to be good:
+/// `holm.toml:3:8`. Nothing where they have their defaults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    /// `server.http`
+    pub(crate) http: Option<String>,
+    /// `node.sandbox`
+    pub(crate) sandbox: Option<String>,
 }
 
 /// Where a node listens, and how much it takes at a time.
@@ -86,6 +100,9 @@ impl ServerPlan {
 pub(crate) struct FunctionPlan {
     /// Its name: a DNS label.
     pub(crate) name: String,
+    /// The file of its main module as the file names it: absolute, links as they are. What they lead to
+    /// may change.
+    pub(crate) source: PathBuf,
     /// The file of its main module: absolute, links resolved.
     pub(crate) main: PathBuf,
     /// The folder that its modules stay in: the one of `main`.

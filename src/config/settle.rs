@@ -15,7 +15,7 @@ use super::admin;
 use super::at::At;
 use super::limits::NodeLimits;
 use super::main_file::{self, MainFile};
-use super::plan::{FunctionPlan, Plan, ServerPlan};
+use super::plan::{FunctionPlan, Places, Plan, ServerPlan};
 use super::problem::{Findings, Problem};
 use super::raw::{RawConfig, RawFunction, RawServer};
 use crate::egress::Allow;
@@ -63,12 +63,19 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
         })
         .collect();
     let (log, node) = (raw.log.unwrap_or_default(), raw.node.unwrap_or_default());
+    let http = raw_server.http.as_ref();
+    let places = Places {
+        http: http.map(|at| findings.place(&at.span)),
+        sandbox: node.sandbox.as_ref().map(|at| findings.place(&at.span)),
+    };
     Plan {
         origin,
+        places,
+        watch: node.watch.unwrap_or(true),
         admin: admin::settle(&raw_server, &folder, findings),
         server: server(raw_server, findings),
         memory: node_memory(node.memory, findings),
-        sandbox: node.sandbox.unwrap_or_default().into(),
+        sandbox: node.sandbox.map(|at| at.value).unwrap_or_default().into(),
         log: log.format.unwrap_or_default(),
         log_requests: log.requests.unwrap_or_default(),
         egress: raw
@@ -140,9 +147,11 @@ fn function(
     findings: &mut Findings,
 ) -> (FunctionPlan, Vec<At<Pattern>>) {
     check_name(&name, findings);
+    let source = raw.main.as_ref().map(|at| folder.join(&at.value));
     let main = raw.main.and_then(|At { value, span }| {
         main_file::find(&folder.join(&value))
             .map_err(|fault| {
+                findings.watch(folder.join(&value));
                 let problem = Problem::new(format!("`functions.{}.main`: {fault}", name.value));
                 findings.report(problem.at(span, fault.label()).maybe_help(fault.fix()));
             })
@@ -174,6 +183,7 @@ fn function(
     );
     let plan = FunctionPlan {
         name: name.value,
+        source: source.unwrap_or_default(),
         main,
         root,
         routes: routes.iter().map(|at| at.value.clone()).collect(),

@@ -16,7 +16,7 @@ use holm_runtime::deployment::Concurrency;
 use serde_json::{Map, Value};
 
 use super::main_file::{self, MainFile};
-use super::plan::{FunctionPlan, LogFormat, LogRequests, Plan, ServerPlan};
+use super::plan::{FunctionPlan, LogFormat, LogRequests, Places, Plan, ServerPlan};
 use super::problem::{Problem, Problems};
 use super::settle::name_fault;
 use crate::egress::Allow;
@@ -65,6 +65,8 @@ fn plan(path: &Path) -> Result<Plan, Problem> {
     let routes = table.build().expect("names differ, so their routes differ");
     Ok(Plan {
         origin,
+        places: Places::default(),
+        watch: true,
         server: ServerPlan::DEFAULT,
         admin: None,
         memory: None,
@@ -93,6 +95,7 @@ fn function(found: &Found) -> Result<FunctionPlan, Problem> {
     })?;
     Ok(FunctionPlan {
         name,
+        source: found.main.clone(),
         main,
         root,
         routes: vec![route],

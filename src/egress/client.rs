@@ -75,6 +75,11 @@ impl Client {
         self.dialer.keep_from(listener);
     }
 
+    /// From now on functions may reach these addresses.
+    pub(crate) fn set_allow(&self, allow: &Allow) {
+        self.pools.set_allow(allow);
+    }
+
     /// Sends a request on its way, inside or outside.
     fn start(&self, mut request: OutboundRequest) -> Result<Task, OutboundError> {
         let uri = head::target(&request.method, &request.url)?;

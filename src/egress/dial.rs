@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::Uri;
@@ -39,7 +40,7 @@ const LOOKUPS_PER_NODE: usize = 128;
 /// Opens the connections of one function.
 #[derive(Clone)]
 pub(super) struct Dialer {
-    allow: Arc<Allow>,
+    allow: Arc<ArcSwap<Allow>>,
     /// Where the node itself is administered.
     admin: Arc<OnceLock<SocketAddr>>,
     node: Arc<Semaphore>,
@@ -66,7 +67,7 @@ pub(super) enum DialError {
 impl Dialer {
     pub(super) fn new(allow: Allow) -> Self {
         Self {
-            allow: Arc::new(allow),
+            allow: Arc::new(ArcSwap::from_pointee(allow)),
             admin: Arc::default(),
             node: Arc::new(Semaphore::new(LOOKUPS_PER_NODE)),
             function: Arc::new(Semaphore::new(LOOKUPS_PER_FUNCTION)),
@@ -80,7 +81,7 @@ impl Dialer {
 
     fn permits(&self, address: SocketAddr) -> bool {
         let is_admin = |listener: &SocketAddr| leads_to(address, *listener);
-        !self.admin.get().is_some_and(is_admin) && self.allow.permits(address.ip())
+        !self.admin.get().is_some_and(is_admin) && self.allow.load().permits(address.ip())
     }
 
     /// The same dialer with a share of look-ups of its own, for another function.
@@ -89,6 +90,15 @@ impl Dialer {
             function: Arc::new(Semaphore::new(LOOKUPS_PER_FUNCTION)),
             ..self.clone()
         }
+    }
+
+    /// From now on functions may reach these. Returns whether that is a change.
+    pub(super) fn set_allow(&self, allow: &Allow) -> bool {
+        let is_other = **self.allow.load() != *allow;
+        if is_other {
+            self.allow.store(Arc::new(allow.clone()));
+        }
+        is_other
     }
 
     /// Dropping the future closes every attempt. A look-up goes on in its thread and keeps its

@@ -17,6 +17,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use holm_model::outcome::Outcome;
 use holm_model::record::Record;
 use holm_model::record::Recorder;
@@ -44,7 +45,7 @@ pub(crate) struct Telemetry {
     sink: Option<Arc<Sink>>,
     counters: Arc<Counters>,
     meters: Arc<Meters>,
-    requests: LogRequests,
+    requests: Arc<ArcSwap<LogRequests>>,
 }
 
 /// How lines are written.
@@ -83,7 +84,15 @@ impl Telemetry {
             sink: Some(sink),
             counters: Arc::default(),
             meters: Arc::new(Meters::new()),
-            requests: plan.log_requests,
+            requests: Arc::new(ArcSwap::from_pointee(plan.log_requests)),
+        }
+    }
+
+    /// Writes from now on as `plan` says.
+    pub(crate) fn adjust(&self, plan: &Plan) {
+        if let Some(sink) = &self.sink {
+            sink.set_style(Style::of(plan.log));
+            self.requests.store(Arc::new(plan.log_requests));
         }
     }
 
@@ -93,7 +102,7 @@ impl Telemetry {
             sink: None,
             counters: Arc::default(),
             meters: Arc::new(Meters::new()),
-            requests: LogRequests::None,
+            requests: Arc::new(ArcSwap::from_pointee(LogRequests::None)),
         }
     }
 
@@ -128,7 +137,7 @@ impl Recorder for Telemetry {
     fn record(&self, record: Record) {
         self.counters.count(record.outcome);
         self.meters.count(&record);
-        let wanted = match self.requests {
+        let wanted = match **self.requests.load() {
             LogRequests::All => true,
             LogRequests::Failed => record.outcome != Outcome::Ok || !record.log.lines.is_empty(),
             LogRequests::None => false,

@@ -78,6 +78,7 @@ impl Queue {
 /// The queue.
 #[derive(Debug)]
 pub(super) struct Sink {
+    style: Mutex<Style>,
     queue: Mutex<Queue>,
     filled: Condvar,
     written: Condvar,
@@ -89,6 +90,7 @@ impl Sink {
     /// Starts the writer's thread. It lives as long as the process.
     pub(super) fn start(style: Style) -> Arc<Self> {
         let sink = Arc::new(Self {
+            style: Mutex::new(style),
             queue: Mutex::new(Queue::default()),
             filled: Condvar::new(),
             written: Condvar::new(),
@@ -97,7 +99,7 @@ impl Sink {
         let of_thread = sink.clone();
         let spawned = thread::Builder::new()
             .name("holm-log".into())
-            .spawn(move || of_thread.write_all(style));
+            .spawn(move || of_thread.write_all());
         if let Err(error) = spawned {
             // Nothing else can be said, and nobody can be told otherwise.
             eprintln!("error: cannot start the log's thread: {error}");
@@ -192,7 +194,12 @@ impl Sink {
         queue
     }
 
-    fn write_all(&self, style: Style) {
+    /// What is not written yet is written like this.
+    pub(super) fn set_style(&self, style: Style) {
+        *self.style.lock().unwrap_or_else(PoisonError::into_inner) = style;
+    }
+
+    fn write_all(&self) {
         let mut entries = Vec::new();
         let mut out = Vec::new();
         loop {
@@ -202,6 +209,7 @@ impl Sink {
                 queue.writing = entries.len();
                 mem::take(&mut queue.dropped)
             };
+            let style = *self.style.lock().unwrap_or_else(PoisonError::into_inner);
             let mut left = entries.drain(..);
             while left.len() > 0 {
                 while out.len() < PIECE

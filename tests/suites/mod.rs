@@ -19,6 +19,7 @@ mod listen;
 mod overload;
 mod pipes;
 mod processes;
+mod reload;
 mod sandbox;
 mod scaling;
 mod sharing;
@@ -62,5 +63,6 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(compilers::trials(world));
     trials.extend(listen::trials(world));
     trials.extend(dev::trials(world));
+    trials.extend(reload::trials(world));
     Ok(trials)
 }

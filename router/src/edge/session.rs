@@ -152,7 +152,7 @@ impl<D: Dispatch> Session<D> {
         }
         fields::settle(version, request.headers_mut())?;
         let (uri, headers) = (request.uri(), request.headers());
-        admit::check_size(version, uri, headers, &self.edge.settings)?;
+        admit::check_size(version, uri, headers, &self.edge.settings.load())?;
         admit::check_method(request.method())?;
         let named = {
             let mut memory = self.host.lock().unwrap_or_else(PoisonError::into_inner);

@@ -238,10 +238,39 @@ impl Pool {
         shared.start(false);
     }
 
+    /// It takes the place of `before`, another version of the same function: as much is likely to be asked of
+    /// it, so it begins with cells, for each core one at most.
+    pub fn succeed(&self, before: &Self) {
+        let shared = &self.shared;
+        let (cells, service) = {
+            let before = before.shared.state();
+            (before.books.cells(), before.books.service())
+        };
+        let mut state = shared.state();
+        state.books.expect(service);
+        shared.ahead.store(state.books.ahead(), Ordering::Relaxed);
+        drop(state);
+        let max = shared.deployment.limits.max_isolates.as_usize();
+        let wanted = cells.min(shared.services.cores.count()).min(max);
+        loop {
+            let mut state = shared.state();
+            if state.books.all() >= wanted || shared.is_short_of_memory(false) {
+                return;
+            }
+            state.books.start();
+            drop(state);
+            shared.start(false);
+        }
+    }
+
+    /// What will be left of it when it is dropped.
+    pub fn remains(&self) -> Remains {
+        Remains(self.shared.this.clone())
+    }
+
     /// Whether nothing waits and no cell has work: every request has left its record.
     pub fn is_quiet(&self) -> bool {
-        let state = self.shared.state();
-        state.books.waiting() == 0 && state.books.idle() >= state.books.cells()
+        self.shared.is_quiet()
     }
 
     /// Bytes that its processes hold, the template included, as they were last read.
@@ -274,7 +303,28 @@ impl Drop for Pool {
     }
 }
 
+/// A pool that takes no more requests, as long as there are some in it.
+#[derive(Clone, Debug)]
+pub struct Remains(Weak<Shared>);
+
+impl Remains {
+    /// Whether the last of its cells has ended.
+    pub fn are_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
+    /// Whether every request has left its record.
+    pub fn are_quiet(&self) -> bool {
+        self.0.upgrade().is_none_or(|pool| pool.is_quiet())
+    }
+}
+
 impl Shared {
+    fn is_quiet(&self) -> bool {
+        let state = self.state();
+        state.books.waiting() == 0 && state.books.idle() >= state.books.cells()
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

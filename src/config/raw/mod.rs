@@ -158,7 +158,11 @@ pub(in crate::config) struct RawNode {
     /// What stands between the code of functions and the system, beside V8: "auto" (the default) for
     /// every layer that the system offers, "require" to refuse to start where one is missing, "off"
     /// for none.
-    pub(in crate::config) sandbox: Option<Sandbox>,
+    pub(in crate::config) sandbox: Option<At<Sandbox>>,
+    /// Whether this file and those of functions are watched, and what changes in them is served when it is
+    /// saved. Without it, SIGHUP has them read again. Default: true.
+    #[schemars(extend("default" = true))]
+    pub(in crate::config) watch: Option<bool>,
 }
 
 /// What to do about layers of the sandbox that the system does not offer.

@@ -76,6 +76,7 @@ impl FromToml for RawNode {
         let node = Self {
             memory: fields.optional("memory"),
             sandbox: fields.optional("sandbox"),
+            watch: fields.optional("watch"),
         };
         fields.finish();
         Some(node)

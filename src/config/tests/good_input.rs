@@ -32,6 +32,7 @@ format = "json"
 [node]
 memory = "2GiB"
 sandbox = "require"
+watch = false
 [egress]
 allow = ["127.0.0.1/32", "fd00::/8"]
 [limits]
@@ -79,6 +80,9 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
     );
     assert_eq!(plan.memory, Some(NodeBytes::from_mib(2048)));
     assert_eq!(plan.sandbox, Mode::Require);
+    assert!(!plan.watch);
+    let sandbox = plan.places.sandbox.as_deref().ok_or("no place")?;
+    assert!(sandbox.ends_with("holm.toml:13:11"), "{sandbox}");
     assert_eq!(plan.log, LogFormat::Json);
     let and = vec!["127.0.0.1".parse()?, "fd00::/8".parse()?];
     assert_eq!(plan.egress, Allow::Public { and });
@@ -201,6 +205,8 @@ fn what_is_left_out_has_its_default() -> Result<(), Box<dyn Error>> {
     assert!(plan.server.http.ip().is_loopback());
     assert_eq!(plan.memory, None);
     assert_eq!(plan.sandbox, Mode::Auto);
+    assert!(plan.watch);
+    assert_eq!(plan.places.http, None);
     assert_eq!(plan.log, LogFormat::Auto);
     assert_eq!(plan.egress, Allow::PUBLIC);
     assert_eq!(plan.functions[0].limits, Limits::DEFAULT);

@@ -16,6 +16,9 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("admin::commands_ask_the_node_of_the_file", async |world| {
             of_the_file(&world).await
         }),
+        world.trial("admin::reload_says_what_came_of_it", async |world| {
+            reload(&world).await
+        }),
         world.trial("admin::commands_say_why_nobody_answers", async |_| {
             nobody().await
         }),
@@ -71,6 +74,64 @@ async fn of_the_file(world: &World) -> anyhow::Result<()> {
     ensure!(late.status.code() == Some(1), "{late:?}");
     ensure!(late.stderr.contains("no node answers at unix:"), "{late:?}");
     Ok(())
+}
+
+async fn reload(world: &World) -> anyhow::Result<()> {
+    let (server, folder) = with_socket(world).await?;
+    let folder = folder.path();
+    let status = async || {
+        let status = holm(folder, "status --json").await?;
+        anyhow::Ok(serde_json::from_str::<Value>(&status.stdout)?)
+    };
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text);
+    write(
+        "worker.js",
+        "export default { fetch: () => new Response('second') };",
+    )?;
+    let done = holm(folder, "reload").await?;
+    ensure!(done.status.success(), "{done:?}");
+    ensure!(done.stdout.contains("functions that answer: 1\n"), "{done:?}");
+    let answer = Request::get(HOST, "/").send(server.address()).await?;
+    ensure!(answer.body == "second", "{answer:?}");
+
+    // What does not start stays what it was.
+    write("worker.js", "throw new Error('no stock at all');")?;
+    let done = holm(folder, "reload").await?;
+    ensure!(done.status.code() == Some(3), "{done:?}");
+    ensure!(done.stderr.contains("no stock at all"), "{done:?}");
+    let answer = Request::get(HOST, "/").send(server.address()).await?;
+    ensure!(answer.body == "second", "{answer:?}");
+    let now = status().await?;
+    let function = &now["functions"][0];
+    ensure!(function["isOlder"] == true, "{now}");
+    let why = function["why"].as_str().unwrap_or_default();
+    ensure!(why.contains("no stock at all"), "{now}");
+    let problem = now["reloads"]["lastProblem"]["message"].as_str();
+    ensure!(
+        problem.is_some_and(|text| text.contains("no stock")),
+        "{now}"
+    );
+    let table = holm(folder, "status").await?.stdout;
+    ensure!(table.contains("no stock at all"), "{table}");
+
+    let file = std::fs::read_to_string(folder.join("holm.toml"))?;
+    write("holm.toml", &file.replace("version = 1", "version = 7"))?;
+    let done = holm(folder, "reload").await?;
+    ensure!(done.status.code() == Some(2), "{done:?}");
+    ensure!(done.stderr.contains("holm.toml:1"), "{done:?}");
+    let now = status().await?;
+    ensure!(now["reloads"]["failed"].as_u64() > Some(0), "{now}");
+
+    write("holm.toml", &file)?;
+    write(
+        "worker.js",
+        "export default { fetch: () => new Response('third') };",
+    )?;
+    let done = holm(folder, "reload").await?;
+    ensure!(done.status.success(), "{done:?}");
+    let now = status().await?;
+    ensure!(now["reloads"].get("lastProblem").is_none(), "{now}");
+    server.assert_healthy().await
 }
 
 async fn nobody() -> anyhow::Result<()> {
