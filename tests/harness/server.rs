@@ -97,7 +97,7 @@ impl Server {
             .context("`listening` has no addr")?
             .parse()?;
         let family = Family::of(pid);
-        // The first look: from here on all that comes from this zygote is known by its session.
+        // The first look: from here on all that comes from this zygote is known by its process group.
         family.all()?;
         Ok(Self {
             address,
