@@ -109,6 +109,10 @@ enum Command {
         /// Port to listen on, on 127.0.0.1.
         #[arg(long, default_value_t = 8080)]
         port: u16,
+        /// Listen for HTTPS too, at port 8443 or this one, with a certificate by an authority of your own.
+        /// It is made once, in ~/.local/share/holm; the log says where, for your browser to trust it.
+        #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "8443")]
+        https: Option<u16>,
     },
     /// Write a new function to start from.
     New {
@@ -151,7 +155,7 @@ pub(crate) fn run() -> ExitCode {
         }
         Command::Reload { which } => commands::reload::run(&which),
         Command::Schema => commands::schema::run(),
-        Command::Dev { path, port } => commands::dev::run(&path, port),
+        Command::Dev { path, port, https } => commands::dev::run(&path, port, https),
         Command::New { name } => commands::new::run(&name),
     };
     match result {

@@ -10,7 +10,7 @@ mod streams;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -28,8 +28,10 @@ use crate::drain::Drain;
 use crate::hints::Hints;
 use crate::hostname::Hostname;
 use crate::link::Link;
+use crate::notices::Notices;
 use crate::settings::Settings;
 use crate::stats::Stats;
+use crate::tls::{Alpn, Pending, TlsSession};
 use crate::unsent::Unsent;
 use crate::wire::{Spoken, Transport, Wire};
 
@@ -47,6 +49,9 @@ pub struct Edge<D> {
     unsent: Arc<Unsent>,
     ids: RequestIds,
     hints: Arc<Hints>,
+    /// TLS handshakes under way.
+    pending: Arc<Pending>,
+    displaced: Arc<Mutex<Notices>>,
 }
 
 /// Where a connection comes from.
@@ -56,8 +61,9 @@ pub struct Origin {
     pub peer: SocketAddr,
     /// `http`, or `https` over TLS.
     pub scheme: Scheme,
-    /// The server name of the TLS handshake. Requests for another host are refused (421).
-    pub sni: Option<Hostname>,
+    /// What its TLS handshake settled. Requests for another host than its server name are refused
+    /// (421).
+    pub tls: Option<Arc<TlsSession>>,
 }
 
 impl Origin {
@@ -66,16 +72,28 @@ impl Origin {
         Self {
             peer,
             scheme: Scheme::HTTP,
-            sni: None,
+            tls: None,
         }
     }
 
     /// A TLS connection.
-    pub fn https(peer: SocketAddr, sni: Option<Hostname>) -> Self {
+    pub fn https(peer: SocketAddr, session: Arc<TlsSession>) -> Self {
         Self {
             peer,
             scheme: Scheme::HTTPS,
-            sni,
+            tls: Some(session),
+        }
+    }
+
+    /// Whether this may be spoken on the connection. Over TLS it is HTTP/2 if, and only if, that was
+    /// agreed on (RFC 9113, 3.2): whoever stands between may have gone by that.
+    fn allows(&self, spoken: Spoken) -> bool {
+        let Some(tls) = &self.tls else {
+            return true;
+        };
+        match spoken {
+            Spoken::Http1 => tls.alpn != Some(Alpn::Http2),
+            Spoken::Http2 => tls.alpn == Some(Alpn::Http2),
         }
     }
 }
@@ -84,6 +102,7 @@ impl<D: Dispatch> Edge<D> {
     /// Makes an edge that counts into `stats`.
     pub fn new(dispatch: D, settings: Settings, stats: Arc<Stats>) -> Arc<Self> {
         let unsent = Unsent::new(&settings);
+        let pending = Pending::new(settings.handshakes);
         Arc::new(Self {
             dispatch,
             settings: Arc::new(ArcSwap::from_pointee(settings)),
@@ -92,6 +111,8 @@ impl<D: Dispatch> Edge<D> {
             unsent,
             ids: RequestIds::random(),
             hints: Arc::new(Hints::new(Instant::now())),
+            pending,
+            displaced: Arc::default(),
         })
     }
 
@@ -108,6 +129,8 @@ impl<D: Dispatch> Edge<D> {
             unsent: Arc::clone(&self.unsent),
             ids: self.ids,
             hints: Arc::clone(&self.hints),
+            pending: Arc::clone(&self.pending),
+            displaced: Arc::clone(&self.displaced),
         })
     }
 
@@ -147,6 +170,26 @@ impl<D: Dispatch> Edge<D> {
         }
     }
 
+    /// TLS handshakes under way.
+    pub(crate) fn pending(&self) -> &Arc<Pending> {
+        &self.pending
+    }
+
+    /// Counts a handshake that was ended for a newer one; returns how many there were since the last
+    /// line in the log, if it is time for one.
+    pub(crate) fn displaced(&self, now: Instant) -> Option<u64> {
+        let mut displaced = self
+            .displaced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        displaced.one(now)
+    }
+
+    /// Resolves when a drain has begun.
+    pub(crate) async fn draining(&self) {
+        self.drain.begun().await;
+    }
+
     /// Serves one connection to its end. Dropping the future aborts it: its requests are
     /// cancelled, and the client sees a reset.
     pub fn connection<I: Transport>(
@@ -161,6 +204,11 @@ impl<D: Dispatch> Edge<D> {
             connection.await;
             drop(open);
         }
+    }
+
+    /// As [`connection`](Self::connection), for one that is counted already.
+    pub(crate) async fn serve<I: Transport>(self: Arc<Self>, io: I, origin: Origin) {
+        self.converse(io, origin, Reception::Serve).await;
     }
 
     /// Answers whatever comes with 503.
@@ -188,6 +236,10 @@ impl<D: Dispatch> Edge<D> {
         let served = Arc::clone(&link);
         let connection = pin!(async move {
             match spoken {
+                Ok(Some(spoken)) if !origin.allows(spoken) => {
+                    debug!(%peer, ?spoken, "not what the handshake agreed on");
+                    Ok(())
+                }
                 Ok(Some(Spoken::Http1)) => edge.http1(wire, served, origin, reception).await,
                 Ok(Some(Spoken::Http2)) => edge.http2(wire, served, origin, reception).await,
                 // Came and went without a word.

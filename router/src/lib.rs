@@ -8,8 +8,9 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`server`] | the plain listener: accept, shed, drain |
-//! | [`edge`] | one connection, over anything that carries bytes; for TLS to share |
+//! | [`server`] | a listener, plain or with TLS: accept, shed, drain |
+//! | [`edge`] | one connection, over anything that carries bytes |
+//! | [`tls`] | certificates by server name, handshakes |
 //! | `wire`, `framing` | the bytes: which HTTP, strict request framing, clocks |
 //! | `link`, `drain`, `turn` | what the parts of a connection tell each other around hyper |
 //! | `unsent` | the budget for responses that wait for slow clients |
@@ -74,6 +75,7 @@ pub mod settings;
 pub mod stats;
 pub mod synthetic;
 pub mod table;
+pub mod tls;
 mod turn;
 mod unsent;
 mod wire;

@@ -1,4 +1,4 @@
-//! The plain listener: accepts, sheds what is too much, and drains.
+//! A listener, plain or with TLS: accepts, sheds what is too much, and drains.
 
 mod bind;
 
@@ -19,6 +19,7 @@ use crate::edge::{Edge, Origin};
 use crate::notices::Notices;
 use crate::settings::Settings;
 use crate::stats::Stats;
+use crate::tls::Certificates;
 
 pub use bind::BindError;
 
@@ -35,6 +36,7 @@ pub struct Server {
     address: SocketAddr,
     settings: Settings,
     stats: Arc<Stats>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 /// The socket of a listener.
@@ -79,7 +81,15 @@ impl Server {
             address,
             settings,
             stats: Arc::default(),
+            certificates: None,
         })
+    }
+
+    /// Has it speak TLS, with these certificates, and nothing else.
+    #[must_use]
+    pub fn with_tls(mut self, certificates: Arc<Certificates>) -> Self {
+        self.certificates = Some(certificates);
+        self
     }
 
     /// The address it got.
@@ -145,7 +155,7 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let mut guests = Guests::new(edge);
+        let mut guests = Guests::new(edge, self.certificates);
         let mut shutdown = pin!(shutdown);
         let mut retired = pin!(retired);
         let mut is_shut_down = true;
@@ -195,15 +205,17 @@ impl Server {
 /// The open connections of one listener.
 struct Guests<D> {
     edge: Arc<Edge<D>>,
+    certificates: Option<Arc<Certificates>>,
     served: JoinSet<()>,
     turned_away: JoinSet<()>,
     refused: Notices,
 }
 
 impl<D: Dispatch> Guests<D> {
-    fn new(edge: Arc<Edge<D>>) -> Self {
+    fn new(edge: Arc<Edge<D>>, certificates: Option<Arc<Certificates>>) -> Self {
         Self {
             edge,
+            certificates,
             served: JoinSet::new(),
             turned_away: JoinSet::new(),
             refused: Notices::default(),
@@ -222,12 +234,21 @@ impl<D: Dispatch> Guests<D> {
             tracing::debug!(%peer, %error, "TCP_NOTSENT_LOWAT");
         }
         let edge = Arc::clone(&self.edge);
-        let origin = Origin::http(peer);
         // The counter is shared with other listeners of this edge, as the limit is.
         let open = self.edge.stats().open();
         let limit = self.edge.settings().connections as u64;
         if open < limit {
-            self.served.spawn(edge.connection(stream, origin));
+            match &self.certificates {
+                None => {
+                    let origin = Origin::http(peer);
+                    self.served.spawn(edge.connection(stream, origin));
+                }
+                Some(certificates) => {
+                    let certificates = Arc::clone(certificates);
+                    let connection = edge.tls_connection(stream, peer, certificates);
+                    self.served.spawn(connection);
+                }
+            }
             return;
         }
         self.edge.stats().shedding();
@@ -239,7 +260,9 @@ impl<D: Dispatch> Guests<D> {
                 "too many connections: new ones are refused; `server.max_connections` is the limit"
             );
         }
-        if self.turned_away.len() < TURNED_AWAY {
+        // A handshake costs more than all the rest of a connection: one that is too many gets none.
+        if self.certificates.is_none() && self.turned_away.len() < TURNED_AWAY {
+            let origin = Origin::http(peer);
             self.turned_away.spawn(edge.turn_away(stream, origin));
         }
     }

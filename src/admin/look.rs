@@ -123,7 +123,6 @@ fn of_node(board: &Board, node: Option<&Node>) -> NodeStatus {
 fn of_edge(board: &Board) -> EdgeStatus {
     let stats = board.listeners().map(|listeners| listeners.stats());
     let sum = |of: fn(&Stats) -> u64| stats.as_deref().map_or(0, of);
-    let [failed, done] = board.facts.handshakes();
     EdgeStatus {
         connections_open: sum(Stats::open),
         connections: sum(Stats::accepted),
@@ -131,18 +130,20 @@ fn of_edge(board: &Board) -> EdgeStatus {
         connections_too_slow: sum(Stats::too_slow),
         requests: sum(Stats::requests),
         requests_refused: sum(Stats::refused),
-        handshakes: done + failed,
-        handshakes_failed: failed,
+        handshakes: sum(Stats::handshakes) + sum(Stats::failed_handshakes),
+        handshakes_failed: sum(Stats::failed_handshakes),
     }
 }
 
 fn certificates(board: &Board) -> Vec<CertificateStatus> {
-    let certificates = board.facts.certificates().into_iter();
+    let listeners = board.listeners();
+    let certificates = listeners.map_or_else(Vec::new, |listeners| listeners.expiries());
     certificates
+        .into_iter()
         .map(|certificate| CertificateStatus {
-            hosts: certificate.hosts,
-            until: timestamp(certificate.until),
-            until_seconds: seconds(certificate.until),
+            name: certificate.name,
+            until: timestamp(certificate.not_after),
+            until_seconds: seconds(certificate.not_after),
         })
         .collect()
 }

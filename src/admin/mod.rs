@@ -8,7 +8,6 @@
 //! - [`answer`]: who may ask for what; [`Board`]: what there is to tell
 //! - [`status`]: the words of `/status`; [`look`]: the node → them; [`metrics`]: them → Prometheus
 //! - [`process`]: what the edge's process uses
-//! - [`facts`]: what other parts of the node report here
 //! - [`client`]: the other end, for `holm status` and its like
 //!
 //! Who could misuse it: a browser on the same machine (no CORS, no DNS rebinding, no simple POST:
@@ -17,7 +16,6 @@
 mod address;
 mod answer;
 pub(crate) mod client;
-mod facts;
 mod listen;
 mod look;
 mod metrics;
@@ -36,8 +34,6 @@ use std::time::SystemTime;
 pub(crate) use self::address::Address;
 pub(crate) use self::address::leads_to;
 pub(crate) use self::answer::INTENT;
-#[allow(unused_imports, reason = "for TLS, which reports here")]
-pub(crate) use self::facts::{Certificate, Facts};
 pub(crate) use self::listen::Admin;
 pub(crate) use self::listen::AdminError;
 use self::status::Stage;
@@ -57,7 +53,6 @@ pub(crate) struct Board {
     node: OnceLock<Weak<Node>>,
     /// As weak, for the same reason.
     listeners: OnceLock<Weak<Listeners>>,
-    facts: Arc<Facts>,
     reloader: OnceLock<Reloader>,
 }
 
@@ -71,7 +66,6 @@ impl Board {
             stage: AtomicU8::new(Stage::Starting as u8),
             node: OnceLock::new(),
             listeners: OnceLock::new(),
-            facts: Arc::default(),
             reloader: OnceLock::new(),
         })
     }
@@ -100,12 +94,6 @@ impl Board {
     /// A signal has come.
     pub(crate) fn drains(&self) {
         self.stage.store(Stage::Draining as u8, Ordering::Relaxed);
-    }
-
-    /// What others count and say here.
-    #[allow(dead_code, reason = "for TLS, which reports here")]
-    pub(crate) fn facts(&self) -> &Arc<Facts> {
-        &self.facts
     }
 
     fn stage(&self) -> Stage {
@@ -151,26 +139,5 @@ mod tests {
         assert!(why(&board).contains("zygote"));
         board.drains();
         assert_eq!(why(&board), "draining");
-    }
-
-    #[test]
-    fn what_others_report_is_told() {
-        let board = Board::new(Path::new("holm.toml"), Telemetry::quiet());
-        board.facts().handshake(true);
-        board.facts().handshake(false);
-        let until = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(2_000_000_000);
-        board.facts().serves(vec![Certificate {
-            hosts: vec!["a.test".to_owned()],
-            until,
-        }]);
-        let status = look::look(&board);
-        assert_eq!(status.edge.handshakes_failed, 1);
-        let text = metrics::render(status).expect("text");
-        for line in [
-            "holm_edge_handshakes_total{outcome=\"ok\"} 1",
-            "holm_certificate_expiry_timestamp_seconds{hosts=\"a.test\"} 2000000000.0",
-        ] {
-            assert!(text.contains(line), "no {line} in {text}");
-        }
     }
 }

@@ -178,8 +178,8 @@ pub(crate) struct Reload {
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct CertificateStatus {
-    /// What it is for.
-    pub(crate) hosts: Vec<String>,
+    /// The first name that it is shown for; `*` for a default that has none.
+    pub(crate) name: String,
     /// When it ends: RFC 3339, UTC.
     pub(crate) until: String,
     /// The same, in seconds since 1970.

@@ -22,6 +22,7 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::Response;
 use http::header::ACCEPT;
+use http::uri::Scheme;
 use url::Url;
 
 use super::Broken;
@@ -31,7 +32,9 @@ use super::Node;
 use super::bodies;
 use super::rescue;
 use super::rescue::Shown;
+use super::secure;
 use crate::access::Access;
+use crate::config::Secure;
 
 impl Dispatch for Node {
     async fn dispatch(&self, mut exchange: Exchange) -> Response<ResponseBody> {
@@ -40,7 +43,7 @@ impl Dispatch for Node {
             exchange.request.method().clone(),
             serialized(exchange.url()),
         );
-        let (function, access) = match self.function(&exchange) {
+        let (function, access, secure) = match self.function(&exchange) {
             Ok(found) => found,
             Err(refusal) => {
                 refuse(context, &refusal);
@@ -55,15 +58,23 @@ impl Dispatch for Node {
                 );
             }
         };
+        if let Some(response) = secure::redirect(secure, self.ports(), &exchange) {
+            let context = context.named(function.name().clone());
+            context.answered(response.status());
+            return response;
+        }
         let client = exchange.peer.ip();
         if let Err(refusal) = access.admit(client, exchange.request.headers_mut()) {
             refuse(context.named(function.name().clone()), &refusal);
             return rescue::refuse(refusal, exchange.id, exchange.request.headers());
         }
-        match function {
+        let hsts = secure.hsts.filter(|_| exchange.scheme == Scheme::HTTPS);
+        let mut response = match function {
             Function::Ready(pool) => self.answer(&pool, context, exchange).await,
             Function::Broken(broken) => self.excuse(&broken, context, &exchange),
-        }
+        };
+        secure::pin(hsts, &mut response);
+        response
     }
 
     fn refused(&self, refused: Refused) {
@@ -100,15 +111,16 @@ pub(super) fn refuse(context: RequestContext, refusal: &Refusal) {
 }
 
 impl Node {
-    fn function(&self, exchange: &Exchange) -> Result<(Function, Arc<Access>), Refusal> {
+    fn function(&self, exchange: &Exchange) -> Result<(Function, Arc<Access>, Secure), Refusal> {
         let host = &exchange.host;
         let app = self.app();
         let Some(app) = app.as_ref() else {
             return Err(Refusal::UnknownHost(host.clone()));
         };
-        let found = app.find(host, exchange.path());
-        let found = found.map(|found| (found.function.clone(), found.access.clone()));
-        found.ok_or_else(|| app.refusal(host.clone()))
+        match app.find(host, exchange.path()) {
+            Some(found) => Ok((found.function.clone(), found.access.clone(), found.secure)),
+            None => Err(app.refusal(host.clone())),
+        }
     }
 
     /// Answers for a function that does not start.
@@ -232,7 +244,7 @@ pub(super) async fn ask(pool: &Pool, context: RequestContext, request: FetchRequ
 
 /// The URL as the URL standard serializes it. The edge has checked host and path; what is left
 /// are characters that a lenient client did not encode.
-fn serialized(url: String) -> String {
+pub(super) fn serialized(url: String) -> String {
     let plain = url
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?@!$&()*+,;=%".contains(&byte));

@@ -374,7 +374,7 @@ fn files_of<'a>(plan: &'a FunctionPlan, modules: impl Iterator<Item = &'a Path>)
     main.into_iter().chain(modules).map(PathBuf::from).collect()
 }
 
-/// Whether nothing about a function has changed but, perhaps, who is led to it, and who may ask for it.
+/// Whether nothing about a function has changed but, perhaps, who is led to it, who may ask for it, and how.
 fn is_same_but_routes(before: &FunctionPlan, after: &FunctionPlan) -> bool {
     let FunctionPlan {
         name: _,
@@ -383,6 +383,7 @@ fn is_same_but_routes(before: &FunctionPlan, after: &FunctionPlan) -> bool {
         root,
         routes: _,
         access: _,
+        secure: _,
         vars: _,
         limits: _,
         concurrency: _,
@@ -394,7 +395,7 @@ fn is_same_but_routes(before: &FunctionPlan, after: &FunctionPlan) -> bool {
         && is_same_elsewhere(before, after)
 }
 
-/// Whether nothing has changed beside files, routes and access.
+/// Whether nothing has changed beside files, routes, access and HTTPS.
 fn is_same_elsewhere(before: &FunctionPlan, after: &FunctionPlan) -> bool {
     let FunctionPlan {
         name,
@@ -403,6 +404,7 @@ fn is_same_elsewhere(before: &FunctionPlan, after: &FunctionPlan) -> bool {
         root: _,
         routes: _,
         access: _,
+        secure: _,
         vars,
         limits,
         concurrency,

@@ -8,6 +8,7 @@
 //! - [`reload`]: when files change: another app in the place of this one; [`listeners`]: where it listens
 //! - [`dispatch`]: edge → isolate and back; [`bodies`]: bodies between the two
 //! - [`inside`]: function → function without a socket; [`report`]: what there is to tell of them
+//! - [`secure`]: from HTTP to HTTPS
 //! - [`rescue`]: what a client gets when a function gives no answer
 
 mod bodies;
@@ -21,6 +22,7 @@ mod progress;
 mod reload;
 mod report;
 mod rescue;
+mod secure;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -33,11 +35,14 @@ use holm_runtime::pool::Pool;
 
 use self::reload::FunctionState;
 use self::reload::Stamp;
+use self::secure::Ports;
 use crate::access::Access;
 use crate::config::FunctionPlan;
+use crate::config::Secure;
 
 pub(crate) use self::listeners::ListenError;
 pub(crate) use self::listeners::Listeners;
+pub(crate) use self::listeners::SOON;
 pub(crate) use self::load::FunctionProblem;
 pub(crate) use self::load::Loaded;
 pub(crate) use self::load::Retry;
@@ -112,6 +117,8 @@ enum Function {
 struct Found<'a> {
     function: &'a Function,
     access: &'a Arc<Access>,
+    /// What its clients are told of HTTPS.
+    secure: Secure,
 }
 
 /// A function that does not start.
@@ -207,6 +214,7 @@ impl App {
         Some(Found {
             function: &entry.function,
             access: &entry.plan.access,
+            secure: entry.plan.secure,
         })
     }
 

@@ -10,6 +10,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use arc_swap::ArcSwapOption;
 use holm_model::limits::NodeBytes;
 use holm_process::sandbox::Layers;
@@ -27,6 +28,7 @@ use holm_runtime::services::Services;
 use tokio::runtime::Runtime;
 
 use super::App;
+use super::Ports;
 use super::compilers::Compilers;
 use super::inside::Inside;
 use crate::config::Plan;
@@ -40,6 +42,8 @@ pub(crate) struct Node {
     /// Whether clients may read what a function threw.
     pub(super) dev: bool,
     app: ArcSwapOption<App>,
+    /// Where it listens, once it does.
+    ports: ArcSwap<Ports>,
     outbound: Arc<egress::Client>,
     telemetry: Telemetry,
     /// As it was when the zygote was started.
@@ -127,6 +131,7 @@ impl Node {
             sandbox: plan.sandbox,
             remains: Mutex::default(),
             banner: ArcSwapOption::empty(),
+            ports: ArcSwap::default(),
             outbound,
             io,
         }))
@@ -241,9 +246,20 @@ impl Node {
         self.outbound.keep_from(address);
     }
 
-    /// Lets functions reach each other by this node's hostnames on `ports`, without a socket.
-    pub(super) fn reachable_at(self: &Arc<Self>, ports: &[u16]) {
+    /// The ports it listens on.
+    pub(super) fn ports(&self) -> Ports {
+        **self.ports.load()
+    }
+
+    /// Says on which ports the node is listening: clients are sent from one to the other, and functions
+    /// reach each other by this node's hostnames on them, without a socket.
+    pub(super) fn reachable_at(self: &Arc<Self>, ports: Ports) {
+        self.ports.store(Arc::new(ports));
         let inside = Inside::new(Arc::downgrade(self));
-        self.outbound.serve_inside(Arc::new(inside), ports);
+        let ports: Vec<u16> = [Some(ports.http), ports.https]
+            .into_iter()
+            .flatten()
+            .collect();
+        self.outbound.serve_inside(Arc::new(inside), &ports);
     }
 }

@@ -16,6 +16,7 @@ use crate::app::FunctionProblem;
 use crate::app::ListenError;
 use crate::app::NodeError;
 use crate::config::ExplainError;
+use crate::config::LocalCaError;
 use crate::config::Problems;
 use crate::secret::Unreadable;
 
@@ -83,6 +84,9 @@ pub(crate) enum Failure {
         /// What the system says.
         source: io::Error,
     },
+    /// There is no certificate for this machine.
+    #[error(transparent)]
+    LocalCa(#[from] LocalCaError),
     /// The result cannot be printed.
     #[error("cannot write to stdout: {0}")]
     Stdout(#[source] io::Error),
@@ -122,6 +126,7 @@ impl Failure {
             | Self::ReloadThread(_)
             | Self::Signals(_)
             | Self::Serve { .. }
+            | Self::LocalCa(_)
             | Self::Stdout(_) => {
                 print::err(&visible(&format!("error: {self}\n")));
             }
@@ -146,6 +151,7 @@ impl Failure {
             | Self::ReloadThread(_)
             | Self::Signals(_)
             | Self::Serve { .. }
+            | Self::LocalCa(_)
             | Self::Stdout(_) => 1,
             Self::Config(_) => 2,
             Self::Functions(_) => 3,

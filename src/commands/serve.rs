@@ -21,6 +21,7 @@ use crate::app::Node;
 use crate::app::Reloader;
 use crate::app::Reloading;
 use crate::app::Source;
+use crate::config::TlsPlan;
 use crate::telemetry::Telemetry;
 
 /// How long the end of the log may take to be written. A reader that is slow needs some of it; one that
@@ -47,6 +48,9 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
     }
     board.has(&node);
     let (listeners, bound) = Listeners::bind(node.clone(), &plan)?;
+    for warning in plan.tls.iter().flat_map(TlsPlan::open_keys) {
+        warn!("{warning}");
+    }
     let mut reloading = Reloading::new(node.clone(), listeners.clone(), source, bound.port());
     reloading.begin(&plan);
     info!(
@@ -111,7 +115,10 @@ pub(super) fn listen(
     board.serves();
     let drain = signals.drain(reloader.clone());
     let drained = node.io().block_on(async {
-        drain.await;
+        tokio::select! {
+            () = drain => {}
+            never = listeners.warn_of_ends() => match never {},
+        }
         board.drains();
         reloader.close();
         listeners.drain().await

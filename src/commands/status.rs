@@ -97,10 +97,9 @@ pub(super) fn head(status: &Status) -> Vec<String> {
         ));
     }
     for certificate in &status.certificates {
-        let hosts = certificate.hosts.join(", ");
         lines.push(format!(
-            "certificate for {hosts} until {}",
-            certificate.until
+            "certificate for {} until {}",
+            certificate.name, certificate.until
         ));
     }
     lines

@@ -119,21 +119,6 @@ impl<'a, 'i> Fields<'a, 'i> {
         entries
     }
 
-    /// A key of the format that this version does not act on: neither unknown, nor silently
-    /// ignored.
-    pub(super) fn not_yet(&mut self, key: &'static str, what: &str) {
-        let Some((typed, _)) = self.table.get_key_value(key) else {
-            return;
-        };
-        self.announced.push(key);
-        let name = self.path(key);
-        self.findings.report(
-            Problem::new(format!("`{name}` is not supported yet"))
-                .at(typed.span(), what)
-                .help("remove it, or comment it out, until a version of Holm announces it"),
-        );
-    }
-
     /// Reports every key that was not asked for; returns whether there was one.
     pub(super) fn finish(self) -> bool {
         let mut unknown = false;
@@ -220,8 +205,10 @@ fn hint(key: &str) -> Option<&'static str> {
             "this belongs into a function's table, [functions.NAME]"
         }
         "http" | "https" | "admin" | "admin_token" | "listen" | "port" | "host"
-        | "max_connections" | "max_queued" | "max_unsent" | "drain" => {
-            "this belongs into [server]; the address is `http = \"127.0.0.1:8080\"`"
+        | "max_connections" | "max_queued" | "max_unsent" | "max_handshakes" | "handshake_time"
+        | "drain" => "this belongs into [server]; the address is `http = \"127.0.0.1:8080\"`",
+        "cert" | "certificate" | "key" | "ssl" => {
+            "a certificate stands in [[tls]], with `cert` and `key`"
         }
         "sandbox" | "watch" => "this belongs into [node]",
         "deny" | "token" => "this belongs into a function's `access = { … }`",

@@ -8,7 +8,7 @@
 //!   are made from the table in `holm_model::limits`
 //! - [`fields`]: reading them, table by table; [`scalars`], [`network`], [`route`], [`vars`]: value
 //!   by value
-//! - [`settle`]: raw → plan; with [`limits`], [`main_file`], [`admin`] and [`access`]; [`secret`]: what the file only points at
+//! - [`settle`]: raw → plan; with [`limits`], [`main_file`], [`admin`], [`access`] and [`tls`]; [`secret`]: what the file only points at
 //! - [`plan`]: what the rest of the program works with
 //! - [`single`]: a plan without a file, for `holm dev PATH`; [`local`]: what `holm dev` adds to any
 //! - [`mod@explain`]: which route takes a URL, and why
@@ -26,6 +26,7 @@ mod explain;
 mod fields;
 mod limits;
 mod local;
+mod local_ca;
 mod main_file;
 mod network;
 mod plan;
@@ -38,6 +39,7 @@ mod secret;
 mod settle;
 mod single;
 mod spelling;
+mod tls;
 mod vars;
 mod wrap;
 
@@ -56,10 +58,12 @@ use self::raw::RawConfig;
 pub(crate) use self::explain::ExplainError;
 pub(crate) use self::explain::explain;
 pub(crate) use self::explain::notes;
+pub(crate) use self::local_ca::{LocalCa, LocalCaError};
 pub(crate) use self::main_file::is_module;
-pub(crate) use self::plan::{AdminPlan, FunctionPlan, LogFormat, LogRequests, Plan};
+pub(crate) use self::plan::{AdminPlan, FunctionPlan, LogFormat, LogRequests, Plan, Secure};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::schema::schema;
+pub(crate) use self::tls::TlsPlan;
 
 /// Longest configuration file, in bytes. A thousand functions take some 200 KiB; what is much
 /// longer is another file, or a device that never ends.

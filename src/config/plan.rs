@@ -15,6 +15,7 @@ use holm_runtime::deployment::Concurrency;
 use serde_json::{Map, Value};
 
 pub(crate) use super::raw::{LogFormat, LogRequests};
+use super::tls::TlsPlan;
 use crate::access::Access;
 use crate::admin::Address;
 use crate::egress::Allow;
@@ -34,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) server: ServerPlan,
     /// Where the node shows how it does, if anywhere.
     pub(crate) admin: Option<AdminPlan>,
+    /// HTTPS, if it listens for that.
+    pub(crate) tls: Option<TlsPlan>,
     /// What all processes may hold before idle isolates are ended; no bound if `None`.
     pub(crate) memory: Option<NodeBytes>,
     /// What to do about layers of the sandbox that the system does not offer.
@@ -65,6 +68,8 @@ pub(crate) struct AdminPlan {
 pub(crate) struct Places {
     /// `server.http`
     pub(crate) http: Option<String>,
+    /// `server.https`
+    pub(crate) https: Option<String>,
     /// `node.sandbox`
     pub(crate) sandbox: Option<String>,
 }
@@ -74,6 +79,10 @@ pub(crate) struct Places {
 pub(crate) struct ServerPlan {
     /// Address for HTTP. Port 0 is any free one.
     pub(crate) http: SocketAddr,
+    /// How long a TLS handshake may take.
+    pub(crate) handshake_time: WallTime,
+    /// TLS handshakes at the same time.
+    pub(crate) max_handshakes: usize,
     /// Connections that may be open at the same time.
     pub(crate) max_connections: usize,
     /// Requests that may wait for isolates at the same time, over all functions.
@@ -88,6 +97,8 @@ impl ServerPlan {
     /// Loopback, because a tool that was just tried out should not listen to the world.
     pub(crate) const DEFAULT: Self = Self {
         http: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+        handshake_time: WallTime::from_secs(10),
+        max_handshakes: 1_024,
         max_connections: 10_000,
         max_queued: 8_192,
         max_unsent: NodeBytes::from_mib(256),
@@ -119,4 +130,15 @@ pub(crate) struct FunctionPlan {
     pub(crate) eval: bool,
     /// Who may ask for it.
     pub(crate) access: Arc<Access>,
+    /// What its clients are told of HTTPS.
+    pub(crate) secure: Secure,
+}
+
+/// How clients are led from HTTP to HTTPS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Secure {
+    /// Requests over HTTP are sent on.
+    pub(crate) redirect: bool,
+    /// Browsers are told to come over HTTPS alone for so long.
+    pub(crate) hsts: Option<WallTime>,
 }

@@ -154,6 +154,11 @@ impl Problems {
         }
     }
 
+    /// A single problem that is not in the files of `origin`.
+    pub(crate) fn without_file(origin: &Path, error: &dyn std::error::Error) -> Self {
+        Self::without_place(origin, Problem::new(error.to_string()))
+    }
+
     /// Files beside the configuration in which it may be mended: those that it names and that are no
     /// modules.
     pub(crate) fn watched(&self) -> impl Iterator<Item = &Path> {

@@ -137,6 +137,12 @@ text! {
         "pattern": "^(env:[^=]+|file:.+)$",
         "examples": ["env:HOLM_ADMIN_TOKEN", "file:/etc/holm/admin-token"],
     });
+    /// A name that a certificate can be for.
+    TlsHost = json!({
+        "type": "string",
+        "minLength": 1,
+        "examples": ["example.com", "*.example.com"],
+    });
     /// A network, an address, or every address.
     Cidr = json!({
         "type": "string",

@@ -16,7 +16,7 @@ use holm_runtime::deployment::Concurrency;
 use serde_json::{Map, Value};
 
 use super::main_file::{self, MainFile};
-use super::plan::{FunctionPlan, LogFormat, LogRequests, Places, Plan, ServerPlan};
+use super::plan::{FunctionPlan, LogFormat, LogRequests, Places, Plan, Secure, ServerPlan};
 use super::problem::{Problem, Problems};
 use super::settle::name_fault;
 use crate::egress::Allow;
@@ -69,6 +69,7 @@ fn plan(path: &Path) -> Result<Plan, Problem> {
         watch: true,
         server: ServerPlan::DEFAULT,
         admin: None,
+        tls: None,
         memory: None,
         sandbox: Mode::Auto,
         log: LogFormat::Auto,
@@ -104,6 +105,7 @@ fn function(found: &Found) -> Result<FunctionPlan, Problem> {
         concurrency: Concurrency::EXCLUSIVE,
         eval: true,
         access: Arc::default(),
+        secure: Secure::default(),
     })
 }
 

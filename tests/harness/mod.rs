@@ -13,6 +13,7 @@ pub(crate) mod program;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod step;
+pub(crate) mod tls;
 pub(crate) mod world;
 
 pub(crate) use client::{Connection, Request};

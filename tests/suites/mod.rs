@@ -26,6 +26,7 @@ mod sharing;
 mod signals;
 mod slow_clients;
 mod templates;
+mod tls;
 mod wire;
 
 use std::sync::Arc;
@@ -59,6 +60,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(sharing::trials(world));
     trials.extend(signals::trials(world));
     trials.extend(slow_clients::trials(world));
+    trials.extend(tls::trials(world));
     trials.extend(wire::trials(world));
     trials.extend(compilers::trials(world));
     trials.extend(listen::trials(world));

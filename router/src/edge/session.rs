@@ -108,6 +108,7 @@ impl<D: Dispatch> Session<D> {
             port,
             peer: self.origin.peer,
             scheme: self.origin.scheme.clone(),
+            tls: self.origin.tls.clone(),
             received,
             request: request.map(|body| RequestBody::wire(body, version)),
         });
@@ -158,7 +159,8 @@ impl<D: Dispatch> Session<D> {
             let mut memory = self.host.lock().unwrap_or_else(PoisonError::into_inner);
             memory.host(version, uri, headers)?
         };
-        if let Some(sni) = &self.origin.sni
+        let tls = self.origin.tls.as_ref();
+        if let Some(sni) = tls.and_then(|tls| tls.sni.as_ref())
             && *sni != named.0
         {
             return Err(Refusal::Misdirected(named.0));

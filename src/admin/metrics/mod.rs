@@ -197,10 +197,10 @@ mod tests {
     fn a_label_cannot_be_left() {
         let mut status = Status::default();
         status.certificates.push(CertificateStatus {
-            hosts: vec!["a\"} 1\n".to_owned()],
+            name: "a\"} 1\n".to_owned(),
             ..CertificateStatus::default()
         });
         let text = render(status).expect("text");
-        assert!(text.contains(r#"hosts="a\"} 1\n""#), "{text}");
+        assert!(text.contains(r#"name="a\"} 1\n""#), "{text}");
     }
 }

@@ -64,17 +64,15 @@ impl Out<'_> {
             "1 if the last reload of the configuration failed",
             f64::from(u8::from(reloads.last_problem.is_some())),
         )?;
-        let hosts = status.certificates.iter();
-        let hosts: Vec<_> = hosts.map(|c| escaped(&c.hosts.join(" "))).collect();
+        let certificates = status.certificates.iter();
+        let names: Vec<_> = certificates.map(|of| escaped(&of.name)).collect();
         self.gauges(
             "holm_certificate_expiry_timestamp_seconds",
             "When a certificate ends, in seconds since 1970",
-            hosts
+            names
                 .iter()
                 .zip(&status.certificates)
-                .map(|(hosts, certificate)| {
-                    ([("hosts", hosts.as_str())], certificate.until_seconds)
-                }),
+                .map(|(name, certificate)| ([("name", name.as_str())], certificate.until_seconds)),
         )?;
         self.of_process(status)
     }

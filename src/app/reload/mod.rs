@@ -38,6 +38,7 @@ use self::watch::Watch;
 use super::App;
 use super::Listeners;
 use super::Node;
+use super::listeners::Scheme;
 use super::load::Loaded;
 use super::load::Retry;
 use crate::config::Plan;
@@ -198,8 +199,12 @@ impl Reloading {
             self.watch.also(&self.source, problems.watched());
             Refused(problems.lines().collect())
         })?;
-        let taken = self.listeners.take(&plan).map_err(|error| {
-            let place = plan.places.http.as_deref().unwrap_or("server.http");
+        let taken = self.listeners.take(&plan).map_err(|(scheme, error)| {
+            let (place, key) = match scheme {
+                Scheme::Http => (&plan.places.http, "server.http"),
+                Scheme::Https => (&plan.places.https, "server.https"),
+            };
+            let place = place.as_deref().unwrap_or(key);
             Refused(vec![format!("{place}: {error}")])
         })?;
         let before = self.node.app().as_ref().cloned();
@@ -250,7 +255,7 @@ impl Reloading {
         }
         warn_of(&app, self.node.app().as_deref());
         if self.source.is_dev() {
-            app.tell_the_lost(plan.urls(self.port));
+            app.tell_the_lost(plan.urls("http", self.port));
             self.node.set_banner(None);
         }
         let functions = app.states();
@@ -266,6 +271,9 @@ impl Reloading {
     fn follow(&mut self, plan: &Plan) {
         let app = self.node.app();
         let files = app.as_ref().map(|app| app.files()).into_iter().flatten();
+        let pairs = plan.tls.iter().flat_map(|tls| &tls.pairs);
+        let pairs = pairs.flat_map(|pair| [&pair.cert, &pair.key]);
+        let files = files.chain(pairs.map(PathBuf::as_path));
         let files: Vec<PathBuf> = files.map(PathBuf::from).collect();
         drop(app);
         if self.watch.only(&self.source, &files, plan.watch) {

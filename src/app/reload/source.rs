@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config;
+use crate::config::LocalCa;
 use crate::config::Plan;
 use crate::config::Problems;
 
@@ -20,6 +21,8 @@ pub(crate) enum Source {
         path: PathBuf,
         /// On the loopback address.
         port: u16,
+        /// Who signs for HTTPS, and the port of that.
+        https: Option<(Arc<LocalCa>, u16)>,
     },
 }
 
@@ -29,9 +32,9 @@ impl Source {
     /// # Errors
     /// All that is wrong with it.
     pub(crate) fn plan(&self) -> Result<Plan, Problems> {
-        let (path, port) = match self {
+        let (path, port, https) = match self {
             Self::File(file) => return config::load(file),
-            Self::Dev { path, port } => (path, *port),
+            Self::Dev { path, port, https } => (path, *port, https),
         };
         // A folder that has a configuration of its own is served by it, variables and limits included.
         let config = path.join("holm.toml");
@@ -43,11 +46,17 @@ impl Source {
         // Whatever the file says: everybody who asks is shown what goes wrong.
         plan.server.http = (Ipv4Addr::LOCALHOST, port).into();
         plan.watch = true;
+        plan.tls = None;
         for function in &mut plan.functions {
             // Nobody but this machine asks, and what it has to show would only be in the way.
             function.access = Arc::default();
         }
         plan.answer_at_localhost();
+        if let Some((authority, port)) = https {
+            // A new function has a new name.
+            let served = authority.serve(&mut plan, *port);
+            served.map_err(|error| Problems::without_file(path, &error))?;
+        }
         Ok(plan)
     }
 

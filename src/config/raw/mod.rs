@@ -9,6 +9,7 @@
 
 mod limits;
 mod read;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use crate::egress::{Allow, Network};
 use crate::secret::Source;
 
 pub(in crate::config) use self::limits::RawLimits;
+pub(in crate::config) use self::tls::RawTls;
 
 /// Configuration of a Holm node: which functions it serves, at which hostnames, under which
 /// limits.
@@ -37,6 +39,9 @@ pub(in crate::config) struct RawConfig {
     pub(in crate::config) version: Option<At<u32>>,
     /// Where the node listens.
     pub(in crate::config) server: Option<RawServer>,
+    /// Certificates for HTTPS.
+    #[schemars(with = "Option<Vec<RawTls>>")]
+    pub(in crate::config) tls: Option<List<RawTls>>,
     /// The node's log.
     pub(in crate::config) log: Option<RawLog>,
     /// What the node as a whole may use.
@@ -69,6 +74,25 @@ pub(in crate::config) struct RawServer {
     /// `admin` is an address that other machines reach.
     #[schemars(with = "Option<schema::SecretSource>")]
     pub(in crate::config) admin_token: Option<At<Source>>,
+    /// Address and port for HTTPS. Default: no HTTPS. Its certificates are in [[tls]].
+    #[schemars(with = "Option<schema::Address>")]
+    pub(in crate::config) https: Option<At<SocketAddr>>,
+    /// Whether requests over HTTP are sent on to HTTPS, with 308. A function may say otherwise.
+    /// Default: false.
+    #[schemars(with = "Option<bool>", extend("default" = false))]
+    pub(in crate::config) redirect_to_https: Option<At<bool>>,
+    /// How long browsers are to ask for no host of this node without TLS any more
+    /// (Strict-Transport-Security), at least a second; "0s" makes them forget it. A function may say
+    /// otherwise. Default: nothing is said.
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) hsts: Option<At<WallTime>>,
+    /// How long a TLS handshake may take. Default: "10s".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) handshake_time: Option<At<WallTime>>,
+    /// TLS handshakes at the same time. Beyond it the oldest one is ended for each new one. Default:
+    /// 1024.
+    #[schemars(range(min = 1), extend("default" = 1_024))]
+    pub(in crate::config) max_handshakes: Option<At<u32>>,
     /// Connections that may be open at the same time. Default: 10000.
     #[schemars(range(min = 1), extend("default" = 10_000))]
     pub(in crate::config) max_connections: Option<At<u32>>,
@@ -251,6 +275,13 @@ pub(in crate::config) struct RawFunction {
     /// 1024.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1_024))]
     pub(in crate::config) concurrency: Option<At<u32>>,
+    /// Whether requests over HTTP are sent on to HTTPS. Default: as [server] says.
+    #[schemars(with = "Option<bool>")]
+    pub(in crate::config) redirect_to_https: Option<At<bool>>,
+    /// How long browsers are to ask for its hosts over TLS alone (Strict-Transport-Security).
+    /// Default: as [server] says.
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) hsts: Option<At<WallTime>>,
     /// Whether `eval`, `new Function` and the like make code of strings. Default: true.
     #[schemars(extend("default" = true))]
     pub(in crate::config) eval: Option<bool>,

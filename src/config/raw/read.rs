@@ -23,6 +23,7 @@ impl RawConfig {
         let config = Self {
             version: fields.required("version", "begin the file with `version = 1`"),
             server: fields.optional("server"),
+            tls: fields.optional("tls"),
             log: fields.optional("log"),
             node: fields.optional("node"),
             egress: fields.optional("egress"),
@@ -31,7 +32,6 @@ impl RawConfig {
                 .optional::<Functions>("functions")
                 .map(|table| table.0),
         };
-        fields.not_yet("tls", "certificates are not read yet");
         let asked_for_functions = document.get_ref().contains_key("functions");
         // `[function.hello]` is a misspelling, not a lack of functions.
         if !fields.finish() && !asked_for_functions {
@@ -94,12 +94,16 @@ impl FromToml for RawServer {
             http: fields.optional("http"),
             admin: fields.optional("admin"),
             admin_token: fields.optional("admin_token"),
+            https: fields.optional("https"),
+            redirect_to_https: fields.optional("redirect_to_https"),
+            hsts: fields.optional("hsts"),
+            handshake_time: fields.optional("handshake_time"),
+            max_handshakes: fields.optional("max_handshakes"),
             max_connections: fields.optional("max_connections"),
             max_queued: fields.optional("max_queued"),
             max_unsent: fields.optional("max_unsent"),
             drain: fields.optional("drain"),
         };
-        fields.not_yet("https", "Holm does not speak TLS yet");
         fields.finish();
         Some(server)
     }
@@ -171,6 +175,8 @@ impl FromToml for RawFunction {
             concurrency: fields.optional("concurrency"),
             eval: fields.optional("eval"),
             access: fields.optional("access"),
+            redirect_to_https: fields.optional("redirect_to_https"),
+            hsts: fields.optional("hsts"),
         };
         fields.finish();
         Some(function)

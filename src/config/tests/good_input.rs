@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use super::beside_the_site;
 use crate::admin::Address;
 use crate::config::plan::ServerPlan;
-use crate::config::{self, LogFormat, Plan, Problems};
+use crate::config::tls::PairPlan;
+use crate::config::{self, LogFormat, Plan, Problems, Secure};
 use crate::egress::Allow;
 
 const FULL: &str = r#"
@@ -23,6 +24,8 @@ version = 1
 http = "0.0.0.0:80"
 admin = "unix:run/admin.sock"
 admin_token = "file:token"
+handshake_time = "5s"
+max_handshakes = 200
 max_connections = 500
 max_queued = 50
 max_unsent = "64MiB"
@@ -64,6 +67,8 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
         plan.server,
         ServerPlan {
             http: "0.0.0.0:80".parse()?,
+            handshake_time: WallTime::from_secs(5),
+            max_handshakes: 200,
             max_connections: 500,
             max_queued: 50,
             max_unsent: NodeBytes::from_mib(64),
@@ -115,6 +120,70 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
     assert_eq!(found("hello.localhost", "/")?, Some(0));
     assert_eq!(found("a.example.com", "/hello/x")?, Some(0));
     assert_eq!(found("a.example.com", "/other")?, Some(1));
+    Ok(())
+}
+
+#[test]
+fn certificates_are_read_and_shown_for_their_names() -> Result<(), Box<dyn Error>> {
+    let source = r#"
+        version = 1
+        [server]
+        https = "[::]:8443"
+        redirect_to_https = true
+        hsts = "8760h"
+        [[tls]]
+        hosts = ["A.example.com"]
+        cert = "site/tls/example.pem"
+        key = "site/tls/example.key"
+        [[tls]]
+        cert = "site/tls/example.pem"
+        key = "site/tls/example.key"
+        default = true
+        [functions.a]
+        main = "site/hello/index.js"
+        routes = ["example.com"]
+        [functions.b]
+        main = "site/hello/index.js"
+        routes = ["a.example.com"]
+        redirect_to_https = false
+        hsts = "0s"
+        "#;
+    let plan = plan(source)?;
+    let tls = plan.tls.as_ref().ok_or("no TLS")?;
+    assert_eq!(tls.https, "[::]:8443".parse()?);
+    let [first, second] = tls.pairs.as_slice() else {
+        panic!("two, in the order of the file");
+    };
+    assert_eq!(
+        first.cert,
+        std::path::absolute(beside_the_site("site/tls/example.pem"))?
+    );
+    assert_eq!(
+        first.key,
+        std::path::absolute(beside_the_site("site/tls/example.key"))?
+    );
+    let names =
+        |pair: &PairPlan| -> Vec<String> { pair.hosts.iter().map(ToString::to_string).collect() };
+    assert_eq!(names(first), ["a.example.com"]);
+    assert!(!first.is_default);
+    assert_eq!(names(second), ["example.com", "*.example.com"]);
+    assert!(second.is_default);
+    assert_eq!(tls.certificates().expiries().count(), 2);
+
+    let secure: Vec<Secure> = plan
+        .functions
+        .iter()
+        .map(|function| function.secure)
+        .collect();
+    let of_node = Secure {
+        redirect: true,
+        hsts: Some(WallTime::from_secs(8760 * 3600)),
+    };
+    let own = Secure {
+        redirect: false,
+        hsts: Some(WallTime::from_secs(0)),
+    };
+    assert_eq!(secure, [of_node, own]);
     Ok(())
 }
 
@@ -256,6 +325,7 @@ fn the_schema_has_the_keys_that_are_read() -> Result<(), Box<dyn Error>> {
     for (table, definition) in [
         ("", &schema),
         ("server", &schema["$defs"]["Server"]),
+        ("[tls]", &schema["$defs"]["Tls"]),
         ("log", &schema["$defs"]["Log"]),
         ("node", &schema["$defs"]["Node"]),
         ("egress", &schema["$defs"]["Egress"]),

@@ -90,7 +90,10 @@ async fn reload(world: &World) -> anyhow::Result<()> {
     )?;
     let done = holm(folder, "reload").await?;
     ensure!(done.status.success(), "{done:?}");
-    ensure!(done.stdout.contains("functions that answer: 1\n"), "{done:?}");
+    ensure!(
+        done.stdout.contains("functions that answer: 1\n"),
+        "{done:?}"
+    );
     let answer = Request::get(HOST, "/").send(server.address()).await?;
     ensure!(answer.body == "second", "{answer:?}");
 
