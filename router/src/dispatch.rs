@@ -15,6 +15,7 @@ use http::{Method, Request, Response, Uri};
 use crate::body::{RequestBody, ResponseBody};
 use crate::hostname::Hostname;
 use crate::refusal::Refusal;
+use crate::tls::TlsSession;
 
 /// Answers requests.
 pub trait Dispatch: Send + Sync + 'static {
@@ -91,6 +92,8 @@ pub struct Exchange {
     pub peer: SocketAddr,
     /// `http` or `https`, by the connection it came on.
     pub scheme: Scheme,
+    /// What the TLS handshake of its connection settled.
+    pub tls: Option<Arc<TlsSession>>,
     /// When its head was complete.
     pub received: Instant,
     /// The request. Its URI is as received (mostly a path), its path has passed
@@ -109,6 +112,11 @@ impl Exchange {
     /// not imply it.
     pub fn url(&self) -> String {
         absolute(&self.scheme, &self.host, self.port, self.request.uri())
+    }
+
+    /// The same URL over HTTPS, at `port`.
+    pub fn https_url(&self, port: u16) -> String {
+        absolute(&Scheme::HTTPS, &self.host, Some(port), self.request.uri())
     }
 }
 
@@ -226,6 +234,7 @@ mod tests {
             port,
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
             scheme,
+            tls: None,
             received: Instant::now(),
             request,
         }

@@ -11,9 +11,10 @@ mod streams;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use http::uri::Scheme;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -28,8 +29,10 @@ use crate::drain::Drain;
 use crate::hints::Hints;
 use crate::hostname::Hostname;
 use crate::link::Link;
+use crate::notices::Notices;
 use crate::settings::Settings;
 use crate::stats::Stats;
+use crate::tls::{Alpn, Pending, TlsSession};
 use crate::unsent::Unsent;
 use crate::wire::{Spoken, Transport, Wire};
 
@@ -37,17 +40,20 @@ use session::{Reception, Session};
 use sockets::Sockets;
 use streams::{Starter, Streams};
 
-/// What all connections share.
+/// What all connections share. Those of one listener can be drained without those of others: each
+/// has a [`sibling`](Edge::sibling) of its own then.
 #[derive(Debug)]
 pub struct Edge<D> {
     dispatch: D,
-    settings: Settings,
+    settings: Arc<ArcSwap<Settings>>,
     stats: Arc<Stats>,
     drain: Arc<Drain>,
     unsent: Arc<Unsent>,
     ids: RequestIds,
-    hints: Hints,
-    http1: http1::Builder,
+    hints: Arc<Hints>,
+    /// TLS handshakes under way.
+    pending: Arc<Pending>,
+    displaced: Arc<Mutex<Notices>>,
 }
 
 /// Where a connection comes from.
@@ -57,8 +63,9 @@ pub struct Origin {
     pub peer: SocketAddr,
     /// `http`, or `https` over TLS.
     pub scheme: Scheme,
-    /// The server name of the TLS handshake. Requests for another host are refused (421).
-    pub sni: Option<Hostname>,
+    /// What its TLS handshake settled. Requests for another host than its server name are refused
+    /// (421).
+    pub tls: Option<Arc<TlsSession>>,
 }
 
 impl Origin {
@@ -67,16 +74,28 @@ impl Origin {
         Self {
             peer,
             scheme: Scheme::HTTP,
-            sni: None,
+            tls: None,
         }
     }
 
     /// A TLS connection.
-    pub fn https(peer: SocketAddr, sni: Option<Hostname>) -> Self {
+    pub fn https(peer: SocketAddr, session: Arc<TlsSession>) -> Self {
         Self {
             peer,
             scheme: Scheme::HTTPS,
-            sni,
+            tls: Some(session),
+        }
+    }
+
+    /// Whether this may be spoken on the connection. Over TLS it is HTTP/2 if, and only if, that was
+    /// agreed on (RFC 9113, 3.2): whoever stands between may have gone by that.
+    fn allows(&self, spoken: Spoken) -> bool {
+        let Some(tls) = &self.tls else {
+            return true;
+        };
+        match spoken {
+            Spoken::Http1 => tls.alpn != Some(Alpn::Http2),
+            Spoken::Http2 => tls.alpn == Some(Alpn::Http2),
         }
     }
 }
@@ -84,23 +103,49 @@ impl Origin {
 impl<D: Dispatch> Edge<D> {
     /// Makes an edge that counts into `stats`.
     pub fn new(dispatch: D, settings: Settings, stats: Arc<Stats>) -> Arc<Self> {
-        let http1 = http1_builder(&settings);
         let unsent = Unsent::new(&settings);
+        let pending = Pending::new(settings.handshakes);
         Arc::new(Self {
             dispatch,
-            settings,
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
             stats,
             drain: Arc::default(),
             unsent,
             ids: RequestIds::random(),
-            hints: Hints::new(Instant::now()),
-            http1,
+            hints: Arc::new(Hints::new(Instant::now())),
+            pending,
+            displaced: Arc::default(),
+        })
+    }
+
+    /// An edge that shares everything with this one, but is drained by itself.
+    pub fn sibling(&self) -> Arc<Self>
+    where
+        D: Clone,
+    {
+        Arc::new(Self {
+            dispatch: self.dispatch.clone(),
+            settings: Arc::clone(&self.settings),
+            stats: Arc::clone(&self.stats),
+            drain: Arc::default(),
+            unsent: Arc::clone(&self.unsent),
+            ids: self.ids,
+            hints: Arc::clone(&self.hints),
+            pending: Arc::clone(&self.pending),
+            displaced: Arc::clone(&self.displaced),
         })
     }
 
     /// The limits in force.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// Changes the limits, for all siblings. What bounds a connection from its beginning (its buffers,
+    /// its deadlines, HTTP/2) stays as it is for those that are open; all else holds at once.
+    pub fn adjust(&self, settings: Settings) {
+        self.unsent.set_budget(settings.unsent);
+        self.settings.store(Arc::new(settings));
     }
 
     /// The counters.
@@ -127,6 +172,26 @@ impl<D: Dispatch> Edge<D> {
         }
     }
 
+    /// TLS handshakes under way.
+    pub(crate) fn pending(&self) -> &Arc<Pending> {
+        &self.pending
+    }
+
+    /// Counts a handshake that was ended for a newer one; returns how many there were since the last
+    /// line in the log, if it is time for one.
+    pub(crate) fn displaced(&self, now: Instant) -> Option<u64> {
+        let mut displaced = self
+            .displaced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        displaced.one(now)
+    }
+
+    /// Resolves when a drain has begun.
+    pub(crate) async fn draining(&self) {
+        self.drain.begun().await;
+    }
+
     /// Serves one connection to its end. Dropping the future aborts it: its requests are
     /// cancelled, and the client sees a reset.
     pub fn connection<I: Transport>(
@@ -143,6 +208,11 @@ impl<D: Dispatch> Edge<D> {
         }
     }
 
+    /// As [`connection`](Self::connection), for one that is counted already.
+    pub(crate) async fn serve<I: Transport>(self: Arc<Self>, io: I, origin: Origin) {
+        self.converse(io, origin, Reception::Serve).await;
+    }
+
     /// Answers whatever comes with 503.
     pub(crate) async fn turn_away<I: Transport>(self: Arc<Self>, io: I, origin: Origin) {
         self.converse(io, origin, Reception::TurnAway).await;
@@ -150,12 +220,13 @@ impl<D: Dispatch> Edge<D> {
 
     async fn converse<I: Transport>(self: Arc<Self>, io: I, origin: Origin, reception: Reception) {
         let link = Arc::new(Link::new(Arc::clone(&self.unsent)));
+        let settings = self.settings();
         let mut wire = Wire::new(
             io,
             Arc::clone(&link),
             Arc::clone(&self.drain),
-            self.settings.limits(),
-            self.settings.windows(),
+            settings.limits(),
+            settings.windows(),
         );
         let drain = Arc::clone(&self.drain);
         let spoken = {
@@ -167,6 +238,10 @@ impl<D: Dispatch> Edge<D> {
         let served = Arc::clone(&link);
         let connection = pin!(async move {
             match spoken {
+                Ok(Some(spoken)) if !origin.allows(spoken) => {
+                    debug!(%peer, ?spoken, "not what the handshake agreed on");
+                    Ok(())
+                }
                 Ok(Some(Spoken::Http1)) => edge.http1(wire, served, origin, reception).await,
                 Ok(Some(Spoken::Http2)) => edge.http2(wire, served, origin, reception).await,
                 // Came and went without a word.
@@ -193,8 +268,9 @@ impl<D: Dispatch> Edge<D> {
         reception: Reception,
     ) -> hyper::Result<()> {
         let drain = Arc::clone(&self.drain);
-        let builder = self.http1.clone();
-        let sockets = Sockets::of_connection(&drain, self.settings.websocket);
+        let settings = self.settings.load_full();
+        let builder = http1_builder(&settings);
+        let sockets = Sockets::of_connection(&drain, settings.websocket);
         let service = self.service(link, origin, reception, sockets.clone());
         let connection = builder.serve_connection(TokioIo::new(wire), service);
         let connection = pin!(connection.with_upgrades());
@@ -215,9 +291,10 @@ impl<D: Dispatch> Edge<D> {
     ) -> hyper::Result<()> {
         let drain = Arc::clone(&self.drain);
         let streams = Streams::default();
-        let starter = streams.starter(self.settings.stall_time);
-        let sockets = Sockets::of_streams(&drain, self.settings.websocket, starter.clone());
-        let builder = http2_builder(&self.settings, starter);
+        let settings = self.settings.load_full();
+        let starter = streams.starter(settings.stall_time);
+        let sockets = Sockets::of_streams(&drain, settings.websocket, starter.clone());
+        let builder = http2_builder(&settings, starter);
         let service = self.service(link, origin, reception, sockets);
         let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
         drain

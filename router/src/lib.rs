@@ -8,8 +8,9 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`server`] | the plain listener: accept, shed, drain |
-//! | [`edge`] | one connection, over anything that carries bytes; for TLS to share |
+//! | [`server`] | a listener, plain or with TLS: accept, shed, drain |
+//! | [`edge`] | one connection, over anything that carries bytes |
+//! | [`tls`] | certificates by server name, handshakes |
 //! | `wire`, `framing` | the bytes: which HTTP, strict request framing, clocks |
 //! | `link`, `drain`, `turn` | what the parts of a connection tell each other around hyper |
 //! | `unsent` | the budget for responses that wait for slow clients |
@@ -75,6 +76,7 @@ pub mod settings;
 pub mod stats;
 pub mod synthetic;
 pub mod table;
+pub mod tls;
 mod turn;
 mod unsent;
 pub mod websocket;
@@ -86,7 +88,7 @@ pub use edge::{Edge, Origin};
 pub use hostname::{Hostname, HostnameError};
 pub use pattern::{Pattern, PatternError};
 pub use refusal::Refusal;
-pub use server::{BindError, Drained, Server};
+pub use server::{BindError, Drained, Server, Socket};
 pub use settings::{Http2Settings, Settings};
 pub use stats::Stats;
 pub use synthetic::Synthetic;

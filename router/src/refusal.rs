@@ -10,6 +10,9 @@ use crate::hostname::{Hostname, HostnameError};
 use crate::path::PathFault;
 use crate::synthetic::Synthetic;
 
+/// What makes a browser ask its user (RFC 7617).
+const CHALLENGE: &str = "Basic realm=\"preview\", charset=\"UTF-8\"";
+
 /// Why a request got no further than the edge.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -43,6 +46,14 @@ pub enum Refusal {
     /// Routes take the host, and none the path.
     #[error("no function at {0} is served under this path")]
     UnknownPath(Hostname),
+    /// The client's address is not one that may ask for the function.
+    #[error("this function is not served to the address that the request comes from")]
+    AddressDenied,
+    /// The function takes a token, and the request has none, or another one.
+    #[error(
+        "this function takes a token: as a bearer's, or as the password that a browser asks for"
+    )]
+    TokenMissing,
     /// `OPTIONS *`.
     #[error("`*` asks about the whole server, and no function speaks for it")]
     Asterisk,
@@ -87,6 +98,8 @@ impl Refusal {
             | Self::HostMismatch
             | Self::Path(_) => StatusCode::BAD_REQUEST,
             Self::UnknownHost(_) | Self::UnknownPath(_) | Self::Asterisk => StatusCode::NOT_FOUND,
+            Self::AddressDenied => StatusCode::FORBIDDEN,
+            Self::TokenMissing => StatusCode::UNAUTHORIZED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -129,6 +142,8 @@ impl Refusal {
             | Self::Path(_)
             | Self::UnknownHost(_)
             | Self::UnknownPath(_)
+            | Self::AddressDenied
+            | Self::TokenMissing
             | Self::Asterisk
             | Self::Method
             | Self::TimedOut(_)
@@ -160,6 +175,8 @@ impl Refusal {
             | Self::Path(_)
             | Self::UnknownHost(_)
             | Self::UnknownPath(_)
+            | Self::AddressDenied
+            | Self::TokenMissing
             | Self::Asterisk
             | Self::WebSocketVersion
             | Self::BadStatus(_) => false,
@@ -178,6 +195,9 @@ impl From<Refusal> for Synthetic {
         let mut synthetic = Self::new(status, title, detail).outcome(refusal.outcome().word());
         if refusal == Refusal::Method {
             synthetic.allow = Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        }
+        if refusal == Refusal::TokenMissing {
+            synthetic.challenge = Some(CHALLENGE);
         }
         if refusal == Refusal::TooManyConnections {
             synthetic.retry_after = Some(Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! The plain listener: accepts, sheds what is too much, and drains.
+//! A listener, plain or with TLS: accepts, sheds what is too much, and drains.
 
 mod bind;
 
@@ -19,6 +19,7 @@ use crate::edge::{Edge, Origin};
 use crate::notices::Notices;
 use crate::settings::Settings;
 use crate::stats::Stats;
+use crate::tls::Certificates;
 
 pub use bind::BindError;
 
@@ -35,7 +36,12 @@ pub struct Server {
     address: SocketAddr,
     settings: Settings,
     stats: Arc<Stats>,
+    certificates: Option<Arc<Certificates>>,
 }
+
+/// The socket of a listener.
+#[derive(Debug)]
+pub struct Socket(TcpListener);
 
 /// How a server ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +59,20 @@ impl Server {
     /// # Errors
     /// Says which address, what is wrong with it, and what to do.
     pub fn bind(address: SocketAddr, settings: Settings) -> Result<Self, BindError> {
-        let listener = bind::listen(address)?;
+        Self::bind_beside(address, settings, &[])
+    }
+
+    /// As [`bind`](Self::bind), beside listeners of this process that have the same port and will close
+    /// soon: `0.0.0.0:80` can be had although `127.0.0.1:80` still is open.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn bind_beside(
+        address: SocketAddr,
+        settings: Settings,
+        others: &[&Socket],
+    ) -> Result<Self, BindError> {
+        let listener = bind::listen(address, others)?;
         let address = listener
             .local_addr()
             .map_err(|source| BindError::Other { address, source })?;
@@ -62,12 +81,29 @@ impl Server {
             address,
             settings,
             stats: Arc::default(),
+            certificates: None,
         })
+    }
+
+    /// Has it speak TLS, with these certificates, and nothing else.
+    #[must_use]
+    pub fn with_tls(mut self, certificates: Arc<Certificates>) -> Self {
+        self.certificates = Some(certificates);
+        self
     }
 
     /// The address it got.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its socket once more, for [`bind_beside`](Self::bind_beside). The address is taken as long as it
+    /// is kept.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    pub fn socket(&self) -> io::Result<Socket> {
+        Ok(Socket(self.listener.try_clone()?))
     }
 
     /// Its counters, which outlive it.
@@ -102,13 +138,35 @@ impl Server {
         edge: Arc<Edge<D>>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
+        self.serve_for_now(edge, std::future::pending(), shutdown)
+            .await
+    }
+
+    /// As [`serve_edge`](Self::serve_edge), also until `retired` completes: another listener has taken
+    /// this one's place. Then the connections are drained without a deadline, since the edge stays and
+    /// nothing need be aborted: that comes with `shutdown`.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub async fn serve_for_now<D: Dispatch>(
+        self,
+        edge: Arc<Edge<D>>,
+        retired: impl Future<Output = ()>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<Drained> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let mut guests = Guests::new(edge);
+        let mut guests = Guests::new(edge, self.certificates);
         let mut shutdown = pin!(shutdown);
+        let mut retired = pin!(retired);
+        let mut is_shut_down = true;
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
+                () = &mut retired => {
+                    is_shut_down = false;
+                    break;
+                }
                 Some(()) = guests.ended() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => guests.receive(stream, peer),
@@ -131,22 +189,33 @@ impl Server {
             }
         }
         drop(listener);
-        Ok(guests.drain().await)
+        let begun_with = guests.served.len();
+        if !is_shut_down {
+            let all_ended = async { while guests.ended().await.is_some() {} };
+            tokio::select! {
+                biased;
+                () = all_ended => {}
+                () = &mut shutdown => {}
+            }
+        }
+        Ok(guests.drain(begun_with).await)
     }
 }
 
 /// The open connections of one listener.
 struct Guests<D> {
     edge: Arc<Edge<D>>,
+    certificates: Option<Arc<Certificates>>,
     served: JoinSet<()>,
     turned_away: JoinSet<()>,
     refused: Notices,
 }
 
 impl<D: Dispatch> Guests<D> {
-    fn new(edge: Arc<Edge<D>>) -> Self {
+    fn new(edge: Arc<Edge<D>>, certificates: Option<Arc<Certificates>>) -> Self {
         Self {
             edge,
+            certificates,
             served: JoinSet::new(),
             turned_away: JoinSet::new(),
             refused: Notices::default(),
@@ -165,12 +234,21 @@ impl<D: Dispatch> Guests<D> {
             tracing::debug!(%peer, %error, "TCP_NOTSENT_LOWAT");
         }
         let edge = Arc::clone(&self.edge);
-        let origin = Origin::http(peer);
         // The counter is shared with other listeners of this edge, as the limit is.
         let open = self.edge.stats().open();
         let limit = self.edge.settings().connections as u64;
         if open < limit {
-            self.served.spawn(edge.connection(stream, origin));
+            match &self.certificates {
+                None => {
+                    let origin = Origin::http(peer);
+                    self.served.spawn(edge.connection(stream, origin));
+                }
+                Some(certificates) => {
+                    let certificates = Arc::clone(certificates);
+                    let connection = edge.tls_connection(stream, peer, certificates);
+                    self.served.spawn(connection);
+                }
+            }
             return;
         }
         self.edge.stats().shedding();
@@ -182,7 +260,9 @@ impl<D: Dispatch> Guests<D> {
                 "too many connections: new ones are refused; `server.max_connections` is the limit"
             );
         }
-        if self.turned_away.len() < TURNED_AWAY {
+        // A handshake costs more than all the rest of a connection: one that is too many gets none.
+        if self.certificates.is_none() && self.turned_away.len() < TURNED_AWAY {
+            let origin = Origin::http(peer);
             self.turned_away.spawn(edge.turn_away(stream, origin));
         }
     }
@@ -200,8 +280,7 @@ impl<D: Dispatch> Guests<D> {
         Some(())
     }
 
-    async fn drain(mut self) -> Drained {
-        let begun_with = self.served.len();
+    async fn drain(mut self, begun_with: usize) -> Drained {
         let deadline = self.edge.settings().drain_time;
         let all_ended = async { while self.ended().await.is_some() {} };
         let _ = timeout(deadline, all_ended).await;

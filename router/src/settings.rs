@@ -18,6 +18,10 @@ pub struct Settings {
     /// How long a head may take from its first byte, and a new connection to its first byte: 10 s;
     /// after it 408.
     pub head_time: Duration,
+    /// How long a TLS handshake may take: 10 s.
+    pub handshake_time: Duration,
+    /// TLS handshakes at once: 1,024. Beyond it the oldest is ended for each new one.
+    pub handshakes: usize,
     /// How long a connection may be silent between two requests: 60 s. It is closed at some time
     /// between that and twice that.
     pub idle_time: Duration,
@@ -76,6 +80,8 @@ impl Default for Settings {
             fields: 100,
             url: 16 << 10,
             head_time: Duration::from_secs(10),
+            handshake_time: Duration::from_secs(10),
+            handshakes: 1024,
             idle_time: Duration::from_secs(60),
             stall_time: Duration::from_secs(30),
             connections: 8192,

@@ -12,6 +12,11 @@ pub struct Stats {
     requests: AtomicU64,
     refused: AtomicU64,
     slow: AtomicU64,
+    handshakes: AtomicU64,
+    resumed: AtomicU64,
+    failed_handshakes: AtomicU64,
+    displaced_handshakes: AtomicU64,
+    unknown_names: AtomicU64,
 }
 
 impl Stats {
@@ -47,6 +52,31 @@ impl Stats {
         self.slow.load(Ordering::Relaxed)
     }
 
+    /// TLS handshakes that were completed.
+    pub fn handshakes(&self) -> u64 {
+        self.handshakes.load(Ordering::Relaxed)
+    }
+
+    /// Those among them that continued an earlier session.
+    pub fn resumed(&self) -> u64 {
+        self.resumed.load(Ordering::Relaxed)
+    }
+
+    /// TLS handshakes that came to nothing: broken, given up, too slow, or ended for newer ones.
+    pub fn failed_handshakes(&self) -> u64 {
+        self.failed_handshakes.load(Ordering::Relaxed)
+    }
+
+    /// TLS handshakes that were ended for newer ones.
+    pub fn displaced_handshakes(&self) -> u64 {
+        self.displaced_handshakes.load(Ordering::Relaxed)
+    }
+
+    /// TLS handshakes refused because no certificate is for the name that they asked for.
+    pub fn unknown_names(&self) -> u64 {
+        self.unknown_names.load(Ordering::Relaxed)
+    }
+
     /// Counts a request, and returns its serial number.
     pub(crate) fn request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed)
@@ -62,6 +92,25 @@ impl Stats {
 
     pub(crate) fn slow(&self) {
         self.slow.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn handshake(&self, is_resumed: bool) {
+        self.handshakes.fetch_add(1, Ordering::Relaxed);
+        if is_resumed {
+            self.resumed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn failed_handshake(&self) {
+        self.failed_handshakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn displaced_handshake(&self) {
+        self.displaced_handshakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn unknown_name(&self) {
+        self.unknown_names.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn connection(self: &Arc<Self>) -> Open {

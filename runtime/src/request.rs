@@ -245,6 +245,12 @@ impl RequestContext {
         self.end(outcome);
     }
 
+    /// It goes no further: the edge has answered it, with `status`, as it was told to.
+    pub fn answered(mut self, status: StatusCode) {
+        self.record.status = Some(status);
+        self.end(Outcome::Ok);
+    }
+
     /// Nobody runs it: whoever waits is told, and the record says why.
     pub(crate) fn fail(mut self, failure: Failure) {
         if let Some(refusal) = &failure.refusal {

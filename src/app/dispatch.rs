@@ -1,5 +1,7 @@
 //! From the edge to an isolate and back.
 
+use std::sync::Arc;
+
 use holm_model::body::BodyProgress;
 use holm_model::event::Event;
 use holm_model::event::Failure;
@@ -20,32 +22,59 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::Response;
 use http::header::ACCEPT;
+use http::uri::Scheme;
 use url::Url;
 
 use super::Broken;
+use super::Found;
 use super::Function;
 use super::Node;
 use super::bodies;
 use super::rescue;
 use super::rescue::Shown;
+use super::secure;
+use crate::access::Access;
+use crate::config::Secure;
 
 impl Dispatch for Node {
-    async fn dispatch(&self, exchange: Exchange) -> Response<ResponseBody> {
+    async fn dispatch(&self, mut exchange: Exchange) -> Response<ResponseBody> {
         let records = &self.services.records;
         let context = RequestContext::new(records, exchange.id.into(), exchange.received).about(
             exchange.request.method().clone(),
             serialized(exchange.url()),
         );
-        match self.function(&exchange) {
-            Ok(Function::Ready(pool)) => self.answer(&pool, context, exchange).await,
-            Ok(Function::Broken(broken)) => self.excuse(&broken, context, &exchange),
+        let (function, access, secure) = match self.function(&exchange) {
+            Ok(found) => found,
             Err(refusal) => {
                 refuse(context, &refusal);
                 let app = self.app();
                 let urls = app.as_ref().map_or(&[][..], |app| &app.urls);
-                rescue::lost(refusal, urls, exchange.id, exchange.request.headers())
+                return rescue::lost(
+                    refusal,
+                    urls,
+                    &self.banner(),
+                    exchange.id,
+                    exchange.request.headers(),
+                );
             }
+        };
+        if let Some(response) = secure::redirect(secure, self.ports(), &exchange) {
+            let context = context.named(function.name().clone());
+            context.answered(response.status());
+            return response;
         }
+        let client = exchange.peer.ip();
+        if let Err(refusal) = access.admit(client, exchange.request.headers_mut()) {
+            refuse(context.named(function.name().clone()), &refusal);
+            return rescue::refuse(refusal, exchange.id, exchange.request.headers());
+        }
+        let hsts = secure.hsts.filter(|_| exchange.scheme == Scheme::HTTPS);
+        let mut response = match function {
+            Function::Ready(pool) => self.answer(&pool, context, exchange).await,
+            Function::Broken(broken) => self.excuse(&broken, context, &exchange),
+        };
+        secure::pin(hsts, &mut response);
+        response
     }
 
     fn refused(&self, refused: Refused) {
@@ -62,7 +91,11 @@ impl Dispatch for Node {
     fn prewarm(&self, host: &Hostname) {
         let app = self.app();
         let root = app.as_ref().and_then(|app| app.find(host, "/"));
-        if let Some(Function::Ready(pool)) = root {
+        if let Some(Found {
+            function: Function::Ready(pool),
+            ..
+        }) = root
+        {
             pool.prewarm();
         }
     }
@@ -78,14 +111,16 @@ pub(super) fn refuse(context: RequestContext, refusal: &Refusal) {
 }
 
 impl Node {
-    fn function(&self, exchange: &Exchange) -> Result<Function, Refusal> {
+    fn function(&self, exchange: &Exchange) -> Result<(Function, Arc<Access>, Secure), Refusal> {
         let host = &exchange.host;
         let app = self.app();
         let Some(app) = app.as_ref() else {
             return Err(Refusal::UnknownHost(host.clone()));
         };
-        let found = app.find(host, exchange.path()).cloned();
-        found.ok_or_else(|| app.refusal(host.clone()))
+        match app.find(host, exchange.path()) {
+            Some(found) => Ok((found.function.clone(), found.access.clone(), found.secure)),
+            None => Err(app.refusal(host.clone())),
+        }
     }
 
     /// Answers for a function that does not start.
@@ -99,7 +134,13 @@ impl Node {
         context
             .named(name.clone())
             .refuse(Outcome::StartupFailed, None, why);
-        rescue::broken(why, self.dev, exchange.id, exchange.request.headers())
+        rescue::broken(
+            why,
+            self.dev,
+            &self.banner(),
+            exchange.id,
+            exchange.request.headers(),
+        )
     }
 
     /// `holm dev`: what the function threw, with the lines around the place, or the limit that it
@@ -114,6 +155,7 @@ impl Node {
             return Some(Shown {
                 title: rescue::title_of(failure.outcome).to_owned(),
                 text: format!("{}: {text}", deployment.name),
+                banner: self.banner(),
             });
         };
         let frame = deployment.graph.source_maps().code_frame(&thrown.stack);
@@ -124,6 +166,7 @@ impl Node {
         Some(Shown {
             title: thrown.message.clone(),
             text,
+            banner: self.banner(),
         })
     }
 
@@ -201,7 +244,7 @@ pub(super) async fn ask(pool: &Pool, context: RequestContext, request: FetchRequ
 
 /// The URL as the URL standard serializes it. The edge has checked host and path; what is left
 /// are characters that a lenient client did not encode.
-fn serialized(url: String) -> String {
+pub(super) fn serialized(url: String) -> String {
     let plain = url
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?@!$&()*+,;=%".contains(&byte));

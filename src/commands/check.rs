@@ -1,19 +1,26 @@
 //! `holm check`.
 
 use std::path::Path;
+use std::time::SystemTime;
+
+use holm_model::visible::visible;
 
 use super::Failure;
 use super::print;
+use crate::app::Loaded;
 use crate::app::Mode;
 use crate::app::Node;
+use crate::app::Retry;
+use crate::app::SOON;
 use crate::config;
+use crate::config::Plan;
 use crate::telemetry::Telemetry;
 
 /// Checks a configuration and starts each of its functions once.
 pub(crate) fn run(file: &Path) -> Result<(), Failure> {
     let plan = config::load(file)?;
     let node = Node::start(&plan, Telemetry::quiet(), Mode::Serve)?;
-    let (app, problems) = node.load(&plan);
+    let Loaded { app, problems, .. } = node.load(&plan, None, Retry::All);
     if !problems.is_empty() {
         return Err(Failure::Functions(problems));
     }
@@ -28,7 +35,11 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
             "note: function {function}: {why}, so its isolates start one by one, not as copies of one that has started\n"
         ));
     }
-    let verdict = match uncalled.len() {
+    let about_tls = of_tls(&plan);
+    for warning in &about_tls {
+        print::err(&visible(&format!("warning: {warning}\n")));
+    }
+    let verdict = match uncalled.len() + about_tls.len() {
         0 => "all in order".to_owned(),
         1 => "1 warning".to_owned(),
         count => format!("{count} warnings"),
@@ -43,6 +54,16 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
         text.push_str(&format!("note: {note}\n"));
     }
     print::out(&text)
+}
+
+/// What is to be seen to, of certificates.
+fn of_tls(plan: &Plan) -> Vec<String> {
+    let Some(tls) = &plan.tls else {
+        return Vec::new();
+    };
+    let mut warnings = tls.open_keys();
+    warnings.extend(tls.ending(SOON, SystemTime::now()));
+    warnings
 }
 
 /// Says which function answers `url`. It is a failure if none does.

@@ -4,22 +4,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holm_router::Server;
 use rustix::process::Resource;
 use rustix::process::Rlimit;
 use rustix::process::getrlimit;
 use rustix::process::setrlimit;
-use tracing::error;
 use tracing::info;
 use tracing::warn;
 
 use super::Failure;
 use super::signal::Signals;
-use crate::app::App;
+use crate::admin::Admin;
+use crate::admin::Board;
+use crate::app::Listeners;
 use crate::app::Mode;
 use crate::app::Node;
-use crate::config;
-use crate::config::Plan;
+use crate::app::Reloader;
+use crate::app::Reloading;
+use crate::app::Source;
+use crate::config::TlsPlan;
 use crate::telemetry::Telemetry;
 
 /// How long the end of the log may take to be written. A reader that is slow needs some of it; one that
@@ -28,30 +30,48 @@ const LOG_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Serves a configuration until a signal ends it.
 pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
-    let plan = config::load(file)?;
+    let source = Source::File(file.to_owned());
+    let plan = source.plan()?;
     let telemetry = Telemetry::start(&plan);
     let signals = Signals::hear(telemetry.clone())?;
     allow_files();
     if mode == Mode::WithoutLimits {
         warn!("no limit is enforced: this is for measuring what limits cost, and nothing else");
     }
+    let board = Board::new(&plan.origin, telemetry.clone());
+    let admin = plan.admin.as_ref();
+    let admin = admin.map(|admin| Admin::start(admin, board.clone()));
+    let admin = admin.transpose()?;
     let node = Node::start(&plan, telemetry.clone(), mode)?;
-    let server = bind(&plan)?;
-    let (app, problems) = node.load(&plan);
-    for problem in &problems {
-        error!("{problem}");
+    if let Some(address) = admin.as_ref().and_then(Admin::port) {
+        node.keep_from(address);
     }
+    board.has(&node);
+    let (listeners, bound) = Listeners::bind(node.clone(), &plan)?;
+    for warning in plan.tls.iter().flat_map(TlsPlan::open_keys) {
+        warn!("{warning}");
+    }
+    let mut reloading = Reloading::new(node.clone(), listeners.clone(), source, bound.port());
+    reloading.begin(&plan);
     info!(
-        functions = app.ready(),
+        functions = node.ready(),
         config = %file.display(),
         "loaded"
     );
-    warn_of_uncalled(&app);
-    node.install(app);
-    let outcome = listen(&node, server, signals);
-    if !node.finish(plan.server.drain.as_duration()) {
+    let outcome = listen(
+        &node,
+        &listeners,
+        || {
+            listeners.open(&plan, bound);
+            reloading.start().map_err(Failure::ReloadThread)
+        },
+        signals,
+        &board,
+    );
+    if !node.finish(listeners.drain_time()) {
         warn!("work behind answers that had gone out did not end in time");
     }
+    drop(admin);
     info!(requests = %telemetry.outcomes(), "ended");
     flush(&telemetry).and(outcome)
 }
@@ -77,49 +97,33 @@ pub(super) fn allow_files() {
     }
 }
 
-/// Logs what somebody may not expect: handlers that are never called, and starts that take longer than they
-/// could.
-pub(super) fn warn_of_uncalled(app: &App) {
-    for (function, handler) in app.uncalled() {
-        warn!(%function, %handler, "a handler is exported, and nothing calls it yet");
+/// Begins to serve, until a signal ends it, and drains.
+pub(super) fn listen(
+    node: &Node,
+    listeners: &Arc<Listeners>,
+    begin: impl FnOnce() -> Result<Reloader, Failure>,
+    signals: Signals,
+    board: &Board,
+) -> Result<(), Failure> {
+    info!(layers = %node.sandbox(), "functions run in processes behind a sandbox");
+    if let Some(bound) = holm_process::bounds::tightest() {
+        info!(%bound, "the system bounds the number of processes");
     }
-    for (function, why) in app.not_copyable() {
-        warn!(%function, %why, "its isolates start one by one, not as copies of one that has started");
-    }
-}
-
-/// Takes the plan's address.
-pub(super) fn bind(plan: &Plan) -> Result<Server, Failure> {
-    let settings = holm_router::Settings {
-        connections: plan.server.max_connections,
-        unsent: plan.server.max_unsent.as_u64(),
-        websocket: holm_router::websocket::Keeping {
-            ping_every: plan.server.websocket_ping.as_duration(),
-            compression: plan.server.websocket_compression,
-            ..holm_router::websocket::Keeping::default()
-        },
-        drain_time: plan.server.drain.as_duration(),
-        ..holm_router::Settings::default()
-    };
-    Ok(Server::bind(plan.server.http, settings)?)
-}
-
-/// Serves `node` on `server` until a signal, then drains.
-pub(super) fn listen(node: &Arc<Node>, server: Server, signals: Signals) -> Result<(), Failure> {
-    let address = server.local_addr();
-    node.reachable_at(address.port());
-    let drain = signals.drain();
+    board.listens(listeners);
+    let reloader = begin()?;
+    board.reloads(reloader.clone());
+    board.serves();
+    let drain = signals.drain(reloader.clone());
     let drained = node.io().block_on(async {
-        info!(layers = %node.sandbox(), "functions run in processes behind a sandbox");
-        if let Some(bound) = holm_process::bounds::tightest() {
-            info!(%bound, "the system bounds the number of processes");
+        tokio::select! {
+            () = drain => {}
+            never = listeners.warn_of_ends() => match never {},
         }
-        info!(addr = %address, scheme = "http", "listening");
-        server
-            .serve(node.clone(), drain)
-            .await
-            .map_err(|source| Failure::Serve { address, source })
-    })?;
+        board.drains();
+        reloader.close();
+        listeners.drain().await
+    });
+    let drained = drained.map_err(|(address, source)| Failure::Serve { address, source })?;
     if drained.aborted > 0 {
         warn!(
             aborted = drained.aborted,

@@ -1,5 +1,6 @@
 //! What `holm dev` makes of a plan: addresses to open on this machine.
 
+use holm_router::hostname::Hostname;
 use holm_router::pattern::{HostPattern, PathPattern, Pattern};
 use holm_router::table::RouteTable;
 
@@ -29,14 +30,23 @@ impl Plan {
             .expect("the plan's own routes differ, and the others have other hosts");
     }
 
+    /// The hosts that are routed by their full names.
+    pub(crate) fn exact_hosts(&self) -> impl Iterator<Item = &Hostname> {
+        let routes = self.functions.iter().flat_map(|function| &function.routes);
+        routes.filter_map(|route| match route.host() {
+            HostPattern::Exact(host) => Some(host),
+            HostPattern::OneLabel(_) | HostPattern::AnyDepth(_) | HostPattern::Any => None,
+        })
+    }
+
     /// Where each function can be opened, in the order of the plan. A function that only takes hosts
     /// by wildcards is at none that could be named: then its first route.
-    pub(crate) fn urls(&self, port: u16) -> Vec<String> {
+    pub(crate) fn urls(&self, scheme: &str, port: u16) -> Vec<String> {
         let url = |route: &Pattern| match route.host() {
             HostPattern::Exact(host) => Some(match route.path() {
-                PathPattern::Any => format!("http://{host}:{port}/"),
-                PathPattern::Exact(path) => format!("http://{host}:{port}{path}"),
-                PathPattern::Prefix(path) => format!("http://{host}:{port}{path}/"),
+                PathPattern::Any => format!("{scheme}://{host}:{port}/"),
+                PathPattern::Exact(path) => format!("{scheme}://{host}:{port}{path}"),
+                PathPattern::Prefix(path) => format!("{scheme}://{host}:{port}{path}/"),
             }),
             HostPattern::OneLabel(_) | HostPattern::AnyDepth(_) | HostPattern::Any => None,
         };

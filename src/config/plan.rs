@@ -5,6 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use holm_model::limits::{Limits, NodeBytes, WallTime};
 use holm_process::sandbox::Mode;
@@ -14,7 +15,11 @@ use holm_runtime::deployment::Concurrency;
 use serde_json::{Map, Value};
 
 pub(crate) use super::raw::{LogFormat, LogRequests};
+use super::tls::TlsPlan;
+use crate::access::Access;
+use crate::admin::Address;
 use crate::egress::Allow;
+use crate::secret::Secret;
 
 /// What a node is to do.
 #[derive(Debug)]
@@ -22,8 +27,16 @@ pub(crate) struct Plan {
     /// Where the plan comes from: the configuration file, or the path given to `holm dev`.
     /// Absolute.
     pub(crate) origin: PathBuf,
+    /// Where in the file some keys are.
+    pub(crate) places: Places,
+    /// Whether the node looks for changes of the file, and of those of functions, by itself.
+    pub(crate) watch: bool,
     /// Where the node listens.
     pub(crate) server: ServerPlan,
+    /// Where the node shows how it does, if anywhere.
+    pub(crate) admin: Option<AdminPlan>,
+    /// HTTPS, if it listens for that.
+    pub(crate) tls: Option<TlsPlan>,
     /// What all processes may hold before idle isolates are ended; no bound if `None`.
     pub(crate) memory: Option<NodeBytes>,
     /// What to do about layers of the sandbox that the system does not offer.
@@ -40,11 +53,36 @@ pub(crate) struct Plan {
     pub(crate) routes: RouteTable<usize>,
 }
 
+/// The admin listener.
+#[derive(Clone, Debug)]
+pub(crate) struct AdminPlan {
+    /// Where it is. A path is absolute.
+    pub(crate) address: Address,
+    /// What its clients have to show; always there if other machines reach it.
+    pub(crate) token: Option<Secret>,
+}
+
+/// Where keys are about which something may be to be said once the file was found to be good:
+/// `holm.toml:3:8`. Nothing where they have their defaults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    /// `server.http`
+    pub(crate) http: Option<String>,
+    /// `server.https`
+    pub(crate) https: Option<String>,
+    /// `node.sandbox`
+    pub(crate) sandbox: Option<String>,
+}
+
 /// Where a node listens, and how much it takes at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerPlan {
     /// Address for HTTP. Port 0 is any free one.
     pub(crate) http: SocketAddr,
+    /// How long a TLS handshake may take.
+    pub(crate) handshake_time: WallTime,
+    /// TLS handshakes at the same time.
+    pub(crate) max_handshakes: usize,
     /// Connections that may be open at the same time.
     pub(crate) max_connections: usize,
     /// Requests that may wait for isolates at the same time, over all functions.
@@ -63,6 +101,8 @@ impl ServerPlan {
     /// Loopback, because a tool that was just tried out should not listen to the world.
     pub(crate) const DEFAULT: Self = Self {
         http: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
+        handshake_time: WallTime::from_secs(10),
+        max_handshakes: 1_024,
         max_connections: 10_000,
         max_queued: 8_192,
         max_unsent: NodeBytes::from_mib(256),
@@ -77,6 +117,9 @@ impl ServerPlan {
 pub(crate) struct FunctionPlan {
     /// Its name: a DNS label.
     pub(crate) name: String,
+    /// The file of its main module as the file names it: absolute, links as they are. What they lead to
+    /// may change.
+    pub(crate) source: PathBuf,
     /// The file of its main module: absolute, links resolved.
     pub(crate) main: PathBuf,
     /// The folder that its modules stay in: the one of `main`.
@@ -91,4 +134,17 @@ pub(crate) struct FunctionPlan {
     pub(crate) concurrency: Concurrency,
     /// Whether it may make code of strings.
     pub(crate) eval: bool,
+    /// Who may ask for it.
+    pub(crate) access: Arc<Access>,
+    /// What its clients are told of HTTPS.
+    pub(crate) secure: Secure,
+}
+
+/// How clients are led from HTTP to HTTPS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Secure {
+    /// Requests over HTTP are sent on.
+    pub(crate) redirect: bool,
+    /// Browsers are told to come over HTTPS alone for so long.
+    pub(crate) hsts: Option<WallTime>,
 }

@@ -125,10 +125,33 @@ text! {
         "default": "127.0.0.1:8080",
         "examples": ["127.0.0.1:8080", "0.0.0.0:80", "[::]:8080"],
     });
+    /// An IP address and a port, or a path.
+    AdminAddress = json!({
+        "type": "string",
+        "pattern": "^((\\[[0-9A-Fa-f:.%]+\\]|[0-9.]+):[0-9]{1,5}|unix:.+)$",
+        "examples": ["127.0.0.1:9090", "unix:/run/holm/admin.sock"],
+    });
+    /// Where a secret stands.
+    SecretSource = json!({
+        "type": "string",
+        "pattern": "^(env:[^=]+|file:.+)$",
+        "examples": ["env:HOLM_ADMIN_TOKEN", "file:/etc/holm/admin-token"],
+    });
+    /// A name that a certificate can be for.
+    TlsHost = json!({
+        "type": "string",
+        "minLength": 1,
+        "examples": ["example.com", "*.example.com"],
+    });
     /// A network, an address, or every address.
     Cidr = json!({
         "type": "string",
         "examples": ["10.1.0.0/16", "127.0.0.1", "fd00::/8", "*"],
+    });
+    /// A network, or an address.
+    Network = json!({
+        "type": "string",
+        "examples": ["10.1.0.0/16", "192.0.2.7", "2001:db8::/32"],
     });
     /// A route.
     Route = json!({

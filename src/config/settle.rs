@@ -3,18 +3,22 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use holm_model::limits::{NodeBytes, WallTime};
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
 use holm_runtime::deployment::Concurrency;
 
+use super::access;
+use super::admin;
 use super::at::At;
 use super::limits::NodeLimits;
 use super::main_file::{self, MainFile};
-use super::plan::{FunctionPlan, Plan, ServerPlan};
+use super::plan::{FunctionPlan, Places, Plan, Secure, ServerPlan};
 use super::problem::{Findings, Problem};
 use super::raw::{RawConfig, RawFunction, RawServer};
+use super::tls;
 use crate::egress::Allow;
 
 /// The only version of the format so far.
@@ -28,6 +32,8 @@ const LEAST_UNSENT: NodeBytes = NodeBytes::from_mib(1);
 
 /// The least `server.websocket_ping`.
 const LEAST_PING: WallTime = WallTime::from_secs(1);
+/// The least that a handshake may take: on the other side of the world it takes half of that.
+const LEAST_HANDSHAKE: WallTime = WallTime::from_secs(1);
 
 /// Longest name of a function, in bytes: that of a DNS label (RFC 1035).
 const MAX_NAME: usize = 63;
@@ -47,6 +53,17 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
     }
     let folder = origin.parent().unwrap_or(&origin).to_owned();
     let limits = NodeLimits::settle(raw.limits.as_ref(), findings);
+    let mut server = raw.server.unwrap_or_default();
+    let https = server.https.as_ref().map(|at| at.span.clone());
+    let tls = tls::settle(server.https.take(), raw.tls, &folder, findings);
+    let of_node = secure(
+        "server",
+        server.redirect_to_https.take(),
+        server.hsts.take(),
+        Secure::default(),
+        tls.is_some(),
+        findings,
+    );
     let mut routes = Routes::default();
     let functions = raw
         .functions
@@ -54,7 +71,13 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
         .into_iter()
         .enumerate()
         .map(|(index, (name, raw))| {
-            let plan = function(name, raw, &folder, &limits, findings);
+            let node = OfNode {
+                folder: &folder,
+                limits: &limits,
+                secure: of_node,
+                has_tls: tls.is_some(),
+            };
+            let plan = function(name, raw, &node, findings);
             for At { value, span } in &plan.1 {
                 routes.add(index, &plan.0.name, value, span.clone(), findings);
             }
@@ -62,11 +85,21 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
         })
         .collect();
     let (log, node) = (raw.log.unwrap_or_default(), raw.node.unwrap_or_default());
+    let http = server.http.as_ref();
+    let places = Places {
+        http: http.map(|at| findings.place(&at.span)),
+        https: https.map(|span| findings.place(&span)),
+        sandbox: node.sandbox.as_ref().map(|at| findings.place(&at.span)),
+    };
     Plan {
         origin,
-        server: server(raw.server.unwrap_or_default(), findings),
+        places,
+        watch: node.watch.unwrap_or(true),
+        admin: admin::settle(&server, &folder, findings),
+        server: self::server(server, findings),
+        tls,
         memory: node_memory(node.memory, findings),
-        sandbox: node.sandbox.unwrap_or_default().into(),
+        sandbox: node.sandbox.map(|at| at.value).unwrap_or_default().into(),
         log: log.format.unwrap_or_default(),
         log_requests: log.requests.unwrap_or_default(),
         egress: raw
@@ -98,6 +131,22 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
                 .help("with no connection, no request gets in; leave it out for 10000"),
         );
     }
+    if let Some(At { value: 0, span }) = &raw.max_handshakes {
+        findings.report(
+            Problem::new("`server.max_handshakes` is less than makes sense")
+                .at(span.clone(), "at least 1")
+                .help("with no handshake, no client gets in; leave it out for 1024"),
+        );
+    }
+    if let Some(At { value, span }) = &raw.handshake_time
+        && *value < LEAST_HANDSHAKE
+    {
+        findings.report(
+            Problem::new("`server.handshake_time` is less than makes sense")
+                .at(span.clone(), format!("at least {LEAST_HANDSHAKE}"))
+                .help("a handshake is two or three round trips; leave it out for 10s"),
+        );
+    }
     if let Some(At { value: 0, span }) = &raw.max_queued {
         findings.report(
             Problem::new("`server.max_queued` is less than makes sense")
@@ -125,6 +174,12 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
     }
     ServerPlan {
         http: raw.http.map_or(ServerPlan::DEFAULT.http, |at| at.value),
+        handshake_time: raw
+            .handshake_time
+            .map_or(ServerPlan::DEFAULT.handshake_time, |at| at.value),
+        max_handshakes: raw
+            .max_handshakes
+            .map_or(ServerPlan::DEFAULT.max_handshakes, |at| at.value as usize),
         max_connections: raw
             .max_connections
             .map_or(ServerPlan::DEFAULT.max_connections, |at| at.value as usize),
@@ -144,18 +199,60 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
     }
 }
 
+/// How clients are led to HTTPS, by `[server]` or by a function that differs from it.
+fn secure(
+    table: &str,
+    redirect: Option<At<bool>>,
+    hsts: Option<At<WallTime>>,
+    default: Secure,
+    has_tls: bool,
+    findings: &mut Findings,
+) -> Secure {
+    if let Some(At { value: true, span }) = &redirect
+        && !has_tls
+    {
+        findings.report(
+            Problem::new(format!("`{table}.redirect_to_https` leads nowhere"))
+                .at(span.clone(), "there is no listener for HTTPS")
+                .help("write https = \"0.0.0.0:8443\" in [server], and [[tls]]"),
+        );
+    }
+    if let Some(At { value, span }) = &hsts
+        && (1..1_000_000_000).contains(&value.as_duration().as_nanos())
+    {
+        findings.report(
+            Problem::new(format!("`{table}.hsts` is less than makes sense"))
+                .at(span.clone(), "at least 1s")
+                .help("a year is \"8760h\"; \"0s\" makes browsers forget what they were told"),
+        );
+    }
+    Secure {
+        redirect: redirect.map_or(default.redirect, |at| at.value),
+        hsts: hsts.map_or(default.hsts, |at| Some(at.value)),
+    }
+}
+
+/// What a function takes from its node.
+struct OfNode<'a> {
+    folder: &'a Path,
+    limits: &'a NodeLimits<'a>,
+    secure: Secure,
+    has_tls: bool,
+}
+
 /// The function, and its routes with their places.
 fn function(
     name: At<String>,
     raw: RawFunction,
-    folder: &Path,
-    limits: &NodeLimits<'_>,
+    node: &OfNode<'_>,
     findings: &mut Findings,
 ) -> (FunctionPlan, Vec<At<Pattern>>) {
     check_name(&name, findings);
+    let source = raw.main.as_ref().map(|at| node.folder.join(&at.value));
     let main = raw.main.and_then(|At { value, span }| {
-        main_file::find(&folder.join(&value))
+        main_file::find(&node.folder.join(&value))
             .map_err(|fault| {
+                findings.watch(node.folder.join(&value));
                 let problem = Problem::new(format!("`functions.{}.main`: {fault}", name.value));
                 findings.report(problem.at(span, fault.label()).maybe_help(fault.fix()));
             })
@@ -172,15 +269,30 @@ fn function(
         list.items
     });
     let own = raw.limits.as_ref();
-    let of_node = limits;
+    let of_node = node.limits;
     let limits = of_node.of_function(&name.value, own, findings);
     let typed = raw.concurrency.as_ref();
     of_node.check_requests(&name.value, own, &limits, typed, findings);
     // Without a file the plan is thrown away; the other checks have run all the same.
     let MainFile { main, root } = main.unwrap_or_default();
     let concurrency = concurrency(&name.value, raw.concurrency, findings);
+    let access = access::settle(
+        &name.value,
+        raw.access.unwrap_or_default(),
+        node.folder,
+        findings,
+    );
+    let secure = secure(
+        &format!("functions.{}", name.value),
+        raw.redirect_to_https,
+        raw.hsts,
+        node.secure,
+        node.has_tls,
+        findings,
+    );
     let plan = FunctionPlan {
         name: name.value,
+        source: source.unwrap_or_default(),
         main,
         root,
         routes: routes.iter().map(|at| at.value.clone()).collect(),
@@ -188,6 +300,8 @@ fn function(
         limits,
         concurrency,
         eval: raw.eval.unwrap_or(true),
+        access: Arc::new(access),
+        secure,
     };
     (plan, routes)
 }

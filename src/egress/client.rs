@@ -1,6 +1,7 @@
 //! The port: one exchange from a function's request to the head of its answer.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -29,6 +30,7 @@ use super::{failure, head};
 pub(crate) struct Client {
     io: Handle,
     pools: Pools,
+    dialer: Dialer,
     inside: ArcSwapOption<Inside>,
 }
 
@@ -51,7 +53,8 @@ impl Client {
     pub(crate) fn new(options: Options) -> Result<Self, SetupError> {
         let dialer = Dialer::new(options.allow);
         Ok(Self {
-            pools: Pools::new(options.io.clone(), dialer, options.extra_roots)?,
+            pools: Pools::new(options.io.clone(), dialer.clone(), options.extra_roots)?,
+            dialer,
             io: options.io,
             inside: ArcSwapOption::empty(),
         })
@@ -65,6 +68,17 @@ impl Client {
     pub(crate) fn serve_inside(&self, internal: Arc<dyn Internal>, ports: &[u16]) {
         let inside = Inside::new(internal, ports);
         self.inside.store(Some(Arc::new(inside)));
+    }
+
+    /// Connects no function to `listener`, an address of the node's own, whatever else is allowed. The first
+    /// one counts.
+    pub(crate) fn keep_from(&self, listener: SocketAddr) {
+        self.dialer.keep_from(listener);
+    }
+
+    /// From now on functions may reach these addresses.
+    pub(crate) fn set_allow(&self, allow: &Allow) {
+        self.pools.set_allow(allow);
     }
 
     /// Sends a request on its way, inside or outside.

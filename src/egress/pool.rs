@@ -21,6 +21,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::runtime::Handle;
 use tower_service::Service;
 
+use super::address::Allow;
 use super::body::{CHUNK, Outgoing};
 use super::charge;
 use super::decode::Windows;
@@ -121,6 +122,14 @@ impl Pools {
             windows: Windows::new(),
             by_function: DashMap::new(),
         })
+    }
+
+    /// From now on functions may reach these. Connections that were made before are not used again;
+    /// exchanges under way finish on them.
+    pub(super) fn set_allow(&self, allow: &Allow) {
+        if self.dialer.set_allow(allow) {
+            self.by_function.clear();
+        }
     }
 
     /// The pool of `function`.

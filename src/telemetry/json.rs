@@ -184,7 +184,7 @@ pub(super) fn status(record: &Record) -> Option<StatusCode> {
 }
 
 /// RFC 3339, in UTC, to the microsecond.
-pub(super) fn timestamp(time: SystemTime) -> String {
+pub(crate) fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_micros(time).to_string()
 }
 

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -135,6 +136,14 @@ impl Connection {
             .await
             .with_context(|| format!("connect to {to}"))?;
         socket.set_nodelay(true)?;
+        Self::over(socket, version).await
+    }
+
+    /// Over something that carries bytes already.
+    pub(crate) async fn over(
+        socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        version: Version,
+    ) -> anyhow::Result<Self> {
         let io = TokioIo::new(socket);
         // The connection's own error reaches the caller through the exchange that it broke.
         Ok(match version {

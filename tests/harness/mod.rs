@@ -13,6 +13,7 @@ pub(crate) mod program;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod step;
+pub(crate) mod tls;
 pub(crate) mod websocket;
 pub(crate) mod world;
 

@@ -41,6 +41,9 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
             appearing().await
         }),
         world.trial("dev::its_own_holm_toml", async |_| own_file().await),
+        world.trial("dev::https_with_an_authority_of_its_own", async |_| {
+            https().await
+        }),
     ]
 }
 
@@ -286,6 +289,20 @@ async fn own_file() -> anyhow::Result<()> {
     }
     std::fs::write(&file, config.replace("one", "two"))?;
     until(&server, "localhost", |answer| answer.body == "two").await?;
+    // What is wrong with it shows on every page that is Holm's own, and the function goes on.
+    std::fs::write(&file, config.replace("vars", "varz"))?;
+    let is_shown = |answer: &Answer| {
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        text.contains("Not reloaded") && text.contains("varz")
+    };
+    until(&server, "nobody.test", is_shown).await?;
+    let answer = Request::get("localhost", "/")
+        .send(server.address())
+        .await?;
+    ensure!(answer.body == "two", "{answer:?}");
+    std::fs::write(&file, config.replace("one", "three"))?;
+    until(&server, "localhost", |answer| answer.body == "three").await?;
+    until(&server, "nobody.test", |answer| !is_shown(answer)).await?;
     Ok(())
 }
 
@@ -366,4 +383,59 @@ async fn appearing() -> anyhow::Result<()> {
     std::fs::write(folder.path().join("c/part.js"), "")?;
     until(&server, "c.localhost", |answer| answer.body == "c2").await?;
     Ok(())
+}
+
+/// Whoever trusts the authority once is served, also when a function has come since, and after a restart.
+async fn https() -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir()?;
+    let home = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("one.js"), answers("one"))?;
+    let ca = home.path().join("holm/dev-ca.pem");
+    let before = format!("export XDG_DATA_HOME='{}'", home.path().display());
+    let args = ["dev", ".", "--port", "0", "--https=0"];
+    let curl = async |server: &Server, host: &str| -> anyhow::Result<String> {
+        let port = server.https().await?.port();
+        let output = Command::new("curl")
+            .args(["--silent", "--show-error", "--cacert"])
+            .arg(&ca)
+            .arg("--resolve")
+            .arg(format!("{host}:{port}:127.0.0.1"))
+            .arg(format!("https://{host}:{port}/"))
+            .output()
+            .await?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &errors)
+    };
+    let server = Server::spawn_after(&before, &args, folder.path()).await?;
+    for host in ["one.localhost", "localhost", "127.0.0.1"] {
+        let said = curl(&server, host).await?;
+        ensure!(said == "one", "{host}: {said}");
+    }
+    let told = |line: &serde_json::Value| line["authority"] == ca.display().to_string();
+    server.log().first("where the authority is", told).await?;
+    let mode = |name: &str| -> anyhow::Result<u32> {
+        let metadata = std::fs::metadata(home.path().join("holm").join(name))?;
+        Ok(metadata.permissions().mode() & 0o777)
+    };
+    ensure!(mode("dev-ca.key")? == 0o600 && mode("")? == 0o700);
+
+    std::fs::write(folder.path().join("two.js"), answers("two"))?;
+    let begin = Instant::now();
+    loop {
+        let said = curl(&server, "two.localhost").await?;
+        if said == "two" {
+            break;
+        }
+        ensure!(begin.elapsed() < RELOAD_DEADLINE, "{said}");
+        tokio::time::sleep(POLL).await;
+    }
+    server.assert_healthy().await?;
+    drop(server);
+
+    let authority = std::fs::read(&ca)?;
+    let server = Server::spawn_after(&before, &args, folder.path()).await?;
+    ensure!(curl(&server, "two.localhost").await? == "two");
+    ensure!(std::fs::read(&ca)? == authority, "it was made again");
+    server.assert_healthy().await
 }

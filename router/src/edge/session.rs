@@ -115,6 +115,7 @@ impl<D: Dispatch> Session<D> {
             port,
             peer: self.origin.peer,
             scheme: self.origin.scheme.clone(),
+            tls: self.origin.tls.clone(),
             received,
             request: request.map(|body| RequestBody::wire(body, version)),
         });
@@ -173,7 +174,7 @@ impl<D: Dispatch> Session<D> {
         }
         fields::settle(version, request.headers_mut())?;
         let (uri, headers) = (request.uri(), request.headers());
-        admit::check_size(version, uri, headers, &self.edge.settings)?;
+        admit::check_size(version, uri, headers, &self.edge.settings.load())?;
         let ask = Ask::of(request)?;
         let (uri, headers) = (request.uri(), request.headers());
         admit::check_method(request.method())?;
@@ -181,7 +182,8 @@ impl<D: Dispatch> Session<D> {
             let mut memory = self.host.lock().unwrap_or_else(PoisonError::into_inner);
             memory.host(version, uri, headers)?
         };
-        if let Some(sni) = &self.origin.sni
+        let tls = self.origin.tls.as_ref();
+        if let Some(sni) = tls.and_then(|tls| tls.sni.as_ref())
             && *sni != named.0
         {
             return Err(Refusal::Misdirected(named.0));
@@ -211,7 +213,7 @@ impl Sender {
         }
         fields::trim(headers);
         headers.insert(SERVER, HeaderValue::from_static("holm"));
-        ask.answer(headers, edge.settings.websocket.compression)
+        ask.answer(headers, edge.settings.load().websocket.compression)
     }
 
     fn refuse<D>(

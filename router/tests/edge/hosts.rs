@@ -116,6 +116,7 @@ fn a_refusal_that_leaves_no_doubt_keeps_the_connection() {
 
 #[test]
 fn a_connection_for_one_server_name_answers_for_no_other() {
+    use holm_router::tls::{TlsSession, TlsVersion};
     use holm_router::{Edge, Exchange, Hostname, Origin, ResponseBody, Settings};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -131,7 +132,13 @@ fn a_connection_for_one_server_name_answers_for_no_other() {
         let edge = Edge::new(Ok200, Settings::default(), served.stats.clone());
         let (mut client, server) = tokio::io::duplex(4096);
         let sni = Some(Hostname::parse("a.test").expect("a host"));
-        let origin = Origin::https(served.address, sni);
+        let session = TlsSession {
+            version: TlsVersion::V1_3,
+            sni,
+            alpn: None,
+            is_resumed: false,
+        };
+        let origin = Origin::https(served.address, session.into());
         let connection = tokio::spawn(edge.connection(server, origin));
         let requests = "GET /x HTTP/1.1\r\nHost: b.test\r\n\r\n\
                         GET /x HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";

@@ -12,3 +12,4 @@ mod limits;
 mod slow;
 mod smuggling;
 mod support;
+mod tls;

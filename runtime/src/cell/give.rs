@@ -142,7 +142,7 @@ impl Cell {
         // Kept for another cell, should this one die before it begins.
         let run = run.keeping(method, url, headers, payload, kind, attempts);
         if self.requests.is_empty() {
-            self.handle.set_resting(false);
+            self.handle.set_working();
         }
         self.requests.push(run);
         self.look_before(now);

@@ -36,7 +36,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(20);
 
 /// Bytes that a cell may hold and still rest as long as its function says. Ending one that has grown costs the
 /// next request a fork, and gives back what it holds.
-const GROWN: u64 = 8 << 20;
+pub(crate) const GROWN: u64 = 8 << 20;
 
 /// How long a cell that has others may take to drop a request whose time is up: its listeners are told.
 const GRACE: Duration = Duration::from_millis(100);
@@ -176,11 +176,10 @@ impl Cell {
         }
         let limits = &self.pool.deployment.limits;
         if !self.rest.is_measured {
-            self.handle.set_resting(true);
+            self.pool.set_resting(&self.handle);
             self.rest.is_measured = true;
         }
         let held = self.handle.bytes();
-        self.pool.note_size(held);
         let mut patience = limits.idle.as_duration();
         if held > GROWN && self.pool.can_copy() {
             patience = patience.min(SHORT_REST);

@@ -9,6 +9,7 @@
 
 mod limits;
 mod read;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,9 +22,12 @@ use serde_json::{Map, Value, json};
 
 use super::at::{At, List};
 use super::schema;
-use crate::egress::Allow;
+use crate::admin::Address;
+use crate::egress::{Allow, Network};
+use crate::secret::Source;
 
 pub(in crate::config) use self::limits::RawLimits;
+pub(in crate::config) use self::tls::RawTls;
 
 /// Configuration of a Holm node: which functions it serves, at which hostnames, under which
 /// limits.
@@ -35,6 +39,9 @@ pub(in crate::config) struct RawConfig {
     pub(in crate::config) version: Option<At<u32>>,
     /// Where the node listens.
     pub(in crate::config) server: Option<RawServer>,
+    /// Certificates for HTTPS.
+    #[schemars(with = "Option<Vec<RawTls>>")]
+    pub(in crate::config) tls: Option<List<RawTls>>,
     /// The node's log.
     pub(in crate::config) log: Option<RawLog>,
     /// What the node as a whole may use.
@@ -59,6 +66,33 @@ pub(in crate::config) struct RawServer {
     /// Address and port for HTTP. Default: "127.0.0.1:8080", which only this machine reaches.
     #[schemars(with = "Option<schema::Address>")]
     pub(in crate::config) http: Option<At<SocketAddr>>,
+    /// Where `/metrics`, `/status` and their like are served: an address and port such as
+    /// "127.0.0.1:9090", or "unix:" and the path of a socket. Default: nowhere.
+    #[schemars(with = "Option<schema::AdminAddress>")]
+    pub(in crate::config) admin: Option<At<Address>>,
+    /// Where the token stands that clients of `admin` show: "env:NAME" or "file:PATH". Required if
+    /// `admin` is an address that other machines reach.
+    #[schemars(with = "Option<schema::SecretSource>")]
+    pub(in crate::config) admin_token: Option<At<Source>>,
+    /// Address and port for HTTPS. Default: no HTTPS. Its certificates are in [[tls]].
+    #[schemars(with = "Option<schema::Address>")]
+    pub(in crate::config) https: Option<At<SocketAddr>>,
+    /// Whether requests over HTTP are sent on to HTTPS, with 308. A function may say otherwise.
+    /// Default: false.
+    #[schemars(with = "Option<bool>", extend("default" = false))]
+    pub(in crate::config) redirect_to_https: Option<At<bool>>,
+    /// How long browsers are to ask for no host of this node without TLS any more
+    /// (Strict-Transport-Security), at least a second; "0s" makes them forget it. A function may say
+    /// otherwise. Default: nothing is said.
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) hsts: Option<At<WallTime>>,
+    /// How long a TLS handshake may take. Default: "10s".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) handshake_time: Option<At<WallTime>>,
+    /// TLS handshakes at the same time. Beyond it the oldest one is ended for each new one. Default:
+    /// 1024.
+    #[schemars(range(min = 1), extend("default" = 1_024))]
+    pub(in crate::config) max_handshakes: Option<At<u32>>,
     /// Connections that may be open at the same time. Default: 10000.
     #[schemars(range(min = 1), extend("default" = 10_000))]
     pub(in crate::config) max_connections: Option<At<u32>>,
@@ -155,7 +189,11 @@ pub(in crate::config) struct RawNode {
     /// What stands between the code of functions and the system, beside V8: "auto" (the default) for
     /// every layer that the system offers, "require" to refuse to start where one is missing, "off"
     /// for none.
-    pub(in crate::config) sandbox: Option<Sandbox>,
+    pub(in crate::config) sandbox: Option<At<Sandbox>>,
+    /// Whether this file and those of functions are watched, and what changes in them is served when it is
+    /// saved. Without it, SIGHUP has them read again. Default: true.
+    #[schemars(extend("default" = true))]
+    pub(in crate::config) watch: Option<bool>,
 }
 
 /// What to do about layers of the sandbox that the system does not offer.
@@ -244,9 +282,33 @@ pub(in crate::config) struct RawFunction {
     /// 1024.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1_024))]
     pub(in crate::config) concurrency: Option<At<u32>>,
+    /// Whether requests over HTTP are sent on to HTTPS. Default: as [server] says.
+    #[schemars(with = "Option<bool>")]
+    pub(in crate::config) redirect_to_https: Option<At<bool>>,
+    /// How long browsers are to ask for its hosts over TLS alone (Strict-Transport-Security).
+    /// Default: as [server] says.
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) hsts: Option<At<WallTime>>,
     /// Whether `eval`, `new Function` and the like make code of strings. Default: true.
     #[schemars(extend("default" = true))]
     pub(in crate::config) eval: Option<bool>,
+    /// Who may ask for it. Default: everybody.
+    pub(in crate::config) access: Option<RawAccess>,
+}
+
+/// `[functions.NAME.access]`
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "Access", deny_unknown_fields)]
+pub(in crate::config) struct RawAccess {
+    /// The only addresses and networks whose clients may ask, such as "10.1.0.0/16".
+    #[schemars(with = "Option<Vec<schema::Network>>", length(min = 1))]
+    pub(in crate::config) allow: Option<List<Network>>,
+    /// Addresses and networks whose clients may not ask, whatever `allow` says.
+    #[schemars(with = "Option<Vec<schema::Network>>", length(min = 1))]
+    pub(in crate::config) deny: Option<List<Network>>,
+    /// Where the token stands that every client has to show: "env:NAME" or "file:PATH".
+    #[schemars(with = "Option<schema::SecretSource>")]
+    pub(in crate::config) token: Option<At<Source>>,
 }
 
 /// The value of `vars`.

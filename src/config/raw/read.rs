@@ -6,7 +6,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    RawConfig, RawEgress, RawFunction, RawLimits, RawLog, RawNode, RawNodeLimits, RawServer,
+    RawAccess, RawConfig, RawEgress, RawFunction, RawLimits, RawLog, RawNode, RawNodeLimits,
+    RawServer,
 };
 use crate::config::at::At;
 use crate::config::fields::{Fields, FromToml};
@@ -22,6 +23,7 @@ impl RawConfig {
         let config = Self {
             version: fields.required("version", "begin the file with `version = 1`"),
             server: fields.optional("server"),
+            tls: fields.optional("tls"),
             log: fields.optional("log"),
             node: fields.optional("node"),
             egress: fields.optional("egress"),
@@ -30,7 +32,6 @@ impl RawConfig {
                 .optional::<Functions>("functions")
                 .map(|table| table.0),
         };
-        fields.not_yet("tls", "certificates are not read yet");
         let asked_for_functions = document.get_ref().contains_key("functions");
         // `[function.hello]` is a misspelling, not a lack of functions.
         if !fields.finish() && !asked_for_functions {
@@ -75,6 +76,7 @@ impl FromToml for RawNode {
         let node = Self {
             memory: fields.optional("memory"),
             sandbox: fields.optional("sandbox"),
+            watch: fields.optional("watch"),
         };
         fields.finish();
         Some(node)
@@ -90,6 +92,13 @@ impl FromToml for RawServer {
         let mut fields = Fields::of_value(value, name, findings)?;
         let server = Self {
             http: fields.optional("http"),
+            admin: fields.optional("admin"),
+            admin_token: fields.optional("admin_token"),
+            https: fields.optional("https"),
+            redirect_to_https: fields.optional("redirect_to_https"),
+            hsts: fields.optional("hsts"),
+            handshake_time: fields.optional("handshake_time"),
+            max_handshakes: fields.optional("max_handshakes"),
             max_connections: fields.optional("max_connections"),
             max_queued: fields.optional("max_queued"),
             max_unsent: fields.optional("max_unsent"),
@@ -97,8 +106,6 @@ impl FromToml for RawServer {
             websocket_compression: fields.optional("websocket_compression"),
             drain: fields.optional("drain"),
         };
-        fields.not_yet("https", "Holm does not speak TLS yet");
-        fields.not_yet("admin", "there is no admin listener yet");
         fields.finish();
         Some(server)
     }
@@ -169,8 +176,36 @@ impl FromToml for RawFunction {
             limits: fields.optional("limits"),
             concurrency: fields.optional("concurrency"),
             eval: fields.optional("eval"),
+            access: fields.optional("access"),
+            redirect_to_https: fields.optional("redirect_to_https"),
+            hsts: fields.optional("hsts"),
         };
         fields.finish();
         Some(function)
+    }
+}
+
+impl FromToml for RawAccess {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut fields = Fields::of_value(value, name, findings)?;
+        let access = Self {
+            allow: fields.optional("allow"),
+            deny: fields.optional("deny"),
+            token: fields.optional("token"),
+        };
+        let is_misspelt = fields.finish();
+        let is_empty = value.get_ref().as_table().is_some_and(DeTable::is_empty);
+        if is_empty && !is_misspelt {
+            findings.report(
+                Problem::new(format!("`{name}` says nothing"))
+                    .at(value.span(), "everybody may ask")
+                    .help("write `allow`, `deny` or `token` in it, or remove it"),
+            );
+        }
+        Some(access)
     }
 }

@@ -12,14 +12,20 @@ use holm_router::hostname::Hostname;
 use serde_json::{Value, json};
 
 use super::beside_the_site;
+use crate::admin::Address;
 use crate::config::plan::ServerPlan;
-use crate::config::{self, LogFormat, Plan, Problems};
+use crate::config::tls::PairPlan;
+use crate::config::{self, LogFormat, Plan, Problems, Secure};
 use crate::egress::Allow;
 
 const FULL: &str = r#"
 version = 1
 [server]
 http = "0.0.0.0:80"
+admin = "unix:run/admin.sock"
+admin_token = "file:token"
+handshake_time = "5s"
+max_handshakes = 200
 max_connections = 500
 max_queued = 50
 max_unsent = "64MiB"
@@ -31,6 +37,7 @@ format = "json"
 [node]
 memory = "2GiB"
 sandbox = "require"
+watch = false
 [egress]
 allow = ["127.0.0.1/32", "fd00::/8"]
 [limits]
@@ -48,6 +55,7 @@ main = "site/folder/index.ts"
 routes = ["*"]
 concurrency = 100
 eval = false
+access = { allow = ["10.0.0.0/8"], deny = ["10.6.6.6"], token = "file:token" }
 "#;
 
 fn plan(source: &str) -> Result<Plan, Problems> {
@@ -61,6 +69,8 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
         plan.server,
         ServerPlan {
             http: "0.0.0.0:80".parse()?,
+            handshake_time: WallTime::from_secs(5),
+            max_handshakes: 200,
             max_connections: 500,
             max_queued: 50,
             max_unsent: NodeBytes::from_mib(64),
@@ -69,8 +79,19 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
             drain: WallTime::from_secs(5),
         }
     );
+    let admin = plan.admin.ok_or("no admin listener")?;
+    let socket = std::path::absolute(beside_the_site("run/admin.sock"))?;
+    assert_eq!(admin.address, Address::Unix(socket));
+    assert!(
+        admin
+            .token
+            .is_some_and(|token| token.is(b"not-a-secret-but-long-enough"))
+    );
     assert_eq!(plan.memory, Some(NodeBytes::from_mib(2048)));
     assert_eq!(plan.sandbox, Mode::Require);
+    assert!(!plan.watch);
+    let sandbox = plan.places.sandbox.as_deref().ok_or("no place")?;
+    assert!(sandbox.ends_with("holm.toml:13:11"), "{sandbox}");
     assert_eq!(plan.log, LogFormat::Json);
     let and = vec!["127.0.0.1".parse()?, "fd00::/8".parse()?];
     assert_eq!(plan.egress, Allow::Public { and });
@@ -92,6 +113,10 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
         })
     );
     assert_eq!(other.main, site.join("folder/index.ts"));
+    assert!(hello.access.is_open());
+    assert_eq!(other.access.allow, ["10.0.0.0/8".parse()?]);
+    assert_eq!(other.access.deny, ["10.6.6.6".parse()?]);
+    assert!(other.access.token.is_some());
 
     let found = |host: &str, path: &str| -> Result<_, Box<dyn Error>> {
         Ok(plan.routes.find(&Hostname::parse(host)?, path).copied())
@@ -99,6 +124,70 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
     assert_eq!(found("hello.localhost", "/")?, Some(0));
     assert_eq!(found("a.example.com", "/hello/x")?, Some(0));
     assert_eq!(found("a.example.com", "/other")?, Some(1));
+    Ok(())
+}
+
+#[test]
+fn certificates_are_read_and_shown_for_their_names() -> Result<(), Box<dyn Error>> {
+    let source = r#"
+        version = 1
+        [server]
+        https = "[::]:8443"
+        redirect_to_https = true
+        hsts = "8760h"
+        [[tls]]
+        hosts = ["A.example.com"]
+        cert = "site/tls/example.pem"
+        key = "site/tls/example.key"
+        [[tls]]
+        cert = "site/tls/example.pem"
+        key = "site/tls/example.key"
+        default = true
+        [functions.a]
+        main = "site/hello/index.js"
+        routes = ["example.com"]
+        [functions.b]
+        main = "site/hello/index.js"
+        routes = ["a.example.com"]
+        redirect_to_https = false
+        hsts = "0s"
+        "#;
+    let plan = plan(source)?;
+    let tls = plan.tls.as_ref().ok_or("no TLS")?;
+    assert_eq!(tls.https, "[::]:8443".parse()?);
+    let [first, second] = tls.pairs.as_slice() else {
+        panic!("two, in the order of the file");
+    };
+    assert_eq!(
+        first.cert,
+        std::path::absolute(beside_the_site("site/tls/example.pem"))?
+    );
+    assert_eq!(
+        first.key,
+        std::path::absolute(beside_the_site("site/tls/example.key"))?
+    );
+    let names =
+        |pair: &PairPlan| -> Vec<String> { pair.hosts.iter().map(ToString::to_string).collect() };
+    assert_eq!(names(first), ["a.example.com"]);
+    assert!(!first.is_default);
+    assert_eq!(names(second), ["example.com", "*.example.com"]);
+    assert!(second.is_default);
+    assert_eq!(tls.certificates().expiries().count(), 2);
+
+    let secure: Vec<Secure> = plan
+        .functions
+        .iter()
+        .map(|function| function.secure)
+        .collect();
+    let of_node = Secure {
+        redirect: true,
+        hsts: Some(WallTime::from_secs(8760 * 3600)),
+    };
+    let own = Secure {
+        redirect: false,
+        hsts: Some(WallTime::from_secs(0)),
+    };
+    assert_eq!(secure, [of_node, own]);
     Ok(())
 }
 
@@ -189,6 +278,8 @@ fn what_is_left_out_has_its_default() -> Result<(), Box<dyn Error>> {
     assert!(plan.server.http.ip().is_loopback());
     assert_eq!(plan.memory, None);
     assert_eq!(plan.sandbox, Mode::Auto);
+    assert!(plan.watch);
+    assert_eq!(plan.places.http, None);
     assert_eq!(plan.log, LogFormat::Auto);
     assert_eq!(plan.egress, Allow::PUBLIC);
     assert_eq!(plan.functions[0].limits, Limits::DEFAULT);
@@ -238,12 +329,14 @@ fn the_schema_has_the_keys_that_are_read() -> Result<(), Box<dyn Error>> {
     for (table, definition) in [
         ("", &schema),
         ("server", &schema["$defs"]["Server"]),
+        ("[tls]", &schema["$defs"]["Tls"]),
         ("log", &schema["$defs"]["Log"]),
         ("node", &schema["$defs"]["Node"]),
         ("egress", &schema["$defs"]["Egress"]),
         ("limits", &schema["$defs"]["NodeLimits"]),
         ("limits.max", &schema["$defs"]["Limits"]),
         ("functions.a", &schema["$defs"]["Function"]),
+        ("functions.a.access", &schema["$defs"]["Access"]),
     ] {
         let shown = definition["properties"].as_object().ok_or(table)?;
         let shown: BTreeSet<&str> = shown.keys().map(String::as_str).collect();
