@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-bench setup-deny serve test fuzz check fmt lint doc deny bench bench-limits bench-peers bench-cells bench-soak hostile
+.PHONY: help setup setup-bench setup-deny serve test fuzz check fmt lint doc deny bench bench-limits bench-peers bench-cells bench-reload bench-soak bench-websockets hostile
 
 help: ## List the targets
 	@echo "Holm: targets of make"
@@ -41,6 +41,14 @@ bench-peers: setup-bench ## Measure warm and cold requests and memory beside wor
 bench-cells: setup-bench ## Measure, in short, what isolates as processes are for, beside workerd, and print each figure with its aim
 	$(CARGO) build --release
 	python3 benches/cells.py
+
+bench-websockets: setup-bench ## Measure echoed WebSocket messages beside workerd, and what 10,000 sockets at rest hold
+	$(CARGO) build --release
+	python3 benches/websockets.py
+
+bench-reload: setup ## Reload 500 times under load, a tenth of it to what does not hold, and see what clients notice
+	$(CARGO) build --release
+	python3 benches/reload.py
 
 bench-soak: setup ## Start and end 100,000 isolates, each a process, and see what is left of them
 	$(CARGO) build --release

@@ -4,12 +4,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::Subcommand;
 
 use crate::app::Mode;
 use crate::commands;
+use crate::commands::admin::Which;
 
 const AFTER_HELP: &str = "\
 Start with one function:
@@ -17,7 +19,10 @@ Start with one function:
   holm dev hello              serves it at http://hello.localhost:8080/, reloads when you save
 Then serve many by hostname from one file:
   holm check holm.toml        says everything that is wrong with it, with line and column
-  holm serve holm.toml        serves it until SIGTERM, then finishes what is running
+  holm serve holm.toml        serves it, and what you change in it; SIGTERM finishes what is running
+And see how it does, if the file has `admin = \"127.0.0.1:9090\"` under [server]:
+  holm status                 its functions, their isolates, requests and last problems
+  holm top                    the same as it happens
 
 Exit codes: 0 done, 1 failed, 2 bad configuration or command line, 3 a function does not
 start (check), 4 cannot listen, 5 ended at once by a second signal.";
@@ -36,8 +41,9 @@ enum Command {
     ///
     /// Checks the file, starts every function once, then listens. A function that does not start
     /// answers 500; the others are served. Functions run in processes of their own, which `ps` shows as
-    /// `holm: NAME`. SIGTERM, SIGHUP or Ctrl-C stops accepting and lets
-    /// running requests finish, for at most `server.drain`; a second SIGTERM or Ctrl-C ends it at
+    /// `holm: NAME`. What changes in the file, or in those of functions, is served when it is saved, or at
+    /// SIGHUP; what does not hold changes nothing, and is logged. SIGTERM or Ctrl-C stops accepting and lets
+    /// running requests finish, for at most `server.drain`; a second one ends it at
     /// once. One record per request goes to stderr: readable on a terminal, JSON lines otherwise.
     Serve {
         /// The configuration.
@@ -59,6 +65,34 @@ enum Command {
         /// none does.
         #[arg(long, value_name = "URL")]
         explain: Option<String>,
+    },
+    /// Show how a node does: its functions, their isolates, requests and last problems.
+    ///
+    /// Asks the admin listener of a node on this machine: `server.admin` in holm.toml.
+    Status {
+        #[command(flatten)]
+        which: Which,
+        /// Print all there is, as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what each function of a node does, again and again.
+    ///
+    /// Requests a second, failures, times, CPU (100% is one core) and memory; the busiest first. Where stdout is no
+    /// terminal, one interval is measured and printed. Times are estimated from buckets. NO_COLOR is honoured.
+    Top {
+        #[command(flatten)]
+        which: Which,
+        /// Seconds between two looks.
+        #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = interval)]
+        interval: f64,
+    },
+    /// Have a node load its configuration anew.
+    ///
+    /// What is wrong with it is printed as `holm check` does, with its exit codes, and what ran goes on.
+    Reload {
+        #[command(flatten)]
+        which: Which,
     },
     /// Print the JSON Schema of holm.toml, for editors.
     Schema,
@@ -88,6 +122,15 @@ enum Command {
     },
 }
 
+/// Seconds that make sense between two looks.
+fn interval(text: &str) -> Result<f64, String> {
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| (0.1..=3_600.0).contains(seconds));
+    seconds.ok_or_else(|| "a number of seconds from 0.1 to 3600".to_owned())
+}
+
 /// Runs what the command line says.
 pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse().command {
@@ -106,6 +149,11 @@ pub(crate) fn run() -> ExitCode {
             Some(url) => commands::check::explain(&file, &url),
             None => commands::check::run(&file),
         },
+        Command::Status { which, json } => commands::status::run(&which, json),
+        Command::Top { which, interval } => {
+            commands::top::run(&which, Duration::from_secs_f64(interval))
+        }
+        Command::Reload { which } => commands::reload::run(&which),
         Command::Schema => commands::schema::run(),
         Command::Dev { path, port, https } => commands::dev::run(&path, port, https),
         Command::New { name } => commands::new::run(&name),

@@ -7,15 +7,21 @@
 //! - [`cli`], [`commands`]: what a person types, and what each word does
 //! - [`config`]: the file → a plan in which nothing is open any more
 //! - [`app`]: a plan → functions that answer; the edge's `Dispatch`
+//! - [`access`]: who may ask for a function
+//! - [`admin`]: how the node does, over a listener of its own: metrics, status, reload
+//! - [`secret`]: tokens that the file points at
 //! - [`egress`]: where functions' own requests go out
 //! - [`telemetry`]: records and log lines → the terminal or JSON
 //! - [`zygote`]: the program again, as the process that others are forked from
 
+mod access;
+mod admin;
 mod app;
 mod cli;
 mod commands;
 mod config;
 mod egress;
+mod secret;
 mod telemetry;
 mod zygote;
 

@@ -11,6 +11,7 @@
 //! - [`random`]: `Math.random`, and what has to differ between copies of an isolate.
 //! - `decompression`: `DecompressionStream`.
 //! - `memory`: what a function holds outside V8's heap.
+//! - [`websocket`]: `WebSocket`, `WebSocketPair`.
 //! - `globals`, `timers`, `crypto`, `wasm`, `stand_ins`: JavaScript only.
 //!
 //! A web API is a folder here and a line in [`extensions`].
@@ -22,6 +23,7 @@ pub mod handler;
 pub mod log;
 mod memory;
 pub mod random;
+pub mod websocket;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -52,14 +54,23 @@ deno_core::extension!(
         handler::op_holm_request_headers,
         handler::op_holm_respond,
         handler::op_holm_respond_resource,
+        handler::op_holm_respond_socket,
         handler::op_holm_respond_stream,
         handler::op_holm_settled,
+        handler::op_holm_share,
         log::op_holm_destructure,
         log::op_holm_log,
         log::op_holm_user_agent,
         memory::buffers::op_holm_may_grow,
         memory::compression::op_holm_hold,
         memory::compression::op_holm_let_go,
+        websocket::op_holm_socket_accept,
+        websocket::op_holm_socket_begin,
+        websocket::op_holm_socket_buffered,
+        websocket::op_holm_socket_close,
+        websocket::op_holm_socket_connect,
+        websocket::op_holm_socket_open,
+        websocket::op_holm_socket_send,
     ],
     lazy_loaded_js = [
         dir "src",
@@ -73,6 +84,8 @@ deno_core::extension!(
         "ext:holm/random.js" = "random/random.js",
         "ext:holm/timers.js" = "timers/timers.js",
         "ext:holm/values.js" = "handler/values.js",
+        "ext:holm/response.js" = "websocket/response.js",
+        "ext:holm/websocket.js" = "websocket/websocket.js",
         "ext:holm/streaming.js" = "wasm/streaming.js",
         "ext:deno_net/02_tls.js" = "stand_ins/tls.js",
     ],

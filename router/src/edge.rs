@@ -6,6 +6,7 @@
 
 mod passed_on;
 mod session;
+mod sockets;
 mod streams;
 
 use std::convert::Infallible;
@@ -14,6 +15,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use http::uri::Scheme;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -38,25 +40,27 @@ use crate::unsent::Unsent;
 use crate::wire::{Spoken, Transport, Wire};
 
 use session::{Reception, Session};
+use sockets::Sockets;
 use streams::{Starter, Streams};
 
-/// What all connections share.
+/// What all connections share. Those of one listener can be drained without those of others: each
+/// has a [`sibling`](Edge::sibling) of its own then.
 #[derive(Debug)]
 pub struct Edge<D> {
     dispatch: D,
-    settings: Settings,
+    settings: Arc<ArcSwap<Settings>>,
     stats: Arc<Stats>,
     drain: Arc<Drain>,
     unsent: Arc<Unsent>,
     ids: RequestIds,
-    hints: Hints,
+    hints: Arc<Hints>,
     /// What each address has open.
     crowd: Arc<Crowd>,
-    seats: Seats,
+    /// The connections that may be closed for others.
+    seats: Arc<Seats>,
     /// TLS handshakes under way.
     pending: Arc<Pending>,
-    displaced: Mutex<Notices>,
-    http1: http1::Builder,
+    displaced: Arc<Mutex<Notices>>,
 }
 
 /// Where a connection comes from.
@@ -119,28 +123,54 @@ impl Origin {
 impl<D: Dispatch> Edge<D> {
     /// Makes an edge that counts into `stats`.
     pub fn new(dispatch: D, settings: Settings, stats: Arc<Stats>) -> Arc<Self> {
-        let http1 = http1_builder(&settings);
         let unsent = Unsent::new(&settings);
         let pending = Pending::new(settings.handshakes);
         Arc::new(Self {
             dispatch,
-            settings,
+            settings: Arc::new(ArcSwap::from_pointee(settings)),
             stats,
             drain: Arc::default(),
             unsent,
             ids: RequestIds::random(),
-            hints: Hints::new(Instant::now()),
+            hints: Arc::new(Hints::new(Instant::now())),
             crowd: Arc::default(),
-            seats: Seats::default(),
+            seats: Arc::default(),
             pending,
-            displaced: Mutex::default(),
-            http1,
+            displaced: Arc::default(),
+        })
+    }
+
+    /// An edge that shares everything with this one, but is drained by itself.
+    pub fn sibling(&self) -> Arc<Self>
+    where
+        D: Clone,
+    {
+        Arc::new(Self {
+            dispatch: self.dispatch.clone(),
+            settings: Arc::clone(&self.settings),
+            stats: Arc::clone(&self.stats),
+            drain: Arc::default(),
+            unsent: Arc::clone(&self.unsent),
+            ids: self.ids,
+            hints: Arc::clone(&self.hints),
+            crowd: Arc::clone(&self.crowd),
+            seats: Arc::clone(&self.seats),
+            pending: Arc::clone(&self.pending),
+            displaced: Arc::clone(&self.displaced),
         })
     }
 
     /// The limits in force.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// Changes the limits, for all siblings. What bounds a connection from its beginning (its buffers,
+    /// its deadlines, HTTP/2), and whether its other end is a trusted proxy, stays as it is for those that
+    /// are open; all else holds at once.
+    pub fn adjust(&self, settings: Settings) {
+        self.unsent.set_budget(settings.unsent);
+        self.settings.store(Arc::new(settings));
     }
 
     /// The counters.
@@ -242,7 +272,7 @@ impl<D: Dispatch> Edge<D> {
 
     /// A place for one more connection of `address`, unless it has too many.
     pub(crate) fn place(&self, address: IpAddr) -> Option<OpenConnection> {
-        let most = self.settings.connections_per_address;
+        let most = self.settings.load().connections_per_address;
         self.crowd.member(address).connect(most)
     }
 
@@ -253,12 +283,13 @@ impl<D: Dispatch> Edge<D> {
         origin: Origin,
         reception: Reception,
     ) {
+        let settings = self.settings();
         let mut wire = Wire::new(
             io,
             Arc::clone(&link),
             Arc::clone(&self.drain),
-            self.settings.limits(),
-            self.settings.windows(),
+            settings.limits(),
+            settings.windows(),
         );
         let drain = Arc::clone(&self.drain);
         let spoken = {
@@ -300,13 +331,18 @@ impl<D: Dispatch> Edge<D> {
         reception: Reception,
     ) -> hyper::Result<()> {
         let drain = Arc::clone(&self.drain);
-        let builder = self.http1.clone();
-        let service = self.service(link, origin, reception);
-        let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
+        let settings = self.settings.load_full();
+        let builder = http1_builder(&settings);
+        let sockets = Sockets::of_connection(&drain, settings.websocket);
+        let service = self.service(link, origin, reception, sockets.clone());
+        let connection = builder.serve_connection(TokioIo::new(wire), service);
+        let connection = pin!(connection.with_upgrades());
         // hyper's own graceful shutdown closes an idle connection on the spot, under a request
         // that may be on its way. The wire gives it a last chance, and every response says
         // `connection: close`.
-        drain.drive(connection, |_| {}).await
+        drain.drive(connection, |_| {}).await?;
+        sockets.go_on().await;
+        Ok(())
     }
 
     async fn http2<I: Transport>(
@@ -318,8 +354,11 @@ impl<D: Dispatch> Edge<D> {
     ) -> hyper::Result<()> {
         let drain = Arc::clone(&self.drain);
         let streams = Streams::default();
-        let builder = http2_builder(&self.settings, streams.starter(self.settings.stall_time));
-        let service = self.service(link, origin, reception);
+        let settings = self.settings.load_full();
+        let starter = streams.starter(settings.stall_time);
+        let sockets = Sockets::of_streams(&drain, settings.websocket, starter.clone());
+        let builder = http2_builder(&settings, starter);
+        let service = self.service(link, origin, reception, sockets);
         let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
         drain
             .drive(connection, |connection| connection.graceful_shutdown())
@@ -333,6 +372,7 @@ impl<D: Dispatch> Edge<D> {
         link: Arc<Link>,
         origin: Origin,
         reception: Reception,
+        sockets: Sockets,
     ) -> impl Service<
         Request<Incoming>,
         Response = Response<ResponseBody>,
@@ -340,7 +380,7 @@ impl<D: Dispatch> Edge<D> {
         Future: Send + 'static,
     > + Send
     + 'static {
-        let session = Session::new(self, link, origin, reception);
+        let session = Session::new(self, link, origin, reception, sockets);
         service_fn(move |request: Request<Incoming>| {
             let (received, active) = (Instant::now(), session.begin(request.version()));
             Arc::clone(&session).answer(request, received, active)
@@ -378,6 +418,8 @@ fn http2_builder(settings: &Settings, starter: Starter) -> http2::Builder<Starte
         .max_local_error_reset_streams(limits.error_resets)
         .max_send_buf_size(settings.buffer)
         .keep_alive_interval(limits.ping_every)
-        .keep_alive_timeout(limits.ping_time);
+        .keep_alive_timeout(limits.ping_time)
+        // WebSockets (RFC 8441).
+        .enable_connect_protocol();
     builder
 }

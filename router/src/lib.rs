@@ -19,6 +19,7 @@
 //! | `admit` | what has to hold for a request: method, host, path, size |
 //! | [`dispatch`] | the seam: [`Dispatch`], [`Exchange`], [`Refused`], [`RequestId`] |
 //! | [`body`] | bodies both ways, pulled, bounded, cancelled by drop |
+//! | [`websocket`] | sockets: handshake, frames, compression, keeping alive |
 //! | [`hostname`], [`path`], [`pattern`], [`table`] | names, and who answers to them |
 //! | [`refusal`], [`synthetic`] | what the edge itself says |
 //! | [`settings`], [`stats`] | limits and counters |
@@ -82,6 +83,7 @@ pub mod table;
 pub mod tls;
 mod turn;
 mod unsent;
+pub mod websocket;
 mod wire;
 
 pub use body::{BodyError, RequestBody, ResponseBody};
@@ -91,7 +93,7 @@ pub use hostname::{Hostname, HostnameError};
 pub use pattern::{Pattern, PatternError};
 pub use proxies::{Proxies, ProxyField, Via};
 pub use refusal::Refusal;
-pub use server::{BindError, Drained, Server};
+pub use server::{BindError, Drained, ProxyProtocol, Server, Socket};
 pub use settings::{Http2Settings, Settings};
 pub use stats::Stats;
 pub use synthetic::Synthetic;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use crate::crowd::{OpenConnection, OpenRequest};
 use crate::refusal::Refusal;
-use crate::unsent::{Account, Unsent};
+use crate::unsent::{Account, Counted, Unsent};
 
 /// Shared by the wire, the service and the responses of one connection.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Link {
     active: AtomicUsize,
     /// The head that the wire replaced by a stand-in, counted from 1, and why.
     refused: OnceLock<(u64, Refusal)>,
+    /// The connection is a WebSocket from here on.
+    is_upgraded: AtomicBool,
     /// A response broke off: the connection must not look as if it ended well.
     is_broken: AtomicBool,
     /// Its place among those of its address; given back when the last response is let go, too.
@@ -42,6 +44,7 @@ impl Link {
             requests: AtomicU64::default(),
             active: AtomicUsize::default(),
             refused: OnceLock::default(),
+            is_upgraded: AtomicBool::default(),
             is_broken: AtomicBool::default(),
             place: OnceLock::default(),
             unsent: Account::new(unsent),
@@ -96,6 +99,16 @@ impl Link {
         self.active.load(Ordering::Relaxed) > 0
     }
 
+    /// The answer to the request at hand makes the connection a WebSocket: what comes from now on is no HTTP.
+    pub(crate) fn upgrade(&self) {
+        self.is_upgraded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is one.
+    pub(crate) fn is_upgraded(&self) -> bool {
+        self.is_upgraded.load(Ordering::Relaxed)
+    }
+
     /// Notes that a response breaks off.
     pub(crate) fn break_off(&self) {
         self.is_broken.store(true, Ordering::Relaxed);
@@ -135,6 +148,11 @@ impl Active {
     /// Notes that the response breaks off.
     pub(crate) fn broken(&self) {
         self.link.break_off();
+    }
+
+    /// Counts so many bytes that wait for the client until what is returned is dropped.
+    pub(crate) fn count(&self, length: u64) -> Counted {
+        Account::count(&self.link, length)
     }
 
     /// Counts a piece of the response until it is let go.

@@ -10,6 +10,9 @@ use crate::hostname::{Hostname, HostnameError};
 use crate::path::PathFault;
 use crate::synthetic::Synthetic;
 
+/// What makes a browser ask its user (RFC 7617).
+const CHALLENGE: &str = "Basic realm=\"preview\", charset=\"UTF-8\"";
+
 /// Why a request got no further than the edge.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -43,6 +46,14 @@ pub enum Refusal {
     /// Routes take the host, and none the path.
     #[error("no function at {0} is served under this path")]
     UnknownPath(Hostname),
+    /// The client's address is not one that may ask for the function.
+    #[error("this function is not served to the address that the request comes from")]
+    AddressDenied,
+    /// The function takes a token, and the request has none, or another one.
+    #[error(
+        "this function takes a token: as a bearer's, or as the password that a browser asks for"
+    )]
+    TokenMissing,
     /// `OPTIONS *`.
     #[error("`*` asks about the whole server, and no function speaks for it")]
     Asterisk,
@@ -70,6 +81,9 @@ pub enum Refusal {
     /// Its client has as many requests in flight as it may.
     #[error("there are more than the {0} requests at a time that one address may have")]
     TooManyRequests(usize),
+    /// It asks for a WebSocket in another version of the protocol than there is.
+    #[error("the version of the WebSocket protocol is 13")]
+    WebSocketVersion,
     /// The answer is not one that can be sent.
     #[error("the answer has a status that cannot be sent: {0}")]
     BadStatus(StatusCode),
@@ -87,6 +101,8 @@ impl Refusal {
             | Self::HostMismatch
             | Self::Path(_) => StatusCode::BAD_REQUEST,
             Self::UnknownHost(_) | Self::UnknownPath(_) | Self::Asterisk => StatusCode::NOT_FOUND,
+            Self::AddressDenied => StatusCode::FORBIDDEN,
+            Self::TokenMissing => StatusCode::UNAUTHORIZED,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -97,6 +113,7 @@ impl Refusal {
             }
             Self::TooManyConnections => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::BadStatus(_) => StatusCode::BAD_GATEWAY,
         }
     }
@@ -129,6 +146,8 @@ impl Refusal {
             | Self::Path(_)
             | Self::UnknownHost(_)
             | Self::UnknownPath(_)
+            | Self::AddressDenied
+            | Self::TokenMissing
             | Self::Asterisk
             | Self::Method
             | Self::TimedOut(_)
@@ -136,7 +155,8 @@ impl Refusal {
             | Self::UrlTooLong(_)
             | Self::HeadTooLarge(_)
             | Self::TooManyFields(_)
-            | Self::TooManyRequests(_) => Outcome::Refused,
+            | Self::TooManyRequests(_)
+            | Self::WebSocketVersion => Outcome::Refused,
         }
     }
 
@@ -160,8 +180,11 @@ impl Refusal {
             | Self::Path(_)
             | Self::UnknownHost(_)
             | Self::UnknownPath(_)
+            | Self::AddressDenied
+            | Self::TokenMissing
             | Self::Asterisk
             | Self::TooManyRequests(_)
+            | Self::WebSocketVersion
             | Self::BadStatus(_) => false,
         }
     }
@@ -178,6 +201,9 @@ impl From<Refusal> for Synthetic {
         let mut synthetic = Self::new(status, title, detail).outcome(refusal.outcome().word());
         if refusal == Refusal::Method {
             synthetic.allow = Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        }
+        if refusal == Refusal::TokenMissing {
+            synthetic.challenge = Some(CHALLENGE);
         }
         if matches!(
             refusal,

@@ -7,6 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use socket2::SockRef;
@@ -40,7 +41,27 @@ pub struct Server {
     settings: Settings,
     stats: Arc<Stats>,
     certificates: Option<Arc<Certificates>>,
-    speaks_proxy: bool,
+    speaks_proxy: ProxyProtocol,
+}
+
+/// The socket of a listener.
+#[derive(Debug)]
+pub struct Socket(TcpListener);
+
+/// Whether trusted proxies begin their connections to a listener with a PROXY header. Clones are of the
+/// same listener.
+#[derive(Clone, Debug, Default)]
+pub struct ProxyProtocol(Arc<AtomicBool>);
+
+impl ProxyProtocol {
+    /// Holds for connections that are accepted from now on.
+    pub fn set(&self, is_on: bool) {
+        self.0.store(is_on, Ordering::Relaxed);
+    }
+
+    fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// How a server ended.
@@ -59,7 +80,20 @@ impl Server {
     /// # Errors
     /// Says which address, what is wrong with it, and what to do.
     pub fn bind(address: SocketAddr, settings: Settings) -> Result<Self, BindError> {
-        let listener = bind::listen(address)?;
+        Self::bind_beside(address, settings, &[])
+    }
+
+    /// As [`bind`](Self::bind), beside listeners of this process that have the same port and will close
+    /// soon: `0.0.0.0:80` can be had although `127.0.0.1:80` still is open.
+    ///
+    /// # Errors
+    /// As [`bind`](Self::bind).
+    pub fn bind_beside(
+        address: SocketAddr,
+        settings: Settings,
+        others: &[&Socket],
+    ) -> Result<Self, BindError> {
+        let listener = bind::listen(address, others)?;
         let address = listener
             .local_addr()
             .map_err(|source| BindError::Other { address, source })?;
@@ -69,16 +103,21 @@ impl Server {
             settings,
             stats: Arc::default(),
             certificates: None,
-            speaks_proxy: false,
+            speaks_proxy: ProxyProtocol::default(),
         })
     }
 
     /// Has trusted proxies (see [`Settings`]) begin their connections with a PROXY header. Others are
     /// served as they come; one of theirs that begins with such a header is refused.
     #[must_use]
-    pub fn with_proxy_protocol(mut self, speaks_proxy: bool) -> Self {
-        self.speaks_proxy = speaks_proxy;
+    pub fn with_proxy_protocol(self, speaks_proxy: bool) -> Self {
+        self.proxy_protocol().set(speaks_proxy);
         self
+    }
+
+    /// Changes that while it serves, for connections that are accepted from then on.
+    pub fn proxy_protocol(&self) -> ProxyProtocol {
+        self.speaks_proxy.clone()
     }
 
     /// Has it speak TLS, with these certificates, and nothing else.
@@ -91,6 +130,15 @@ impl Server {
     /// The address it got.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its socket once more, for [`bind_beside`](Self::bind_beside). The address is taken as long as it
+    /// is kept.
+    ///
+    /// # Errors
+    /// The system has no more descriptors.
+    pub fn socket(&self) -> io::Result<Socket> {
+        Ok(Socket(self.listener.try_clone()?))
     }
 
     /// Its counters, which outlive it.
@@ -125,13 +173,35 @@ impl Server {
         edge: Arc<Edge<D>>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
+        self.serve_for_now(edge, std::future::pending(), shutdown)
+            .await
+    }
+
+    /// As [`serve_edge`](Self::serve_edge), also until `retired` completes: another listener has taken
+    /// this one's place. Then the connections are drained without a deadline, since the edge stays and
+    /// nothing need be aborted: that comes with `shutdown`.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub async fn serve_for_now<D: Dispatch>(
+        self,
+        edge: Arc<Edge<D>>,
+        retired: impl Future<Output = ()>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<Drained> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
         let mut guests = Guests::new(edge, self.certificates, self.speaks_proxy);
         let mut shutdown = pin!(shutdown);
+        let mut retired = pin!(retired);
+        let mut is_shut_down = true;
         loop {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
+                () = &mut retired => {
+                    is_shut_down = false;
+                    break;
+                }
                 Some(()) = guests.ended() => {}
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => guests.receive(stream, peer),
@@ -154,7 +224,16 @@ impl Server {
             }
         }
         drop(listener);
-        Ok(guests.drain().await)
+        let begun_with = guests.served.len();
+        if !is_shut_down {
+            let all_ended = async { while guests.ended().await.is_some() {} };
+            tokio::select! {
+                biased;
+                () = all_ended => {}
+                () = &mut shutdown => {}
+            }
+        }
+        Ok(guests.drain(begun_with).await)
     }
 }
 
@@ -162,7 +241,7 @@ impl Server {
 struct Guests<D> {
     edge: Arc<Edge<D>>,
     certificates: Option<Arc<Certificates>>,
-    speaks_proxy: bool,
+    speaks_proxy: ProxyProtocol,
     served: JoinSet<()>,
     turned_away: JoinSet<()>,
     refused: Notices,
@@ -172,7 +251,7 @@ impl<D: Dispatch> Guests<D> {
     fn new(
         edge: Arc<Edge<D>>,
         certificates: Option<Arc<Certificates>>,
-        speaks_proxy: bool,
+        speaks_proxy: ProxyProtocol,
     ) -> Self {
         Self {
             edge,
@@ -255,7 +334,7 @@ impl<D: Dispatch> Guests<D> {
         }
         let certificates = self.certificates.clone();
         let task = match certificates {
-            certificates if self.speaks_proxy && is_proxy => {
+            certificates if self.speaks_proxy.is_on() && is_proxy => {
                 let connection = edge.passed_on_connection(link, stream, peer, certificates);
                 self.served.spawn(connection)
             }
@@ -302,8 +381,7 @@ impl<D: Dispatch> Guests<D> {
         Some(())
     }
 
-    async fn drain(mut self) -> Drained {
-        let begun_with = self.served.len();
+    async fn drain(mut self, begun_with: usize) -> Drained {
         let deadline = self.edge.settings().drain_time;
         let all_ended = async { while self.ended().await.is_some() {} };
         let _ = timeout(deadline, all_ended).await;

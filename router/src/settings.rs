@@ -6,6 +6,7 @@ use http::HeaderName;
 
 use crate::framing::Limits;
 use crate::proxies::Proxies;
+use crate::websocket::Keeping;
 use crate::wire::Windows;
 
 /// What the edge allows. [`Settings::default`] is meant for the open internet.
@@ -61,6 +62,8 @@ pub struct Settings {
     pub proxies: Proxies,
     /// The field of every response that carries the id of its request: none.
     pub request_id: Option<HeaderName>,
+    /// How WebSockets are kept.
+    pub websocket: Keeping,
     /// Limits of HTTP/2.
     pub http2: Http2Settings,
 }
@@ -111,6 +114,7 @@ impl Default for Settings {
             last_chance: Duration::from_millis(500),
             proxies: Proxies::default(),
             request_id: None,
+            websocket: Keeping::default(),
             http2: Http2Settings::default(),
         }
     }

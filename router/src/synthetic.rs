@@ -9,7 +9,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{
+    ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION,
+    WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::body::ResponseBody;
@@ -35,6 +38,8 @@ pub struct Synthetic {
     pub retry_after: Option<Duration>,
     /// Methods that would be allowed, for a 405.
     pub allow: Option<&'static str>,
+    /// What is to be shown, for a 401.
+    pub challenge: Option<&'static str>,
     /// A page of HTML to show a browser instead of the usual small one (code frames under
     /// `holm dev`).
     pub page: Option<String>,
@@ -54,6 +59,7 @@ impl Synthetic {
             detail: detail.into(),
             retry_after: None,
             allow: None,
+            challenge: None,
             page: None,
         }
     }
@@ -96,8 +102,15 @@ impl Synthetic {
         if let Some(outcome) = self.outcome {
             headers.insert(OUTCOME, HeaderValue::from_static(outcome));
         }
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            let version = HeaderValue::from_static(crate::websocket::handshake::VERSION);
+            headers.insert(SEC_WEBSOCKET_VERSION, version);
+        }
         if let Some(allow) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Some(challenge) = self.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(after) = self.retry_after {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);

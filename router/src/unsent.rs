@@ -53,7 +53,7 @@ const HURRY: u32 = 4;
 #[derive(Debug)]
 pub(crate) struct Unsent {
     /// Bytes that they may hold before slow ones are ended.
-    budget: u64,
+    budget: AtomicU64,
     /// Bytes a second that a client has to take.
     rate: u64,
     /// How long it may take less.
@@ -65,7 +65,7 @@ pub(crate) struct Unsent {
 impl Unsent {
     pub(crate) fn new(settings: &Settings) -> Arc<Self> {
         Arc::new(Self {
-            budget: settings.unsent,
+            budget: AtomicU64::new(settings.unsent),
             rate: settings.slow_rate,
             time: settings.slow_time,
             held: AtomicU64::new(0),
@@ -75,7 +75,16 @@ impl Unsent {
 
     /// How long a client may be too slow now; for ever, if nothing is.
     fn patience(&self) -> Option<Duration> {
-        patience(self.held.load(Ordering::Relaxed), self.budget, self.time)
+        patience(self.held.load(Ordering::Relaxed), self.budget(), self.time)
+    }
+
+    fn budget(&self) -> u64 {
+        self.budget.load(Ordering::Relaxed)
+    }
+
+    /// From now on it is another one.
+    pub(crate) fn set_budget(&self, budget: u64) {
+        self.budget.store(budget, Ordering::Relaxed);
     }
 
     /// Says that slow connections are ended, now and then.
@@ -85,7 +94,7 @@ impl Unsent {
             warn!(
                 ended,
                 held = self.held.load(Ordering::Relaxed),
-                limit = self.budget,
+                limit = self.budget(),
                 "too much waits for clients that are slow to take it: their connections are ended; \
                  `server.max_unsent` is the limit"
             );
@@ -123,6 +132,15 @@ impl Account {
         account.all.held.fetch_add(length, Ordering::Relaxed);
         let link = Arc::clone(link);
         Bytes::from_owner(Held { bytes, link })
+    }
+
+    /// Counts so many bytes, held elsewhere, until what is returned is dropped.
+    pub(crate) fn count(link: &Arc<Link>, length: u64) -> Counted {
+        let account = &link.unsent;
+        account.held.fetch_add(length, Ordering::Relaxed);
+        account.all.held.fetch_add(length, Ordering::Relaxed);
+        let link = Arc::clone(link);
+        Counted { link, length }
     }
 
     fn release(&self, length: u64) {
@@ -195,6 +213,19 @@ struct Held {
 impl AsRef<[u8]> for Held {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+/// Bytes that are counted to a connection.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    link: Arc<Link>,
+    length: u64,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.link.unsent.release(self.length);
     }
 }
 

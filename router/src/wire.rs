@@ -84,6 +84,8 @@ enum Inbound {
         held: BytesMut,
     },
     Http2(Frames),
+    /// What comes is no HTTP: the connection was upgraded.
+    Raw,
     /// Nothing more is let through: behind a stand-in.
     Refused,
     /// Nothing more is let through: within a body.
@@ -165,7 +167,7 @@ impl<I: Transport> Wire<I> {
             Inbound::Unknown { held, .. } | Inbound::Http1 { held, .. } => {
                 held.extend_from_slice(read);
             }
-            Inbound::Http2(_) | Inbound::Refused | Inbound::Broken => {}
+            Inbound::Http2(_) | Inbound::Raw | Inbound::Refused | Inbound::Broken => {}
         }
         Poll::Ready(Ok(read.len()))
     }
@@ -232,7 +234,9 @@ impl<I: Transport> Wire<I> {
                 }
                 pass
             }
-            Inbound::Unknown { .. } | Inbound::Refused | Inbound::Broken => read.len(),
+            Inbound::Unknown { .. } | Inbound::Raw | Inbound::Refused | Inbound::Broken => {
+                read.len()
+            }
         };
         buffer.set_filled(start + pass);
         Poll::Ready(Ok(pass > 0))
@@ -245,9 +249,11 @@ impl<I: Transport> Wire<I> {
             Inbound::Http1 { framing, held } => {
                 framing.expects_head() && held.iter().all(|byte| b"\r\n".contains(byte))
             }
-            Inbound::Unknown { .. } | Inbound::Http2(_) | Inbound::Refused | Inbound::Broken => {
-                false
-            }
+            Inbound::Unknown { .. }
+            | Inbound::Http2(_)
+            | Inbound::Raw
+            | Inbound::Refused
+            | Inbound::Broken => false,
         };
         is_between && (self.link.is_active() || !self.is_flushed)
     }
@@ -256,7 +262,7 @@ impl<I: Transport> Wire<I> {
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let is_head_begun = match &self.inbound {
             Inbound::Unknown { held, .. } | Inbound::Http1 { held, .. } => !held.is_empty(),
-            Inbound::Http2(_) | Inbound::Refused | Inbound::Broken => false,
+            Inbound::Http2(_) | Inbound::Raw | Inbound::Refused | Inbound::Broken => false,
         };
         let phase = if self.link.is_active() || self.link.is_refused() {
             Phase::Busy
@@ -282,8 +288,21 @@ impl<I: Transport> Wire<I> {
             Inbound::Unknown { .. }
             | Inbound::Http1 { .. }
             | Inbound::Http2(_)
+            | Inbound::Raw
             | Inbound::Refused
             | Inbound::Broken => self.end.reach(),
+        }
+    }
+
+    /// Lets everything through once an answer has made the connection a WebSocket, and not before: what was held back
+    /// first. Behind a head that was refused nothing is.
+    fn follow_upgrade(&mut self) {
+        if let Inbound::Http1 { held, .. } = &mut self.inbound
+            && self.link.is_upgraded()
+        {
+            let held = std::mem::take(held);
+            self.ready.extend_from_slice(&held);
+            self.inbound = Inbound::Raw;
         }
     }
 }
@@ -296,6 +315,7 @@ impl<I: Transport> AsyncRead for Wire<I> {
     ) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
         loop {
+            wire.follow_upgrade();
             if !wire.ready.is_empty() {
                 let length = wire.ready.len().min(buffer.remaining());
                 buffer.put_slice(&wire.ready[..length]);
@@ -311,7 +331,7 @@ impl<I: Transport> AsyncRead for Wire<I> {
                 Inbound::Refused => return Poll::Pending,
                 Inbound::Broken => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
                 Inbound::Unknown { held, .. } | Inbound::Http1 { held, .. } => !held.is_empty(),
-                Inbound::Http2(_) => false,
+                Inbound::Http2(_) | Inbound::Raw => false,
             };
             let progress = if is_held {
                 wire.poll_hold(cx).map_ok(|_| {

@@ -29,6 +29,13 @@ const LOOK: Duration = Duration::from_millis(250);
 /// The same while the budget is nearly used up.
 const CLOSE_LOOK: Duration = Duration::from_millis(20);
 
+/// Cells that are read exactly in one look, which takes a millisecond for each; what the others hold is estimated until
+/// it is their turn.
+const EXACT: usize = 2;
+
+/// Bytes that a process may seem to hold, at most, to be estimated lower.
+const SMALL: u64 = 16 << 20;
+
 /// What a cell takes that nothing is known of yet: some times what one that says hello does.
 const CELL: u64 = 4 << 20;
 
@@ -50,9 +57,12 @@ pub struct NodeMemory {
 #[derive(Debug)]
 struct Ledger {
     /// In bytes; [`u64::MAX`] if there is none.
-    budget: u64,
+    budget: AtomicU64,
+    /// Somebody keeps it.
+    is_kept: Mutex<bool>,
     /// What all processes hold: as it was read, and what has been started since.
     held: AtomicU64,
+    share: Share,
     pools: Mutex<Vec<Weak<Pool>>>,
     bell: Notify,
 }
@@ -63,18 +73,32 @@ impl NodeMemory {
         Self::of(u64::MAX)
     }
 
-    /// Keeps all processes within `budget` bytes, as far as functions can do without what they hold.
-    pub fn start(budget: u64, zygote: Zygote, io: &Io) -> Self {
-        let memory = Self::of(budget);
-        io.spawn(keep(Arc::downgrade(&memory.ledger), zygote));
+    /// Keeps all processes within `budget` bytes, if there is one, as far as functions can do without what
+    /// they hold.
+    pub fn start(budget: Option<u64>, zygote: &Zygote, io: &Io) -> Self {
+        let memory = Self::unlimited();
+        memory.set_budget(budget, zygote, io);
         memory
+    }
+
+    /// From now on it is another one.
+    pub fn set_budget(&self, budget: Option<u64>, zygote: &Zygote, io: &Io) {
+        let mut is_kept = lock(&self.ledger.is_kept);
+        let budget = budget.unwrap_or(u64::MAX);
+        self.ledger.budget.store(budget, Ordering::Relaxed);
+        self.ledger.bell.notify_one();
+        if !self.is_unlimited() && !std::mem::replace(&mut *is_kept, true) {
+            io.spawn(keep(Arc::downgrade(&self.ledger), zygote.clone()));
+        }
     }
 
     fn of(budget: u64) -> Self {
         Self {
             ledger: Arc::new(Ledger {
-                budget,
+                budget: AtomicU64::new(budget),
+                is_kept: Mutex::new(false),
                 held: AtomicU64::new(0),
+                share: Share::default(),
                 pools: Mutex::default(),
                 bell: Notify::new(),
             }),
@@ -88,8 +112,23 @@ impl NodeMemory {
         pools.push(pool);
     }
 
+    /// The budget in bytes; none if there is no bound.
+    pub fn budget(&self) -> Option<u64> {
+        (!self.is_unlimited()).then_some(self.ledger.budget())
+    }
+
+    /// Bytes that all processes hold, each as it was last read. Without a budget nobody reads the zygote.
+    pub fn held(&self) -> u64 {
+        if !self.is_unlimited() {
+            return self.ledger.held.load(Ordering::Relaxed);
+        }
+        let own = memory::own(holm_process::this_pid()).unwrap_or(0);
+        let pools = self.ledger.pools();
+        own + pools.iter().map(|pool| pool.last_memory()).sum::<u64>()
+    }
+
     fn is_unlimited(&self) -> bool {
-        self.ledger.budget == u64::MAX
+        self.ledger.budget() == u64::MAX
     }
 
     /// Whether there is no room for one more cell of `size` bytes, or what one takes that nothing is known of. For
@@ -99,15 +138,31 @@ impl NodeMemory {
             return false;
         }
         let held = self.ledger.held.load(Ordering::Relaxed);
+        let budget = self.ledger.budget();
         let reserve = match is_first {
-            true => self.ledger.budget / RESERVE,
+            true => budget / RESERVE,
             false => 0,
         };
-        let is_full = held + size.unwrap_or(CELL) > self.ledger.budget + reserve;
+        let is_full = held + size.unwrap_or(CELL) > budget.saturating_add(reserve);
         if is_full {
             self.ledger.bell.notify_one();
         }
         is_full
+    }
+
+    /// A cell was read exactly that was known to hold `at_most` bytes.
+    pub(crate) fn note_exact(&self, exact: u64, at_most: u64) {
+        self.ledger.share.note(exact, at_most);
+    }
+
+    /// What a cell is likely to hold that holds `at_most` bytes, and is not read yet.
+    pub(crate) fn likely(&self, at_most: u64) -> u64 {
+        self.ledger.share.of(at_most)
+    }
+
+    /// Whether what a function holds beyond what it needs is likely to be taken from others.
+    pub(crate) fn is_tight(&self) -> bool {
+        !self.is_unlimited() && self.ledger.is_tight()
     }
 
     /// A cell of `size` bytes starts. Room for the next ones is made while there still is some.
@@ -123,44 +178,115 @@ impl NodeMemory {
     }
 }
 
+/// What cells really held, of what they could have: the most of those that were read lately.
+#[derive(Debug)]
+struct Share(AtomicU64);
+
+/// What a [`Share`] counts in.
+const WHOLE: u64 = 1024;
+
+impl Default for Share {
+    fn default() -> Self {
+        Self(AtomicU64::new(WHOLE))
+    }
+}
+
+impl Share {
+    fn note(&self, exact: u64, at_most: u64) {
+        if at_most == 0 || at_most > SMALL {
+            return;
+        }
+        let this = (exact.saturating_mul(WHOLE) / at_most).min(WHOLE);
+        let before = self.0.load(Ordering::Relaxed);
+        self.0
+            .store(this.max(before - before / 16), Ordering::Relaxed);
+    }
+
+    fn of(&self, at_most: u64) -> u64 {
+        if at_most > SMALL {
+            return at_most;
+        }
+        at_most * self.0.load(Ordering::Relaxed) / WHOLE
+    }
+}
+
 /// Makes room whenever there is none, as long as somebody holds the budget.
 async fn keep(ledger: Weak<Ledger>, zygote: Zygote) {
     let mut is_told = false;
     while let Some(ledger) = ledger.upgrade() {
+        if ledger.is_done() {
+            return;
+        }
         // Reading takes a while where there are many processes.
-        let reading = ledger.clone();
-        let Ok(read) = tokio::task::spawn_blocking(move || reading.read()).await else {
+        let looking = ledger.clone();
+        let base = zygote.memory().await;
+        let Ok(looked) = tokio::task::spawn_blocking(move || looking.look(base)).await else {
             return;
         };
-        let held = zygote.memory().await + read;
-        ledger.held.store(held, Ordering::Relaxed);
-        if held > ledger.aim() {
-            let freed = ledger.make_room(held - ledger.aim());
-            if held.saturating_sub(freed) > ledger.budget {
-                // Nobody can do without what it holds.
-                let freed = ledger.evict_largest();
-                if freed > 0 && !std::mem::replace(&mut is_told, true) {
-                    warn!(
-                        budget = ledger.budget,
-                        held,
-                        "[node] memory is used up by requests in flight; the largest isolate is ended"
-                    );
-                }
+        match looked {
+            Looked::UsedUp { held } if !is_told => {
+                is_told = true;
+                warn!(
+                    budget = ledger.budget(),
+                    held,
+                    "[node] memory is used up by requests in flight; the largest isolate is ended"
+                );
             }
-        } else {
-            is_told = false;
+            Looked::UsedUp { .. } | Looked::MadeRoom => {}
+            Looked::HasRoom => is_told = false,
         }
-        let is_close = held > ledger.budget / 4 * 3;
-        let pause = if is_close { CLOSE_LOOK } else { LOOK };
+        let pause = if ledger.is_tight() { CLOSE_LOOK } else { LOOK };
         // Not more often than that, however often the bell is rung.
         tokio::time::sleep(CLOSE_LOOK / 4).await;
         let _ = tokio::time::timeout(pause, ledger.bell.notified()).await;
     }
 }
 
+/// What came of a look.
+enum Looked {
+    HasRoom,
+    MadeRoom,
+    /// Nobody can do without what it holds, and somebody has to.
+    UsedUp {
+        held: u64,
+    },
+}
+
 impl Ledger {
+    /// Reads what all processes hold, beside the zygote's `base`, and makes room if that is too much.
+    fn look(&self, base: u64) -> Looked {
+        let held = base + self.read();
+        self.held.store(held, Ordering::Relaxed);
+        if held <= self.aim() {
+            return Looked::HasRoom;
+        }
+        let freed = self.make_room(held - self.aim());
+        if held.saturating_sub(freed) > self.budget() && self.evict_largest() > 0 {
+            return Looked::UsedUp { held };
+        }
+        Looked::MadeRoom
+    }
+
+    fn budget(&self) -> u64 {
+        self.budget.load(Ordering::Relaxed)
+    }
+
     fn aim(&self) -> u64 {
-        self.budget - self.budget / HEADROOM
+        let budget = self.budget();
+        budget - budget / HEADROOM
+    }
+
+    /// Whether there is no budget any more, and so nothing to keep.
+    fn is_done(&self) -> bool {
+        let mut is_kept = lock(&self.is_kept);
+        if self.budget() == u64::MAX {
+            *is_kept = false;
+        }
+        !*is_kept
+    }
+
+    fn is_tight(&self) -> bool {
+        self.held.load(Ordering::Relaxed) > self.budget() / 4 * 3
     }
 
     fn pools(&self) -> Vec<Arc<Pool>> {
@@ -171,7 +297,9 @@ impl Ledger {
     fn read(&self) -> u64 {
         let own = memory::own(holm_process::this_pid()).unwrap_or(0);
         let pools = self.pools();
-        own + pools.iter().map(|pool| pool.read_memory()).sum::<u64>()
+        let mut exact = EXACT;
+        let read = pools.iter().map(|pool| pool.read_memory(&mut exact));
+        own + read.sum::<u64>()
     }
 
     /// Ends what nobody needs at the moment, until `wanted` bytes are free; those first whose function was asked
@@ -217,4 +345,27 @@ impl Ledger {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_read_is_like_the_largest_of_what_was_read_lately() {
+        let share = Share::default();
+        // Nothing is known yet.
+        assert_eq!(share.of(2 << 20), 2 << 20);
+        for _ in 0..100 {
+            share.note(1 << 20, 2 << 20);
+        }
+        assert_eq!(share.of(2 << 20), 1 << 20);
+        share.note(3 << 20, 4 << 20);
+        share.note(1 << 20, 4 << 20);
+        assert!(share.of(4 << 20) > (5 << 20) / 2);
+        // What is large is never less than it seems, and says nothing of what is small.
+        assert_eq!(share.of(80 << 20), 80 << 20);
+        share.note(80 << 20, 80 << 20);
+        assert!(share.of(4 << 20) < 3 << 20);
+    }
 }

@@ -26,7 +26,7 @@ const PIECE: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Ahead {
     /// Of one body.
-    most: u64,
+    most: AtomicU64,
     /// Of all of them, less what there is. Beyond it functions are asked at once.
     left: AtomicU64,
 }
@@ -50,9 +50,14 @@ impl Ahead {
     /// At most `most` bytes of each, and `all` of all of them.
     pub(super) fn new(most: u64, all: u64) -> Arc<Self> {
         Arc::new(Self {
-            most,
+            most: AtomicU64::new(most),
             left: AtomicU64::new(all),
         })
+    }
+
+    /// Reads at most `most` bytes of each from now on.
+    pub(super) fn set_most(&self, most: u64) {
+        self.most.store(most, Relaxed);
     }
 
     /// Whether `bytes` more fit.
@@ -74,7 +79,7 @@ impl Ahead {
         // Copied: a short chunk may be part of a long buffer.
         let mut held = BytesMut::new();
         let mut is_all = false;
-        while share.bytes < self.most {
+        while share.bytes < self.most.load(Relaxed) {
             let Some(chunk) = body.chunk().await else {
                 is_all = true;
                 break;
@@ -168,6 +173,7 @@ pub(super) async fn inbound(
 pub(super) fn outbound(body: Body) -> ResponseBody {
     match body {
         Body::Empty => ResponseBody::empty(),
+        Body::Socket(socket) => ResponseBody::socket(socket),
         Body::Full(bytes) => ResponseBody::whole(bytes),
         Body::Stream(mut stream) => {
             let length = stream.length();

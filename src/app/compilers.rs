@@ -11,6 +11,7 @@ use holm_cell::COMPILER_MEMORY;
 use holm_graph::Elsewhere;
 use holm_graph::Unanswered;
 use holm_model::message::Purpose;
+use holm_process::schedule;
 use holm_runtime::fork::zygote::Zygote;
 use tokio::runtime::Handle;
 
@@ -22,12 +23,18 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Compilers {
     zygote: Zygote,
     io: Handle,
+    /// Requests are served meanwhile, and go first.
+    is_serving: bool,
 }
 
 impl Compilers {
     /// Forks from `zygote`, whose answers are read on `io`.
-    pub(super) fn new(zygote: Zygote, io: Handle) -> Self {
-        Self { zygote, io }
+    pub(super) fn new(zygote: Zygote, io: Handle, is_serving: bool) -> Self {
+        Self {
+            zygote,
+            io,
+            is_serving,
+        }
     }
 }
 
@@ -41,6 +48,9 @@ impl Elsewhere for Compilers {
         let process = self.io.block_on(forked);
         let process = process.map_err(|error| no_process(&error))?;
         drop(fds);
+        if self.is_serving {
+            schedule::stand_back(process.pid());
+        }
         let answer = exchange(&mut ours, request);
         // It is killed here, whatever it still does.
         drop(process);

@@ -1,5 +1,7 @@
 //! From the edge to an isolate and back.
 
+use std::sync::Arc;
+
 use holm_model::body::BodyProgress;
 use holm_model::event::Event;
 use holm_model::event::Failure;
@@ -25,6 +27,7 @@ use http::uri::Scheme;
 use url::Url;
 
 use super::Broken;
+use super::Found;
 use super::Function;
 use super::Node;
 use super::bodies;
@@ -34,10 +37,18 @@ use super::compress::Offer;
 use super::rescue;
 use super::rescue::Shown;
 use super::secure;
-use crate::config::Front;
+use crate::access::Access;
+use crate::config::Secure;
+
+/// How a function meets its clients.
+struct Front {
+    access: Arc<Access>,
+    secure: Secure,
+    compress: bool,
+}
 
 impl Dispatch for Node {
-    async fn dispatch(&self, exchange: Exchange) -> Response<ResponseBody> {
+    async fn dispatch(&self, mut exchange: Exchange) -> Response<ResponseBody> {
         let records = &self.services.records;
         let context = RequestContext::new(records, exchange.id.into(), exchange.received).about(
             exchange.request.method().clone(),
@@ -50,7 +61,13 @@ impl Dispatch for Node {
                 refuse(context, &refusal);
                 let app = self.app();
                 let urls = app.as_ref().map_or(&[][..], |app| &app.urls);
-                return rescue::lost(refusal, urls, exchange.id, exchange.request.headers());
+                return rescue::lost(
+                    refusal,
+                    urls,
+                    &self.banner(),
+                    exchange.id,
+                    exchange.request.headers(),
+                );
             }
         };
         if let Some(response) = secure::redirect(front.secure, self.ports(), &exchange) {
@@ -58,12 +75,15 @@ impl Dispatch for Node {
             context.answered(response.status());
             return response;
         }
-        let hsts = front
-            .secure
-            .hsts
-            .filter(|_| exchange.scheme == Scheme::HTTPS);
+        let client = exchange.client.address;
+        if let Err(refusal) = front.access.admit(client, exchange.request.headers_mut()) {
+            refuse(context.named(function.name().clone()), &refusal);
+            return rescue::refuse(refusal, exchange.id, exchange.request.headers());
+        }
+        let hsts = front.secure.hsts;
+        let hsts = hsts.filter(|_| exchange.scheme == Scheme::HTTPS);
         let mut response = match function {
-            Function::Ready(pool) => self.answer(&pool, front, context, exchange).await,
+            Function::Ready(pool) => self.answer(&pool, front.compress, context, exchange).await,
             Function::Broken(broken) => self.excuse(&broken, context, &exchange),
         };
         secure::pin(hsts, &mut response);
@@ -85,7 +105,11 @@ impl Dispatch for Node {
     fn prewarm(&self, host: &Hostname) {
         let app = self.app();
         let root = app.as_ref().and_then(|app| app.find(host, "/"));
-        if let Some(Function::Ready(pool)) = root {
+        if let Some(Found {
+            function: Function::Ready(pool),
+            ..
+        }) = root
+        {
             pool.prewarm();
         }
     }
@@ -107,8 +131,15 @@ impl Node {
         let Some(app) = app.as_ref() else {
             return Err(Refusal::UnknownHost(host.clone()));
         };
-        match app.find_front(host, exchange.path()) {
-            Some((function, front)) => Ok((function.clone(), front)),
+        match app.find(host, exchange.path()) {
+            Some(found) => {
+                let front = Front {
+                    access: found.access.clone(),
+                    secure: found.secure,
+                    compress: found.compress,
+                };
+                Ok((found.function.clone(), front))
+            }
             None => Err(app.refusal(host.clone())),
         }
     }
@@ -124,7 +155,13 @@ impl Node {
         context
             .named(name.clone())
             .refuse(Outcome::StartupFailed, None, why);
-        rescue::broken(why, self.dev, exchange.id, exchange.request.headers())
+        rescue::broken(
+            why,
+            self.dev,
+            &self.banner(),
+            exchange.id,
+            exchange.request.headers(),
+        )
     }
 
     /// `holm dev`: what the function threw, with the lines around the place, or the limit that it
@@ -139,6 +176,7 @@ impl Node {
             return Some(Shown {
                 title: rescue::title_of(failure.outcome).to_owned(),
                 text: format!("{}: {text}", deployment.name),
+                banner: self.banner(),
             });
         };
         let frame = deployment.graph.source_maps().code_frame(&thrown.stack);
@@ -149,6 +187,7 @@ impl Node {
         Some(Shown {
             title: thrown.message.clone(),
             text,
+            banner: self.banner(),
         })
     }
 
@@ -156,7 +195,7 @@ impl Node {
     async fn answer(
         &self,
         pool: &Pool,
-        front: Front,
+        compress: bool,
         context: RequestContext,
         exchange: Exchange,
     ) -> Response<ResponseBody> {
@@ -188,7 +227,7 @@ impl Node {
             }
         };
         let is_head = head.method == Method::HEAD;
-        let coding = (front.compress && !is_head).then(|| Coding::wanted(&head.headers));
+        let coding = (compress && !is_head).then(|| Coding::wanted(&head.headers));
         let offer = coding.flatten().map(|coding| Offer {
             coding,
             record: context.keep_open(),
@@ -201,7 +240,7 @@ impl Node {
             body,
         };
         let failure = match ask(pool, context, request).await {
-            Ok(response) if front.compress => {
+            Ok(response) if compress => {
                 return compress::answer(response, offer, &self.encoders);
             }
             Ok(response) => return response.map(bodies::outbound),

@@ -29,6 +29,8 @@ use super::Function;
 use super::Node;
 use super::dispatch::ask;
 use super::dispatch::refuse;
+use crate::access::Access;
+use crate::access::INSIDE;
 use crate::egress::Internal;
 
 /// The functions of a node, as seen by each other.
@@ -42,29 +44,32 @@ impl Inside {
     }
 
     /// What answers `request`, if it stays inside.
-    fn function(&self, request: &OutboundRequest) -> Option<(Arc<Node>, Function)> {
+    fn function(&self, request: &OutboundRequest) -> Option<(Arc<Node>, Function, Arc<Access>)> {
         let node = self.node.upgrade()?;
         let host = Hostname::parse(request.url.host_str()?).ok()?;
-        let function = {
+        let (function, access) = {
             let app = node.app();
-            app.as_ref()?
-                .find_inside(&host, request.url.path())?
-                .clone()
+            let found = app.as_ref()?.find_inside(&host, request.url.path())?;
+            (found.function.clone(), found.access.clone())
         };
-        Some((node, function))
+        Some((node, function, access))
     }
 }
 
 impl Internal for Inside {
     fn serve(
         &self,
-        request: OutboundRequest,
+        mut request: OutboundRequest,
     ) -> Result<BoxFuture<'static, Result<OutboundResponse, OutboundError>>, Box<OutboundRequest>>
     {
-        let Some((node, function)) = self.function(&request) else {
+        let Some((node, function, access)) = self.function(&request) else {
             return Err(Box::new(request));
         };
         Ok(Box::pin(async move {
+            if let Err(refusal) = access.admit(INSIDE, &mut request.headers) {
+                let context = context(&node, &request).named(function.name().clone());
+                return Ok(refused(context, &refusal));
+            }
             Ok(match function {
                 Function::Ready(pool) => answer(&node, &pool, request).await,
                 Function::Broken(broken) => {
@@ -104,8 +109,7 @@ async fn answer(node: &Node, pool: &Pool, request: OutboundRequest) -> OutboundR
     url.set_fragment(None);
     let limit = pool.deployment().limits.request_body.as_u64();
     if body.length().is_some_and(|length| length > limit) {
-        refuse(context, &Refusal::BodyTooLarge(limit));
-        return too_large();
+        return refused(context, &Refusal::BodyTooLarge(limit));
     }
     if let Body::Stream(stream) = &mut body {
         stream.limit(limit);
@@ -154,6 +158,15 @@ fn settle_length(headers: &mut HeaderMap, body: &Body, is_head: bool) {
         Some(length) => headers.insert(CONTENT_LENGTH, length.into()),
         None => headers.remove(CONTENT_LENGTH),
     };
+}
+
+/// It goes no further, and its caller sees the status.
+fn refused(context: RequestContext, refusal: &Refusal) -> OutboundResponse {
+    refuse(context, refusal);
+    OutboundResponse {
+        status: refusal.status(),
+        ..without_answer(Outcome::Refused)
+    }
 }
 
 fn too_large() -> OutboundResponse {

@@ -1,16 +1,16 @@
-//! Plan → app: every function's modules loaded, its top level run, its handler found.
+//! Plan → app: modules loaded, top levels run, handlers found, of every function that is not there already.
 
+use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::Hash;
 use std::hash::Hasher;
 use std::io;
-use std::io::IsTerminal;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use futures::stream;
 use futures::stream::StreamExt;
@@ -21,14 +21,15 @@ use holm_model::start::StartError;
 use holm_runtime::deployment::Code;
 use holm_runtime::deployment::Deployment;
 use holm_runtime::pool::Pool;
-use indicatif::ProgressBar;
-use indicatif::ProgressStyle;
 use tokio::task::spawn_blocking;
 
 use super::App;
 use super::Broken;
+use super::Entry;
 use super::Function;
 use super::Node;
+use super::Stamp;
+use super::progress::Progress;
 use crate::config::FunctionPlan;
 use crate::config::Plan;
 
@@ -85,29 +86,71 @@ impl fmt::Display for FunctionProblem {
     }
 }
 
+/// An app that is not served yet.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) app: App,
+    /// The functions that do not start, and why.
+    pub(crate) problems: Vec<FunctionProblem>,
+    /// New functions, and those that are not what they were.
+    pub(super) changed: Vec<String>,
+    /// Pools, and the one in whose place each will be.
+    pub(super) successions: Vec<(Arc<Pool>, Arc<Pool>)>,
+}
+
+/// Which functions that did not start are tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retry {
+    /// Those whose files have changed.
+    Changed,
+    /// All: something else may have.
+    All,
+}
+
 /// What became of one function.
 struct Started {
-    function: Function,
+    entry: Entry,
     problem: Option<FunctionProblem>,
 }
 
 impl Node {
-    /// Loads and starts every function of `plan`. One that does not start is among the app's all the
-    /// same, and answers that; the problems say why.
-    pub(crate) fn load(self: &Arc<Self>, plan: &Plan) -> (App, Vec<FunctionProblem>) {
+    /// Loads and starts those functions of `plan` that `before` does not have as they are. One that does not
+    /// start stays what it was before; if it was not, it is among the app's all the same, and answers that. The
+    /// problems say why, of those that were tried.
+    pub(crate) fn load(
+        self: &Arc<Self>,
+        plan: &Plan,
+        before: Option<&App>,
+        retry: Retry,
+    ) -> Loaded {
         let mut functions = Vec::with_capacity(plan.functions.len());
         let mut problems = Vec::new();
-        for Started { function, problem } in self.start_all(plan) {
-            functions.push(function);
+        let mut changed = Vec::new();
+        let mut successions = Vec::new();
+        for (Started { entry, problem }, before) in self.start_all(plan, before, retry) {
+            let pool = entry.pool();
+            match (pool, before.and_then(Entry::pool)) {
+                (Some(pool), Some(before)) if Arc::ptr_eq(pool, before) => {}
+                (None, _) => {}
+                (Some(pool), before) => {
+                    changed.push(entry.plan.name.clone());
+                    successions.extend(before.map(|before| (pool.clone(), before.clone())));
+                }
+            }
+            functions.push(entry);
             problems.extend(problem);
         }
         let app = App {
             routes: plan.routes.clone(),
             functions,
-            fronts: plan.functions.iter().map(|plan| plan.front).collect(),
             urls: Vec::new(),
         };
-        (app, problems)
+        Loaded {
+            app,
+            problems,
+            changed,
+            successions,
+        }
     }
 
     /// Starts one function. Returns why each of its isolates has to start by itself, if they have to.
@@ -118,62 +161,119 @@ impl Node {
         self: &Arc<Self>,
         plan: &FunctionPlan,
     ) -> Result<Option<String>, Box<FunctionProblem>> {
-        let Started { function, problem } = self.io().block_on(self.start_one(plan));
-        match (problem, function) {
-            (Some(problem), _) => Err(Box::new(problem)),
-            (None, Function::Ready(pool)) => Ok(pool.deployment().not_copyable.get().cloned()),
-            (None, Function::Broken(_)) => Ok(None),
+        let base = plan.root.clone();
+        let Started { entry, problem } =
+            self.io()
+                .block_on(self.start_one(plan, None, &base, Retry::All));
+        match problem {
+            Some(problem) => Err(Box::new(problem)),
+            None => Ok(entry
+                .pool()
+                .and_then(|pool| pool.deployment().not_copyable.get().cloned())),
         }
     }
 
-    fn start_all(self: &Arc<Self>, plan: &Plan) -> Vec<Started> {
-        let progress = progress(plan.functions.len());
+    fn start_all<'a>(
+        self: &Arc<Self>,
+        plan: &Plan,
+        before: Option<&'a App>,
+        retry: Retry,
+    ) -> Vec<(Started, Option<&'a Entry>)> {
+        let entries = before.map_or(&[][..], |app| &app.functions);
+        let by_name: HashMap<&str, &Entry> = entries
+            .iter()
+            .map(|entry| (entry.plan.name.as_str(), entry))
+            .collect();
+        let base = plan.origin.parent().unwrap_or(&plan.origin);
+        let base = base.canonicalize().unwrap_or_else(|_| base.to_owned());
+        let progress = Progress::new(plan.functions.len(), before.is_none());
         let starts = plan.functions.iter().map(|function| {
-            let node = self.clone();
-            let function = function.clone();
-            let progress = progress.clone();
+            let before = by_name.get(function.name.as_str()).copied();
+            let (progress, base) = (&progress, &base);
             async move {
-                let result = node.start_one(&function).await;
-                progress.inc(1);
-                result
+                let started = self.start_one(function, before, base, retry).await;
+                progress.one();
+                (started, before)
             }
         });
-        let results = self
-            .io()
-            .block_on(stream::iter(starts).buffered(AT_ONCE).collect::<Vec<_>>());
-        progress.finish_and_clear();
-        results
+        let all = stream::iter(starts).buffered(AT_ONCE).collect::<Vec<_>>();
+        self.io().block_on(async {
+            tokio::select! {
+                all = all => all,
+                never = progress.tell() => match never {},
+            }
+        })
     }
 
-    async fn start_one(self: &Arc<Self>, plan: &FunctionPlan) -> Started {
+    async fn start_one(
+        self: &Arc<Self>,
+        plan: &FunctionPlan,
+        before: Option<&Entry>,
+        base: &Path,
+        retry: Retry,
+    ) -> Started {
+        if let Some(before) = before
+            && (before.problem.is_none() || retry == Retry::Changed)
+            && is_same_but_routes(&before.plan, plan)
+            && before
+                .stamp
+                .as_ref()
+                .is_some_and(|stamp| stamp.is_current())
+        {
+            return Started {
+                entry: Entry {
+                    plan: plan.clone(),
+                    ..before.clone()
+                },
+                problem: None,
+            };
+        }
         let problem = |why| FunctionProblem {
             function: plan.name.clone(),
             main: shown(&plan.main),
             why,
         };
-        let broken = |problem: FunctionProblem| Started {
-            function: Function::Broken(Arc::new(Broken {
-                name: plan.name.as_str().into(),
-                why: problem.to_string(),
-            })),
-            problem: Some(problem),
-        };
+        let since = SystemTime::now();
+        let fails = |problem: FunctionProblem| self.keep(plan, before, problem, base, since);
         let (main, root) = (plan.main.clone(), plan.root.clone());
         let compilers = self.compilers();
         let load = move || ModuleGraph::load(&main, &root, Compiler::Elsewhere(&compilers));
         let graph = match spawn_blocking(load).await {
             Ok(Ok(graph)) => graph,
-            Ok(Err(error)) => return broken(problem(Why::Graph(error))),
-            Err(_) => return broken(problem(Why::Task)),
+            Ok(Err(error)) => return fails(problem(Why::Graph(error))),
+            Err(_) => return fails(problem(Why::Task)),
         };
+        let files: Arc<[PathBuf]> = files_of(plan, graph.watch_paths());
+        let stamp = Stamp::take(&files, base, since).map(Arc::new);
+        let vars = serde_json::Value::from(plan.vars.clone()).to_string();
+        let version = version(&graph, &vars);
+        let entry = |pool| Entry {
+            function: Function::Ready(pool),
+            plan: plan.clone(),
+            made_of: plan.clone(),
+            files,
+            stamp,
+            problem: None,
+            is_older: false,
+        };
+        if let Some(before) = before
+            && let Some(pool) = before.pool()
+            && *pool.deployment().version == *version
+            && is_same_elsewhere(&before.made_of, plan)
+        {
+            let entry = entry(pool.clone());
+            return Started {
+                entry,
+                problem: None,
+            };
+        }
         let code = match Code::of(&graph) {
             Ok(code) => code,
-            Err(error) => return broken(problem(Why::Code(error))),
+            Err(error) => return fails(problem(Why::Code(error))),
         };
-        let vars = serde_json::Value::from(plan.vars.clone()).to_string();
         let deployment = Arc::new(Deployment {
             name: plan.name.as_str().into(),
-            version: version(&graph, &vars).into(),
+            version: version.into(),
             graph: Arc::new(graph),
             code,
             vars: vars.into(),
@@ -183,33 +283,140 @@ impl Node {
             uncalled: OnceLock::new(),
             not_copyable: OnceLock::new(),
         });
-        let pool = Pool::new(deployment.clone(), self.services.clone());
-        let problem = match pool.try_start().await {
-            Ok(()) => None,
-            Err(error) => {
-                let frame = deployment
-                    .graph
-                    .source_maps()
-                    .code_frame(&error.to_string())
-                    .map(|frame| frame.render(false));
-                let may_pass = may_pass(&error);
-                let files = deployment.graph.watch_paths().map(PathBuf::from).collect();
-                let problem = problem(Why::Start {
-                    error,
-                    frame,
-                    files,
-                });
-                if !may_pass {
-                    return broken(problem);
-                }
-                Some(problem)
-            }
+        let pool = Arc::new(Pool::new(deployment.clone(), self.services.clone()));
+        let Err(error) = pool.try_start().await else {
+            let entry = entry(pool);
+            return Started {
+                entry,
+                problem: None,
+            };
+        };
+        let frame = deployment
+            .graph
+            .source_maps()
+            .code_frame(&error.to_string())
+            .map(|frame| frame.render(false));
+        let may_pass = may_pass(&error);
+        let files = deployment.graph.watch_paths().map(PathBuf::from).collect();
+        let problem = problem(Why::Start {
+            error,
+            frame,
+            files,
+        });
+        if !may_pass || before.is_some_and(|before| before.pool().is_some()) {
+            return fails(problem);
+        }
+        let entry = Entry {
+            problem: Some(problem.to_string().into()),
+            ..entry(pool)
         };
         Started {
-            function: Function::Ready(Arc::new(pool)),
-            problem,
+            entry,
+            problem: Some(problem),
         }
     }
+
+    /// A function that does not start: what it was before goes on, or it answers that it does not start. So it
+    /// does under `holm dev`, where somebody wants to see that.
+    fn keep(
+        &self,
+        plan: &FunctionPlan,
+        before: Option<&Entry>,
+        problem: FunctionProblem,
+        base: &Path,
+        since: SystemTime,
+    ) -> Started {
+        let why: Arc<str> = problem.to_string().into();
+        let watched = problem.watched();
+        let files = files_of(plan, watched.iter().map(PathBuf::as_path));
+        let may_change = match &problem.why {
+            Why::Graph(_) => false,
+            Why::Start { error, .. } => may_pass(error),
+            Why::Code(_) | Why::Task => true,
+        };
+        let stamp = match may_change {
+            true => None,
+            false => Stamp::take(&files, base, since).map(Arc::new),
+        };
+        let running = before.filter(|before| !self.dev && before.pool().is_some());
+        let entry = match running {
+            Some(before) => Entry {
+                plan: plan.clone(),
+                files,
+                stamp,
+                problem: Some(why),
+                is_older: true,
+                ..before.clone()
+            },
+            None => Entry {
+                function: Function::Broken(Arc::new(Broken {
+                    name: plan.name.as_str().into(),
+                    why: why.to_string(),
+                })),
+                plan: plan.clone(),
+                made_of: plan.clone(),
+                files,
+                stamp,
+                problem: Some(why),
+                is_older: false,
+            },
+        };
+        Started {
+            entry,
+            problem: Some(problem),
+        }
+    }
+}
+
+/// The files in which a function may change: its main module, as it is called, and those of its modules.
+fn files_of<'a>(plan: &'a FunctionPlan, modules: impl Iterator<Item = &'a Path>) -> Arc<[PathBuf]> {
+    let main = [plan.source.as_path(), plan.main.as_path()];
+    main.into_iter().chain(modules).map(PathBuf::from).collect()
+}
+
+/// Whether nothing about a function has changed but, perhaps, who is led to it, who may ask for it, and how.
+fn is_same_but_routes(before: &FunctionPlan, after: &FunctionPlan) -> bool {
+    let FunctionPlan {
+        name: _,
+        source,
+        main,
+        root,
+        routes: _,
+        access: _,
+        secure: _,
+        compress: _,
+        vars: _,
+        limits: _,
+        concurrency: _,
+        eval: _,
+    } = before;
+    *source == after.source
+        && *main == after.main
+        && *root == after.root
+        && is_same_elsewhere(before, after)
+}
+
+/// Whether nothing has changed beside files, routes, access, HTTPS and compression.
+fn is_same_elsewhere(before: &FunctionPlan, after: &FunctionPlan) -> bool {
+    let FunctionPlan {
+        name,
+        source: _,
+        main: _,
+        root: _,
+        routes: _,
+        access: _,
+        secure: _,
+        compress: _,
+        vars,
+        limits,
+        concurrency,
+        eval,
+    } = before;
+    *name == after.name
+        && *vars == after.vars
+        && *limits == after.limits
+        && *concurrency == after.concurrency
+        && *eval == after.eval
 }
 
 /// Whether a start that failed like this may succeed when it is tried again, because it depends on
@@ -240,16 +447,4 @@ fn version(graph: &ModuleGraph, vars: &str) -> String {
     let mut hasher = DefaultHasher::new();
     vars.hash(&mut hasher);
     format!("{}-{:08x}", graph.version(), hasher.finish() >> 32)
-}
-
-/// A bar for people; it appears when starting takes longer than a moment.
-fn progress(functions: usize) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("starting functions {bar:30} {pos}/{len}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(functions as u64).with_style(style);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    bar
 }

@@ -4,10 +4,11 @@
 //! client. [`App`] is one configuration on it; the node holds the current one and swaps it whole,
 //! so a request finishes on what it started with.
 //!
-//! - [`node`]: the node; [`load`]: plan → app; [`compilers`]: processes that compile scripts
+//! - [`node`]: the node; [`load`]: plan → app, with its [`progress`]; [`compilers`]: processes that compile scripts
+//! - [`reload`]: when files change: another app in the place of this one; [`listeners`]: where it listens
 //! - [`dispatch`]: edge → isolate and back; [`bodies`]: bodies between the two
 //! - [`compress`]: answers made shorter
-//! - [`inside`]: function → function without a socket
+//! - [`inside`]: function → function without a socket; [`report`]: what there is to tell of them
 //! - [`secure`]: from HTTP to HTTPS
 //! - [`rescue`]: what a client gets when a function gives no answer
 
@@ -16,11 +17,16 @@ mod compilers;
 mod compress;
 mod dispatch;
 mod inside;
+mod listeners;
 mod load;
 mod node;
+mod progress;
+mod reload;
+mod report;
 mod rescue;
 mod secure;
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,23 +35,74 @@ use holm_router::Refusal;
 use holm_router::table::RouteTable;
 use holm_runtime::pool::Pool;
 
-use crate::config::Front;
+use self::reload::FunctionState;
+use self::reload::Stamp;
+use self::secure::Ports;
+use crate::access::Access;
+use crate::config::FunctionPlan;
+use crate::config::Secure;
 
+pub(crate) use self::listeners::ListenError;
+pub(crate) use self::listeners::Listeners;
+pub(crate) use self::listeners::SOON;
 pub(crate) use self::load::FunctionProblem;
+pub(crate) use self::load::Loaded;
+pub(crate) use self::load::Retry;
 pub(crate) use self::node::Mode;
 pub(crate) use self::node::Node;
 pub(crate) use self::node::NodeError;
-pub(crate) use self::secure::Ports;
+pub(crate) use self::reload::Outcome;
+pub(crate) use self::reload::Refused;
+pub(crate) use self::reload::ReloadState;
+pub(crate) use self::reload::Reloader;
+pub(crate) use self::reload::Reloading;
+pub(crate) use self::reload::Source;
+pub(crate) use self::report::View;
 
 /// One configuration, running.
 #[derive(Debug)]
 pub(crate) struct App {
     routes: RouteTable<usize>,
-    functions: Vec<Function>,
-    /// How each meets its clients.
-    fronts: Vec<Front>,
+    functions: Vec<Entry>,
     /// `holm dev`: where the functions are, for those who ask elsewhere.
     urls: Vec<String>,
+}
+
+/// A function of an app, and what it was made of.
+#[derive(Clone, Debug)]
+struct Entry {
+    function: Function,
+    /// As it was when somebody last tried to start the function.
+    plan: FunctionPlan,
+    /// As it was when what answers was started.
+    made_of: FunctionPlan,
+    /// The files in which it may change.
+    files: Arc<[PathBuf]>,
+    /// What they looked like; nothing if they have to be read again to know whether they have changed.
+    stamp: Option<Arc<Stamp>>,
+    /// Why it does not start, as its files are now.
+    problem: Option<Arc<str>>,
+    /// It is older than its files, which do not start.
+    is_older: bool,
+}
+
+impl Entry {
+    fn pool(&self) -> Option<&Arc<Pool>> {
+        match &self.function {
+            Function::Ready(pool) => Some(pool),
+            Function::Broken(_) => None,
+        }
+    }
+
+    fn state(&self) -> FunctionState {
+        let deployment = self.pool().map(|pool| pool.deployment());
+        FunctionState {
+            name: self.plan.name.as_str().into(),
+            version: deployment.map(|deployment| deployment.version.clone()),
+            problem: self.problem.clone(),
+            is_older: self.is_older,
+        }
+    }
 }
 
 /// What stands behind a route.
@@ -57,13 +114,15 @@ enum Function {
     Broken(Arc<Broken>),
 }
 
-impl Function {
-    fn name(&self) -> &Arc<str> {
-        match self {
-            Self::Ready(pool) => &pool.deployment().name,
-            Self::Broken(broken) => &broken.name,
-        }
-    }
+/// A function that takes a request, if its client may ask.
+#[derive(Debug)]
+struct Found<'a> {
+    function: &'a Function,
+    access: &'a Arc<Access>,
+    /// What its clients are told of HTTPS.
+    secure: Secure,
+    /// Its answers are compressed.
+    compress: bool,
 }
 
 /// A function that does not start.
@@ -74,6 +133,16 @@ struct Broken {
     why: String,
 }
 
+impl Function {
+    /// Its name in the configuration.
+    fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Ready(pool) => &pool.deployment().name,
+            Self::Broken(broken) => &broken.name,
+        }
+    }
+}
+
 impl App {
     /// How many functions it has.
     pub(crate) fn functions(&self) -> usize {
@@ -82,10 +151,7 @@ impl App {
 
     /// How many of them are started when they are asked for; the others answer that they are not.
     pub(crate) fn ready(&self) -> usize {
-        let functions = self.functions.iter();
-        functions
-            .filter(|function| matches!(function, Function::Ready(_)))
-            .count()
+        self.pools().count()
     }
 
     /// `holm dev`: tells clients that ask where no function is, where they are.
@@ -95,19 +161,23 @@ impl App {
 
     /// Whether no function has anything to do.
     pub(super) fn is_quiet(&self) -> bool {
-        self.functions.iter().all(|function| match function {
-            Function::Ready(pool) => pool.is_quiet(),
-            Function::Broken(_) => true,
-        })
+        self.pools().all(|pool| pool.is_quiet())
+    }
+
+    /// Those of its functions that answer.
+    fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        self.functions.iter().filter_map(Entry::pool)
+    }
+
+    /// What each of its functions is at, in order.
+    fn states(&self) -> Vec<FunctionState> {
+        self.functions.iter().map(Entry::state).collect()
     }
 
     /// Handlers that functions export and nothing calls: the function's name, and the handler's.
     pub(crate) fn uncalled(&self) -> Vec<(Arc<str>, String)> {
-        let ready = self.functions.iter().filter_map(|function| match function {
-            Function::Ready(pool) => Some(pool.deployment()),
-            Function::Broken(_) => None,
-        });
-        ready
+        self.pools()
+            .map(|pool| pool.deployment())
             .flat_map(|deployment| {
                 let handlers = deployment.uncalled.get().into_iter().flatten();
                 handlers.map(|handler| (deployment.name.clone(), handler.clone()))
@@ -117,11 +187,8 @@ impl App {
 
     /// Functions whose isolates cannot be copies of one that has started, and why.
     pub(crate) fn not_copyable(&self) -> Vec<(Arc<str>, String)> {
-        let ready = self.functions.iter().filter_map(|function| match function {
-            Function::Ready(pool) => Some(pool.deployment()),
-            Function::Broken(_) => None,
-        });
-        ready
+        self.pools()
+            .map(|pool| pool.deployment())
             .filter_map(|deployment| {
                 let why = deployment.not_copyable.get()?;
                 Some((deployment.name.clone(), why.clone()))
@@ -129,34 +196,31 @@ impl App {
             .collect()
     }
 
-    /// The files that its functions were made of, as far as they could be read.
-    pub(crate) fn watched(&self) -> impl Iterator<Item = PathBuf> + '_ {
-        self.functions.iter().flat_map(|function| match function {
-            Function::Ready(pool) => pool
-                .deployment()
-                .graph
-                .watch_paths()
-                .map(PathBuf::from)
-                .collect(),
-            Function::Broken(_) => Vec::new(),
-        })
+    /// The files in which its functions may change.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let files = self.functions.iter().flat_map(|entry| entry.files.iter());
+        files.map(PathBuf::as_path)
     }
 
     /// What answers a request that came from outside.
-    fn find(&self, host: &Hostname, path: &str) -> Option<&Function> {
-        self.functions.get(*self.routes.find(host, path)?)
-    }
-
-    /// The same, with how it meets its clients.
-    fn find_front(&self, host: &Hostname, path: &str) -> Option<(&Function, Front)> {
-        let place = *self.routes.find(host, path)?;
-        Some((self.functions.get(place)?, *self.fronts.get(place)?))
+    fn find(&self, host: &Hostname, path: &str) -> Option<Found<'_>> {
+        self.at(*self.routes.find(host, path)?)
     }
 
     /// What answers a `fetch()` of a function of this node: only what is routed by its full
     /// hostname. A wildcard says which strangers may come, not that all those hosts are ours.
-    fn find_inside(&self, host: &Hostname, path: &str) -> Option<&Function> {
-        self.functions.get(*self.routes.find_exact(host, path)?)
+    fn find_inside(&self, host: &Hostname, path: &str) -> Option<Found<'_>> {
+        self.at(*self.routes.find_exact(host, path)?)
+    }
+
+    fn at(&self, place: usize) -> Option<Found<'_>> {
+        let entry = self.functions.get(place)?;
+        Some(Found {
+            function: &entry.function,
+            access: &entry.plan.access,
+            secure: entry.plan.secure,
+            compress: entry.plan.compress,
+        })
     }
 
     /// Why nothing answers a request for `host`.

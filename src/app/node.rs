@@ -1,20 +1,27 @@
 //! What lives as long as the process.
 
+use std::collections::HashSet;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::thread::available_parallelism;
 use std::time::Duration;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use arc_swap::ArcSwapOption;
+use holm_model::limits::NodeBytes;
 use holm_process::sandbox::Layers;
+use holm_process::sandbox::Mode as Sandbox;
 use holm_process::schedule::prepare_allocator;
 use holm_process::schedule::take_short_turns;
 use holm_process::spawn::SpawnError;
 use holm_runtime::fork::zygote::Zygote;
 use holm_runtime::memory::NodeMemory;
 use holm_runtime::pool::Admission;
+use holm_runtime::pool::Remains;
 use holm_runtime::request::Records;
 use holm_runtime::services::Cores;
 use holm_runtime::services::Services;
@@ -44,6 +51,13 @@ pub(crate) struct Node {
     /// Where it listens, once it does.
     ports: ArcSwap<Ports>,
     outbound: Arc<egress::Client>,
+    telemetry: Telemetry,
+    /// As it was when the zygote was started.
+    sandbox: Sandbox,
+    /// What is left of functions that are not served any more, or by another version.
+    remains: Mutex<Vec<Remains>>,
+    /// `holm dev`: what is wrong with the configuration, for whoever looks at one of Holm's own pages.
+    banner: ArcSwapOption<String>,
     io: Runtime,
 }
 
@@ -101,10 +115,8 @@ impl Node {
             .build()
             .map_err(NodeError::IoThreads)?;
         let zygote = Zygote::start(io.handle(), plan.sandbox).map_err(NodeError::Zygote)?;
-        let memory = match plan.memory {
-            Some(budget) => NodeMemory::start(budget.as_u64(), zygote.clone(), io.handle()),
-            None => NodeMemory::unlimited(),
-        };
+        let budget = plan.memory.map(NodeBytes::as_u64);
+        let memory = NodeMemory::start(budget, &zygote, io.handle());
         let outbound = egress::Client::new(egress::Options {
             io: io.handle().clone(),
             allow: plan.egress.clone(),
@@ -117,7 +129,7 @@ impl Node {
                 zygote,
                 io: io.handle().clone(),
                 outbound: outbound.clone(),
-                records: Records::new(Arc::new(telemetry)),
+                records: Records::new(Arc::new(telemetry.clone())),
                 admission: Admission::new(plan.server.max_queued),
                 cores: Cores::new(cores),
                 memory,
@@ -127,6 +139,10 @@ impl Node {
             app: ArcSwapOption::empty(),
             ahead: Ahead::new(plan.server.upload_ahead.as_u64(), ALL_AHEAD),
             encoders: Encoders::new(),
+            telemetry,
+            sandbox: plan.sandbox,
+            remains: Mutex::default(),
+            banner: ArcSwapOption::empty(),
             ports: ArcSwap::default(),
             outbound,
             io,
@@ -135,7 +151,9 @@ impl Node {
 
     /// Where scripts are compiled.
     pub(super) fn compilers(&self) -> Compilers {
-        Compilers::new(self.services.zygote.clone(), self.services.io.clone())
+        let is_serving = self.app().is_some();
+        let Services { zygote, io, .. } = &self.services;
+        Compilers::new(zygote.clone(), io.clone(), is_serving)
     }
 
     /// What stands between functions and the system.
@@ -150,7 +168,55 @@ impl Node {
 
     /// Serves `app` from now on. Requests that are running finish on what they started with.
     pub(crate) fn install(&self, app: App) {
-        self.app.store(Some(Arc::new(app)));
+        self.telemetry.meters().name(app.names());
+        let app = Arc::new(app);
+        let Some(before) = self.app.swap(Some(app.clone())) else {
+            return;
+        };
+        let kept: HashSet<_> = app.pools().map(Arc::as_ptr).collect();
+        let left = before
+            .pools()
+            .filter(|pool| !kept.contains(&Arc::as_ptr(pool)))
+            .map(|pool| pool.remains());
+        let mut remains = self.remains.lock().unwrap_or_else(PoisonError::into_inner);
+        remains.retain(|remains| !remains.are_gone());
+        remains.extend(left);
+    }
+
+    /// Works from now on as `plan` says, as far as that can change while it works.
+    pub(super) fn adjust(&self, plan: &Plan) {
+        self.telemetry.adjust(plan);
+        self.services.admission.set_bound(plan.server.max_queued);
+        self.ahead.set_most(plan.server.upload_ahead.as_u64());
+        self.outbound.set_allow(&plan.egress);
+        let Services {
+            memory, zygote, io, ..
+        } = &self.services;
+        memory.set_budget(plan.memory.map(NodeBytes::as_u64), zygote, io);
+    }
+
+    /// The keys of `plan` that are not what they were and cannot change while the node works, each with its place
+    /// in the file.
+    pub(super) fn fixed(&self, plan: &Plan) -> Vec<String> {
+        let mut fixed = Vec::new();
+        if plan.sandbox != self.sandbox {
+            let place = plan.places.sandbox.as_deref();
+            let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+            fixed.push(format!(
+                "{place}`node.sandbox` changes when the node is started again"
+            ));
+        }
+        fixed
+    }
+
+    /// `holm dev`: what pages of Holm's own say above all else.
+    pub(super) fn set_banner(&self, text: Option<String>) {
+        self.banner.store(text.map(Arc::new));
+    }
+
+    /// What they say.
+    pub(super) fn banner(&self) -> Option<Arc<String>> {
+        self.banner.load_full()
     }
 
     /// Waits until what the functions do behind their last answers is done and recorded, for
@@ -158,7 +224,12 @@ impl Node {
     pub(crate) fn finish(&self, deadline: Duration) -> bool {
         let begin = Instant::now();
         loop {
-            if self.app().as_ref().is_none_or(|app| app.is_quiet()) {
+            let is_quiet = {
+                let remains = self.remains.lock().unwrap_or_else(PoisonError::into_inner);
+                self.app().as_ref().is_none_or(|app| app.is_quiet())
+                    && remains.iter().all(Remains::are_quiet)
+            };
+            if is_quiet {
                 return true;
             }
             if begin.elapsed() >= deadline {
@@ -173,9 +244,19 @@ impl Node {
         self.services.records.abort();
     }
 
+    /// How many functions of it are started when they are asked for.
+    pub(crate) fn ready(&self) -> usize {
+        self.app().as_ref().map_or(0, |app| app.ready())
+    }
+
     /// The configuration that is served now.
     pub(super) fn app(&self) -> arc_swap::Guard<Option<Arc<App>>> {
         self.app.load()
+    }
+
+    /// Keeps functions away from the listener on `address`, whatever they may reach.
+    pub(crate) fn keep_from(&self, address: SocketAddr) {
+        self.outbound.keep_from(address);
     }
 
     /// The ports it listens on.
@@ -185,7 +266,7 @@ impl Node {
 
     /// Says on which ports the node is listening: clients are sent from one to the other, and functions
     /// reach each other by this node's hostnames on them, without a socket.
-    pub(crate) fn reachable_at(self: &Arc<Self>, ports: Ports) {
+    pub(super) fn reachable_at(self: &Arc<Self>, ports: Ports) {
         self.ports.store(Arc::new(ports));
         let inside = Inside::new(Arc::downgrade(self));
         let ports: Vec<u16> = [Some(ports.http), ports.https]

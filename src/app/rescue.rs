@@ -1,6 +1,7 @@
 //! What a client gets when a function gives no answer. The only place that turns an outcome into
 //! a response.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use holm_model::event::Failure;
@@ -22,7 +23,12 @@ pub(super) struct Shown {
     pub(super) title: String,
     /// All of it.
     pub(super) text: String,
+    /// What is wrong with the configuration, if anything is.
+    pub(super) banner: Banner,
 }
+
+/// What pages under `holm dev` say above all else: what is wrong with the configuration.
+pub(super) type Banner = Option<Arc<String>>;
 
 /// The response for a failure, with what `holm dev` shows of it.
 pub(super) fn rescue(
@@ -44,8 +50,13 @@ pub(super) fn rescue(
                             one is not started yet. Try again in a moment."
             .into();
     }
-    if let Some(Shown { title, text }) = shown {
-        let page = page(&title, &text, id);
+    if let Some(Shown {
+        title,
+        text,
+        banner,
+    }) = shown
+    {
+        let page = page(&title, &text, &banner, id);
         synthetic.title = title.into();
         synthetic.detail = text.into();
         synthetic = synthetic.page(page);
@@ -57,6 +68,7 @@ pub(super) fn rescue(
 pub(super) fn broken(
     why: &str,
     dev: bool,
+    banner: &Banner,
     id: RequestId,
     headers: &HeaderMap,
 ) -> Response<ResponseBody> {
@@ -67,7 +79,7 @@ pub(super) fn broken(
     let title = "The function does not start";
     Synthetic::new(StatusCode::INTERNAL_SERVER_ERROR, title, why.to_owned())
         .outcome(Outcome::StartupFailed.word())
-        .page(page(title, why, id))
+        .page(page(title, why, banner, id))
         .respond(id, headers)
 }
 
@@ -84,6 +96,7 @@ pub(super) fn refuse(
 pub(super) fn lost(
     refusal: Refusal,
     urls: &[String],
+    banner: &Banner,
     id: RequestId,
     headers: &HeaderMap,
 ) -> Response<ResponseBody> {
@@ -91,7 +104,7 @@ pub(super) fn lost(
     if !urls.is_empty() {
         let list = urls.join("\n  ");
         synthetic.detail = format!("{}\n\nServed here:\n  {list}", synthetic.detail).into();
-        let page = page(&synthetic.title, &synthetic.detail, id);
+        let page = page(&synthetic.title, &synthetic.detail, banner, id);
         synthetic = synthetic.page(page);
     }
     synthetic.respond(id, headers)
@@ -153,7 +166,11 @@ fn words(outcome: Outcome) -> (&'static str, &'static str) {
 }
 
 /// A page for the developer's browser; text is escaped.
-fn page(title: &str, text: &str, id: RequestId) -> String {
+fn page(title: &str, text: &str, banner: &Banner, id: RequestId) -> String {
+    let banner = banner.as_deref().map(|text| {
+        let text = escape(text);
+        format!("<h1>Not reloaded: what you see is as it was before</h1><pre>{text}</pre>")
+    });
     format!(
         "<!doctype html><meta charset=utf-8><title>{title}</title>\
          <style>body{{font:16px/1.5 system-ui,sans-serif;margin:3rem auto;max-width:60rem;\
@@ -162,9 +179,10 @@ fn page(title: &str, text: &str, id: RequestId) -> String {
          font:14px/1.5 ui-monospace,monospace}}p{{color:#6b7075}}\
          @media(prefers-color-scheme:dark){{body{{color:#e8e8e6;background:#16181b}}\
          pre{{background:#202327}}h1{{color:#ff897d}}}}</style>\
-         <h1>{title}</h1><pre>{text}</pre>\
+         {banner}<h1>{title}</h1><pre>{text}</pre>\
          <p>holm dev · request {id} · save the file to try again</p>",
         title = escape(title),
+        banner = banner.unwrap_or_default(),
         text = escape(text),
     )
 }

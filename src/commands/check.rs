@@ -6,10 +6,12 @@ use std::time::SystemTime;
 use holm_model::visible::visible;
 
 use super::Failure;
-use super::listeners::SOON;
 use super::print;
+use crate::app::Loaded;
 use crate::app::Mode;
 use crate::app::Node;
+use crate::app::Retry;
+use crate::app::SOON;
 use crate::config;
 use crate::config::Plan;
 use crate::telemetry::Telemetry;
@@ -18,7 +20,7 @@ use crate::telemetry::Telemetry;
 pub(crate) fn run(file: &Path) -> Result<(), Failure> {
     let plan = config::load(file)?;
     let node = Node::start(&plan, Telemetry::quiet(), Mode::Serve)?;
-    let (app, problems) = node.load(&plan);
+    let Loaded { app, problems, .. } = node.load(&plan, None, Retry::All);
     if !problems.is_empty() {
         return Err(Failure::Functions(problems));
     }

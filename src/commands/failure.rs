@@ -8,13 +8,17 @@ use std::process::ExitCode;
 
 use holm_model::visible::visible;
 
-use super::local_ca::LocalCaError;
 use super::new::NewError;
 use super::print;
+use crate::admin::AdminError;
+use crate::admin::client::AskError;
 use crate::app::FunctionProblem;
+use crate::app::ListenError;
 use crate::app::NodeError;
 use crate::config::ExplainError;
+use crate::config::LocalCaError;
 use crate::config::Problems;
+use crate::secret::Unreadable;
 
 /// Exit code of a server that a second signal ended at once.
 pub(super) const CUT_SHORT: u8 = 5;
@@ -30,7 +34,27 @@ pub(crate) enum Failure {
     Functions(Vec<FunctionProblem>),
     /// An address cannot be had.
     #[error(transparent)]
-    Listen(#[from] holm_router::BindError),
+    Listen(#[from] ListenError),
+    /// The admin address cannot be had.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// A node cannot be asked.
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    /// The token for it cannot be had.
+    #[error("HOLM_ADMIN_TOKEN: {0}")]
+    Token(#[from] Unreadable),
+    /// The system has nothing to ask it with.
+    #[error("cannot connect to a node: {0}")]
+    Client(#[source] io::Error),
+    /// It was asked to load its configuration anew, which has problems.
+    #[error("not all of the configuration is served")]
+    NotReloaded {
+        /// As `holm check` prints them.
+        problems: String,
+        /// The exit code that `holm check` has for them.
+        code: u8,
+    },
     /// No function answers a URL. That has been said, as the result that was asked for.
     #[error("no function answers it")]
     Nowhere,
@@ -46,12 +70,9 @@ pub(crate) enum Failure {
     /// A function to start from cannot be written.
     #[error(transparent)]
     New(#[from] NewError),
-    /// Files cannot be watched.
-    #[error("cannot watch files: {0}")]
-    Watch(#[from] notify::Error),
-    /// The system gives no thread to watch files on.
-    #[error("cannot watch files: {0}")]
-    WatchThread(#[source] io::Error),
+    /// The system gives no thread to reload on.
+    #[error("cannot start the thread that reloads: {0}")]
+    ReloadThread(#[source] io::Error),
     /// Signals cannot be heard.
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] io::Error),
@@ -63,9 +84,6 @@ pub(crate) enum Failure {
         /// What the system says.
         source: io::Error,
     },
-    /// The certificates cannot be served.
-    #[error("cannot speak TLS: {0}")]
-    Tls(#[source] rustls::Error),
     /// There is no certificate for this machine.
     #[error(transparent)]
     LocalCa(#[from] LocalCaError),
@@ -94,15 +112,20 @@ impl Failure {
                     print::err(&visible(&format!("error: {problem}\n\n")));
                 }
             }
+            Self::NotReloaded { problems, .. } => {
+                print::err(&visible(&format!("{}\n", problems.trim_end())));
+            }
             Self::Listen(_)
+            | Self::Admin(_)
+            | Self::Ask(_)
+            | Self::Token(_)
+            | Self::Client(_)
             | Self::Node(_)
             | Self::Explain(_)
             | Self::New(_)
-            | Self::Watch(_)
-            | Self::WatchThread(_)
+            | Self::ReloadThread(_)
             | Self::Signals(_)
             | Self::Serve { .. }
-            | Self::Tls(_)
             | Self::LocalCa(_)
             | Self::Stdout(_) => {
                 print::err(&visible(&format!("error: {self}\n")));
@@ -116,21 +139,23 @@ impl Failure {
     /// The code that scripts tell it by.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
+            Self::NotReloaded { code, .. } => *code,
             Self::Nowhere
             | Self::Unwritten(_)
+            | Self::Ask(_)
+            | Self::Token(_)
+            | Self::Client(_)
             | Self::Node(_)
             | Self::Explain(_)
             | Self::New(_)
-            | Self::Watch(_)
-            | Self::WatchThread(_)
+            | Self::ReloadThread(_)
             | Self::Signals(_)
             | Self::Serve { .. }
-            | Self::Tls(_)
             | Self::LocalCa(_)
             | Self::Stdout(_) => 1,
             Self::Config(_) => 2,
             Self::Functions(_) => 3,
-            Self::Listen(_) => 4,
+            Self::Listen(_) | Self::Admin(_) => 4,
         })
     }
 }

@@ -30,6 +30,27 @@ pub(super) fn out(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Shows a page on a terminal in place of the one before, its first line in bold where `colour` says so. The text
+/// has nothing in it that a terminal would obey.
+///
+/// # Errors
+/// It cannot be written.
+pub(super) fn screen(page: &str, colour: bool) -> Result<(), Failure> {
+    let (first, rest) = page.split_once('\n').unwrap_or((page, ""));
+    let (bold, plain) = if colour {
+        ("\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    // To the top, and what is below it away (ECMA-48: CUP, ED).
+    let page = format!("\x1b[H\x1b[2J{bold}{first}{plain}\n{rest}");
+    let mut stdout = stdout().lock();
+    let written = stdout.write_all(page.as_bytes());
+    written
+        .and_then(|()| stdout.flush())
+        .map_err(Failure::Stdout)
+}
+
 /// Says what is wrong. If nobody reads it, the exit code has to do.
 pub(super) fn err(text: &str) {
     let _ = stderr().write_all(text.as_bytes());

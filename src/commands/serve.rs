@@ -8,17 +8,19 @@ use rustix::process::Resource;
 use rustix::process::Rlimit;
 use rustix::process::getrlimit;
 use rustix::process::setrlimit;
-use tracing::error;
 use tracing::info;
 use tracing::warn;
 
 use super::Failure;
-use super::listeners::Listeners;
 use super::signal::Signals;
-use crate::app::App;
+use crate::admin::Admin;
+use crate::admin::Board;
+use crate::app::Listeners;
 use crate::app::Mode;
 use crate::app::Node;
-use crate::config;
+use crate::app::Reloader;
+use crate::app::Reloading;
+use crate::app::Source;
 use crate::config::TlsPlan;
 use crate::telemetry::Telemetry;
 
@@ -28,33 +30,48 @@ const LOG_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Serves a configuration until a signal ends it.
 pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
-    let plan = config::load(file)?;
+    let source = Source::File(file.to_owned());
+    let plan = source.plan()?;
     let telemetry = Telemetry::start(&plan);
     let signals = Signals::hear(telemetry.clone())?;
     allow_files();
     if mode == Mode::WithoutLimits {
         warn!("no limit is enforced: this is for measuring what limits cost, and nothing else");
     }
+    let board = Board::new(&plan.origin, telemetry.clone());
+    let admin = plan.admin.as_ref();
+    let admin = admin.map(|admin| Admin::start(admin, board.clone()));
+    let admin = admin.transpose()?;
     let node = Node::start(&plan, telemetry.clone(), mode)?;
-    let listeners = Listeners::bind(&plan)?;
+    if let Some(address) = admin.as_ref().and_then(Admin::port) {
+        node.keep_from(address);
+    }
+    board.has(&node);
+    let (listeners, bound) = Listeners::bind(node.clone(), &plan)?;
     for warning in plan.tls.iter().flat_map(TlsPlan::open_keys) {
         warn!("{warning}");
     }
-    let (app, problems) = node.load(&plan);
-    for problem in &problems {
-        error!("{problem}");
-    }
+    let mut reloading = Reloading::new(node.clone(), listeners.clone(), source, bound.port());
+    reloading.begin(&plan);
     info!(
-        functions = app.ready(),
+        functions = node.ready(),
         config = %file.display(),
         "loaded"
     );
-    warn_of_uncalled(&app);
-    node.install(app);
-    let outcome = listen(&node, listeners, signals);
-    if !node.finish(plan.server.drain.as_duration()) {
+    let outcome = listen(
+        &node,
+        &listeners,
+        || {
+            listeners.open(&plan, bound);
+            reloading.start().map_err(Failure::ReloadThread)
+        },
+        signals,
+        &board,
+    );
+    if !node.finish(listeners.drain_time()) {
         warn!("work behind answers that had gone out did not end in time");
     }
+    drop(admin);
     info!(requests = %telemetry.outcomes(), "ended");
     flush(&telemetry).and(outcome)
 }
@@ -80,33 +97,33 @@ pub(super) fn allow_files() {
     }
 }
 
-/// Logs what somebody may not expect: handlers that are never called, and starts that take longer than they
-/// could.
-pub(super) fn warn_of_uncalled(app: &App) {
-    for (function, handler) in app.uncalled() {
-        warn!(%function, %handler, "a handler is exported, and nothing calls it yet");
-    }
-    for (function, why) in app.not_copyable() {
-        warn!(%function, %why, "its isolates start one by one, not as copies of one that has started");
-    }
-}
-
-/// Serves `node` on `listeners` until a signal, then drains.
+/// Begins to serve, until a signal ends it, and drains.
 pub(super) fn listen(
-    node: &Arc<Node>,
-    listeners: Listeners,
+    node: &Node,
+    listeners: &Arc<Listeners>,
+    begin: impl FnOnce() -> Result<Reloader, Failure>,
     signals: Signals,
+    board: &Board,
 ) -> Result<(), Failure> {
-    node.reachable_at(listeners.ports());
-    let drain = signals.drain();
+    info!(layers = %node.sandbox(), "functions run in processes behind a sandbox");
+    if let Some(bound) = holm_process::bounds::tightest() {
+        info!(%bound, "the system bounds the number of processes");
+    }
+    board.listens(listeners);
+    let reloader = begin()?;
+    board.reloads(reloader.clone());
+    board.serves();
+    let drain = signals.drain(reloader.clone());
     let drained = node.io().block_on(async {
-        info!(layers = %node.sandbox(), "functions run in processes behind a sandbox");
-        if let Some(bound) = holm_process::bounds::tightest() {
-            info!(%bound, "the system bounds the number of processes");
+        tokio::select! {
+            () = drain => {}
+            never = listeners.warn_of_ends() => match never {},
         }
-        listeners.announce();
-        listeners.serve(node.clone(), drain).await
-    })?;
+        board.drains();
+        reloader.close();
+        listeners.drain().await
+    });
+    let drained = drained.map_err(|(address, source)| Failure::Serve { address, source })?;
     if drained.aborted > 0 {
         warn!(
             aborted = drained.aborted,

@@ -3,15 +3,18 @@
 //! | signal | while functions start | while it serves | while it drains |
 //! |---|---|---|---|
 //! | SIGTERM, SIGINT | ends it | drains | ends it at once |
-//! | SIGHUP | ends it | drains | nothing |
+//! | SIGHUP | reloads once it serves | reloads | nothing |
+//! | the same, when the terminal has gone | ends it | drains | nothing |
 //! | SIGUSR1, SIGUSR2 | nothing | nothing | nothing |
 //!
 //! SIGQUIT is left to the system: it ends the process at once and leaves a core dump, where those are
 //! wanted. A SIGHUP that is ignored at the start stays so: that is what nohup does.
 
+use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -29,6 +32,7 @@ use tracing::warn;
 
 use super::Failure;
 use super::failure::CUT_SHORT;
+use crate::app::Reloader;
 use crate::telemetry::Telemetry;
 
 /// Within it, a signal that comes again is the same one: timeout(1) and npm pass on to their child what
@@ -41,7 +45,16 @@ const LAST_LINE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Signals {
     stop: oneshot::Receiver<()>,
-    is_serving: Arc<AtomicBool>,
+    served: Arc<Mutex<Served>>,
+}
+
+/// What is served, as the signals' thread has to know.
+#[derive(Debug, Default)]
+struct Served {
+    /// Nothing while functions start.
+    reloader: Option<Reloader>,
+    /// It was asked for when there was none yet.
+    wants_reload: bool,
 }
 
 impl Signals {
@@ -56,27 +69,35 @@ impl Signals {
             heard.push(SIGHUP);
         }
         let mut incoming = Incoming::new(heard).map_err(cannot)?;
-        let is_serving = Arc::new(AtomicBool::new(false));
+        let served = Arc::<Mutex<Served>>::default();
         let (sender, stop) = oneshot::channel();
-        let of_thread = is_serving.clone();
+        let of_thread = served.clone();
+        let terminal = Terminal::now();
         let listening = thread::Builder::new()
             .name("holm-signals".into())
             .spawn(move || {
                 let mut stage = Stage::Starting(sender);
                 for signal in incoming.forever() {
-                    let is_serving = of_thread.load(Ordering::SeqCst);
-                    stage = stage.after(signal, is_serving, &telemetry);
+                    let meaning = meaning(signal, &terminal);
+                    stage = stage.after(signal, meaning, &of_thread, &telemetry);
                 }
             });
         // The thread listens as long as the process lives; there is nothing of it to wait for.
         drop(listening.map_err(cannot)?);
-        Ok(Self { stop, is_serving })
+        Ok(Self { stop, served })
     }
 
     /// Resolves when the server is to drain. Before it is called (not: polled), there is nothing to
-    /// drain, and signals that end the process do so at once.
-    pub(super) fn drain(self) -> impl Future<Output = ()> {
-        self.is_serving.store(true, Ordering::SeqCst);
+    /// drain, and signals that end the process do so at once. From then on, `reloader` is told when files are to
+    /// be read again.
+    pub(super) fn drain(self, reloader: Reloader) -> impl Future<Output = ()> {
+        {
+            let mut served = lock(&self.served);
+            if served.wants_reload {
+                reloader.ask();
+            }
+            served.reloader = Some(reloader);
+        }
         async move {
             // The sender is dropped after it has sent, or never.
             let _ = self.stop.await;
@@ -90,15 +111,30 @@ enum Stage {
 }
 
 impl Stage {
-    fn after(self, signal: i32, is_serving: bool, telemetry: &Telemetry) -> Self {
+    fn after(
+        self,
+        signal: i32,
+        meaning: Meaning,
+        served: &Mutex<Served>,
+        telemetry: &Telemetry,
+    ) -> Self {
         let name = low_level::signal_name(signal).unwrap_or("?");
-        match (self, meaning(signal)) {
+        match (self, meaning) {
             (stage, Meaning::Nothing) => {
                 info!(signal = name, "signal ignored: it means nothing to Holm");
                 stage
             }
+            (stage @ Self::Starting(_), Meaning::Reload) => {
+                info!(signal = name, "reloading");
+                let mut served = lock(served);
+                match &served.reloader {
+                    Some(reloader) => reloader.ask(),
+                    None => served.wants_reload = true,
+                }
+                stage
+            }
             (Self::Starting(stop), Meaning::End | Meaning::HangUp) => {
-                if !is_serving {
+                if lock(served).reloader.is_none() {
                     // Does not come back: it is a signal that ends a process.
                     let _ = low_level::emulate_default_handler(signal);
                 }
@@ -117,7 +153,7 @@ impl Stage {
                 let _ = telemetry.flush(LAST_LINE);
                 low_level::exit(CUT_SHORT.into())
             }
-            (stage @ Self::Draining(_), Meaning::End | Meaning::HangUp) => {
+            (stage @ Self::Draining(_), Meaning::End | Meaning::HangUp | Meaning::Reload) => {
                 info!(signal = name, "draining already");
                 stage
             }
@@ -125,18 +161,48 @@ impl Stage {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Meaning {
     End,
     HangUp,
+    Reload,
     Nothing,
 }
 
-fn meaning(signal: i32) -> Meaning {
+fn meaning(signal: i32, terminal: &Terminal) -> Meaning {
     match signal {
         SIGTERM | SIGINT => Meaning::End,
-        SIGHUP => Meaning::HangUp,
+        SIGHUP if terminal.has_gone() => Meaning::HangUp,
+        SIGHUP => Meaning::Reload,
         _ => Meaning::Nothing,
     }
+}
+
+/// The terminal that the process was started on, if it was. When it goes, the kernel and the shell say so with
+/// the signal that otherwise means another thing.
+struct Terminal {
+    was_there: bool,
+}
+
+impl Terminal {
+    fn now() -> Self {
+        Self {
+            was_there: Self::is_there(),
+        }
+    }
+
+    /// Whether the process has one. It cannot be opened once it was hung up.
+    fn is_there() -> bool {
+        File::open("/dev/tty").is_ok()
+    }
+
+    fn has_gone(&self) -> bool {
+        self.was_there && !Self::is_there()
+    }
+}
+
+fn lock(served: &Mutex<Served>) -> MutexGuard<'_, Served> {
+    served.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the process was started with this signal ignored. Where that cannot be told, it was not.

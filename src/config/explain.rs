@@ -13,6 +13,8 @@ use url::Url;
 use super::plan::{FunctionPlan, Plan};
 use super::spelling;
 use super::wrap;
+use crate::access::Access;
+use crate::egress::Network;
 
 /// Columns of the list of limits.
 const LIMITS_WIDTH: usize = 56;
@@ -155,12 +157,35 @@ fn winning(
          \x20 sandbox  {sandbox}\n"
     )
     .expect("a String takes every write");
+    if !function.access.is_open() {
+        let access = access(&function.access);
+        writeln!(text, "\x20 access   {access}").expect("a String takes every write");
+    }
     if !matches!(pattern.host(), HostPattern::Exact(_)) {
         text.push_str(
             "\x20 inside   no: what functions of this node fetch() from this host goes out, because\n\
              \x20          only a route with the host's full name is served inside\n",
         );
     }
+}
+
+/// Who may ask, in words.
+fn access(access: &Access) -> String {
+    let listed = |networks: &[Network]| {
+        let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();
+        networks.join(", ")
+    };
+    let mut words = match access.allow.as_slice() {
+        [] => "every address".to_owned(),
+        allow => format!("only {}", listed(allow)),
+    };
+    if !access.deny.is_empty() {
+        words.push_str(&format!(", not {}", listed(&access.deny)));
+    }
+    if access.token.is_some() {
+        words.push_str("; with the token");
+    }
+    words
 }
 
 /// All limits of a function with their values, as they stand behind the word `limits`.

@@ -33,8 +33,6 @@ pub(super) struct Fields<'a, 'i> {
     findings: &'a mut Findings,
     /// Keys that have a meaning here.
     asked: Vec<&'static str>,
-    /// Keys that will have one. Not among those offered to whoever misspells a key.
-    announced: Vec<&'static str>,
 }
 
 impl<'a, 'i> Fields<'a, 'i> {
@@ -49,7 +47,6 @@ impl<'a, 'i> Fields<'a, 'i> {
             span: 0..0,
             findings,
             asked: Vec::new(),
-            announced: Vec::new(),
         }
     }
 
@@ -70,7 +67,6 @@ impl<'a, 'i> Fields<'a, 'i> {
             span: value.span(),
             findings,
             asked: Vec::new(),
-            announced: Vec::new(),
         })
     }
 
@@ -119,27 +115,12 @@ impl<'a, 'i> Fields<'a, 'i> {
         entries
     }
 
-    /// A key of the format that this version does not act on: neither unknown, nor silently
-    /// ignored.
-    pub(super) fn not_yet(&mut self, key: &'static str, what: &str) {
-        let Some((typed, _)) = self.table.get_key_value(key) else {
-            return;
-        };
-        self.announced.push(key);
-        let name = self.path(key);
-        self.findings.report(
-            Problem::new(format!("`{name}` is not supported yet"))
-                .at(typed.span(), what)
-                .help("remove it, or comment it out, until a version of Holm announces it"),
-        );
-    }
-
     /// Reports every key that was not asked for; returns whether there was one.
     pub(super) fn finish(self) -> bool {
         let mut unknown = false;
         for key in self.table.keys() {
             let typed: &str = key.get_ref();
-            if self.asked.contains(&typed) || self.announced.contains(&typed) {
+            if self.asked.contains(&typed) {
                 continue;
             }
             unknown = true;
@@ -216,21 +197,29 @@ fn hint(key: &str) -> Option<&'static str> {
     Some(match key {
         _ if is_limit => "limits stand in [limits], or in a function's `limits = { … }`",
         "max" => "the most that a function may ask for stands in [limits.max]",
-        "main" | "routes" | "vars" => "this belongs into a function's table, [functions.NAME]",
+        "main" | "routes" | "vars" | "access" => {
+            "this belongs into a function's table, [functions.NAME]"
+        }
         "http"
         | "https"
         | "admin"
+        | "admin_token"
         | "listen"
         | "port"
         | "host"
         | "max_connections"
+        | "max_connections_per_address"
+        | "max_requests_per_address"
         | "max_queued"
         | "max_unsent"
         | "max_handshakes"
         | "handshake_time"
+        | "upload_rate"
+        | "upload_time"
+        | "upload_ahead"
+        | "websocket_ping"
+        | "websocket_compression"
         | "drain"
-        | "max_connections_per_address"
-        | "max_requests_per_address"
         | "trusted_proxies"
         | "proxy_headers"
         | "proxy_protocol"
@@ -240,7 +229,8 @@ fn hint(key: &str) -> Option<&'static str> {
         "cert" | "certificate" | "key" | "ssl" => {
             "a certificate stands in [[tls]], with `cert` and `key`"
         }
-        "sandbox" => "this belongs into [node]",
+        "sandbox" | "watch" => "this belongs into [node]",
+        "deny" | "token" => "this belongs into a function's `access = { … }`",
         "hosts" | "hostname" | "hostnames" | "domain" | "domains" | "pattern" | "patterns" => {
             "hostnames stand in a function's `routes = [\"hello.localhost\"]`"
         }

@@ -115,6 +115,11 @@ pub(super) fn find(path: &Path) -> Result<MainFile, MainFault> {
             path: path.to_owned(),
         });
     }
+    if !metadata.is_file() {
+        // Opening a pipe would wait for its other end for ever.
+        let what = "it is a device, a pipe or a socket";
+        return Err(unreadable(io::Error::other(what)));
+    }
     let main = fs::canonicalize(path).map_err(unreadable)?;
     File::open(&main).map_err(unreadable)?;
     let root = main.parent().unwrap_or(&main).to_owned();

@@ -8,7 +8,7 @@
 //!   are made from the table in `holm_model::limits`
 //! - [`fields`]: reading them, table by table; [`scalars`], [`network`], [`route`], [`vars`]: value
 //!   by value
-//! - [`settle`]: raw → plan; with [`limits`], [`main_file`] and [`tls`]
+//! - [`settle`]: raw → plan; with [`limits`], [`main_file`], [`admin`], [`access`] and [`tls`]; [`secret`]: what the file only points at
 //! - [`plan`]: what the rest of the program works with
 //! - [`single`]: a plan without a file, for `holm dev PATH`; [`local`]: what `holm dev` adds to any
 //! - [`mod@explain`]: which route takes a URL, and why
@@ -19,11 +19,14 @@
 //! println!("{} functions", plan.functions.len());
 //! ```
 
+mod access;
+mod admin;
 mod at;
 mod explain;
 mod fields;
 mod limits;
 mod local;
+mod local_ca;
 mod main_file;
 mod network;
 mod plan;
@@ -33,6 +36,7 @@ mod raw;
 mod route;
 mod scalars;
 mod schema;
+mod secret;
 mod settle;
 mod single;
 mod spelling;
@@ -55,11 +59,12 @@ use self::raw::RawConfig;
 pub(crate) use self::explain::ExplainError;
 pub(crate) use self::explain::explain;
 pub(crate) use self::explain::notes;
+pub(crate) use self::local_ca::{LocalCa, LocalCaError};
 pub(crate) use self::main_file::is_module;
-pub(crate) use self::plan::{Front, FunctionPlan, LogFormat, LogRequests, Plan, Secure};
+pub(crate) use self::plan::{AdminPlan, FunctionPlan, LogFormat, LogRequests, Plan, Secure};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::schema::schema;
-pub(crate) use self::tls::{PairPlan, TlsPlan};
+pub(crate) use self::tls::TlsPlan;
 
 /// Longest configuration file, in bytes. A thousand functions take some 200 KiB; what is much
 /// longer is another file, or a device that never ends.
@@ -75,6 +80,38 @@ const MAX_SYNTAX_ERRORS: usize = 5;
 pub(crate) fn load(path: &Path) -> Result<Plan, Problems> {
     let source = read(path).map_err(|problem| Problems::without_place(path, problem))?;
     parse(&source, path)
+}
+
+/// The admin listener that the file at `path` names, whatever else is wrong with it.
+///
+/// # Errors
+/// What is wrong with the file as far as this goes.
+pub(crate) fn admin_of(path: &Path) -> Result<Option<AdminPlan>, Problems> {
+    let source = read(path).map_err(|problem| Problems::without_place(path, problem))?;
+    let mut findings = Findings::new(path, &source);
+    let (document, errors) = DeTable::parse_recoverable(&source);
+    if !errors.is_empty() {
+        syntax(errors, &mut findings);
+        return Err(findings.into_problems());
+    }
+    let server = RawConfig::read(&document, &mut findings).server;
+    let server = server.unwrap_or_default();
+    let is_typed = document
+        .get_ref()
+        .get("server")
+        .and_then(|server| server.get_ref().as_table())
+        .is_some_and(|server| server.contains_key("admin"));
+    if is_typed && server.admin.is_none() {
+        return Err(findings.into_problems());
+    }
+    let mut findings = Findings::new(path, &source);
+    let origin = absolute(path);
+    let folder = origin.parent().unwrap_or(&origin);
+    let plan = admin::settle(&server, folder, &mut findings);
+    if findings.any() {
+        return Err(findings.into_problems());
+    }
+    Ok(plan)
 }
 
 /// Checks the text of a configuration file that stands, or would stand, at `path`.

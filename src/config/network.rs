@@ -10,6 +10,7 @@ use super::fields::FromToml;
 use super::problem::{Findings, Problem};
 use super::raw::Egress;
 use super::scalars::text;
+use crate::admin::Address;
 use crate::egress::{Allow, Network, NotANetwork};
 
 impl FromToml for SocketAddr {
@@ -38,6 +39,47 @@ impl FromToml for SocketAddr {
     }
 }
 
+impl FromToml for Address {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let example = "\"127.0.0.1:9090\" for this machine only, or a socket in a folder of \
+                       Holm's own: \"unix:/run/holm/admin.sock\"";
+        let help = Some(format!("write {example}"));
+        let typed = text(
+            value,
+            name,
+            "an address or a socket in quotes",
+            help,
+            findings,
+        )?;
+        let address = typed.parse::<Self>().ok();
+        match &address {
+            None => {
+                let fix = match likely_address(typed) {
+                    Some(address) => format!("did you mean \"{address}\"?"),
+                    None if typed.starts_with('/') => format!("did you mean \"unix:{typed}\"?"),
+                    None => format!("write {example}"),
+                };
+                findings.report(
+                    Problem::new(format!("`{name}` is not an address to listen on"))
+                        .at(value.span(), "not IP:PORT and not unix:PATH")
+                        .help(fix),
+                );
+            }
+            Some(address) if !address.fits() => findings.report(
+                Problem::new(format!("the path of `{name}` is too long"))
+                    .at(value.span(), "the system takes 107 bytes at most")
+                    .help("choose a folder nearer to the root, such as /run/holm"),
+            ),
+            Some(_) => {}
+        }
+        address
+    }
+}
+
 /// The address that was meant by `8080`, `:8080`, `localhost:8080`, `127.0.0.1` or a URL.
 fn likely_address(typed: &str) -> Option<SocketAddr> {
     let bare = typed.trim();
@@ -59,26 +101,6 @@ fn likely_address(typed: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-impl FromToml for Network {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let typed = text(value, name, "an array of strings", None, findings)?;
-        typed
-            .parse()
-            .map_err(|fault: NotANetwork| {
-                findings.report(
-                    Problem::new(fault.to_string())
-                        .at(value.span(), "not a network")
-                        .help("write an address or a network"),
-                );
-            })
-            .ok()
-    }
-}
-
 /// One item of `egress.allow`.
 enum Reach {
     Everything,
@@ -95,17 +117,43 @@ impl FromToml for Reach {
         if typed == "*" {
             return Some(Self::Everything);
         }
-        match typed.parse() {
-            Ok(network) => Some(Self::Network(network)),
-            Err(fault) => {
-                let fault: NotANetwork = fault;
-                findings.report(
-                    Problem::new(fault.to_string())
-                        .at(value.span(), "not a network")
-                        .help("write an address or a network, or \"*\" for every address"),
-                );
-                None
-            }
+        let help = "write an address or a network, or \"*\" for every address";
+        network(typed, value, help, findings).map(Self::Network)
+    }
+}
+
+impl FromToml for Network {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let typed = text(value, name, "an array of strings", None, findings)?;
+        let help = if typed == "*" {
+            "write an address or a network; \"0.0.0.0/0\" and \"::/0\" are all of them"
+        } else {
+            "write an address or a network"
+        };
+        network(typed, value, help, findings)
+    }
+}
+
+fn network(
+    typed: &str,
+    value: &Spanned<DeValue<'_>>,
+    help: &str,
+    findings: &mut Findings,
+) -> Option<Network> {
+    match typed.parse() {
+        Ok(network) => Some(network),
+        Err(fault) => {
+            let fault: NotANetwork = fault;
+            findings.report(
+                Problem::new(fault.to_string())
+                    .at(value.span(), "not a network")
+                    .help(help),
+            );
+            None
         }
     }
 }

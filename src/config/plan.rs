@@ -5,6 +5,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use holm_model::limits::{Limits, NodeBytes, WallTime};
 use holm_process::sandbox::Mode;
@@ -17,7 +18,10 @@ use serde_json::{Map, Value};
 
 pub(crate) use super::raw::{LogFormat, LogRequests};
 use super::tls::TlsPlan;
+use crate::access::Access;
+use crate::admin::Address;
 use crate::egress::Allow;
+use crate::secret::Secret;
 
 /// What a node is to do.
 #[derive(Debug)]
@@ -25,8 +29,14 @@ pub(crate) struct Plan {
     /// Where the plan comes from: the configuration file, or the path given to `holm dev`.
     /// Absolute.
     pub(crate) origin: PathBuf,
+    /// Where in the file some keys are.
+    pub(crate) places: Places,
+    /// Whether the node looks for changes of the file, and of those of functions, by itself.
+    pub(crate) watch: bool,
     /// Where the node listens.
     pub(crate) server: ServerPlan,
+    /// Where the node shows how it does, if anywhere.
+    pub(crate) admin: Option<AdminPlan>,
     /// HTTPS, if it listens for that.
     pub(crate) tls: Option<TlsPlan>,
     /// What all processes may hold before idle isolates are ended; no bound if `None`.
@@ -43,6 +53,27 @@ pub(crate) struct Plan {
     pub(crate) functions: Vec<FunctionPlan>,
     /// From hostname and path to an index of `functions`.
     pub(crate) routes: RouteTable<usize>,
+}
+
+/// The admin listener.
+#[derive(Clone, Debug)]
+pub(crate) struct AdminPlan {
+    /// Where it is. A path is absolute.
+    pub(crate) address: Address,
+    /// What its clients have to show; always there if other machines reach it.
+    pub(crate) token: Option<Secret>,
+}
+
+/// Where keys are about which something may be to be said once the file was found to be good:
+/// `holm.toml:3:8`. Nothing where they have their defaults.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Places {
+    /// `server.http`
+    pub(crate) http: Option<String>,
+    /// `server.https`
+    pub(crate) https: Option<String>,
+    /// `node.sandbox`
+    pub(crate) sandbox: Option<String>,
 }
 
 /// Where a node listens, and how much it takes at a time.
@@ -78,6 +109,10 @@ pub(crate) struct ServerPlan {
     pub(crate) upload_time: WallTime,
     /// How much of a body is received before an isolate is taken.
     pub(crate) upload_ahead: NodeBytes,
+    /// How long the other side of a WebSocket may be silent before it is asked whether it is there.
+    pub(crate) websocket_ping: WallTime,
+    /// Whether WebSocket messages are compressed for clients that can.
+    pub(crate) websocket_compression: bool,
     /// How long requests in flight may go on after the node was told to stop.
     pub(crate) drain: WallTime,
 }
@@ -102,6 +137,8 @@ impl ServerPlan {
         upload_rate: NodeBytes::from_kib(1),
         upload_time: WallTime::from_secs(30),
         upload_ahead: NodeBytes::from_mib(1),
+        websocket_ping: WallTime::from_secs(30),
+        websocket_compression: true,
         drain: WallTime::from_secs(30),
     };
 }
@@ -111,6 +148,9 @@ impl ServerPlan {
 pub(crate) struct FunctionPlan {
     /// Its name: a DNS label.
     pub(crate) name: String,
+    /// The file of its main module as the file names it: absolute, links as they are. What they lead to
+    /// may change.
+    pub(crate) source: PathBuf,
     /// The file of its main module: absolute, links resolved.
     pub(crate) main: PathBuf,
     /// The folder that its modules stay in: the one of `main`.
@@ -125,14 +165,9 @@ pub(crate) struct FunctionPlan {
     pub(crate) concurrency: Concurrency,
     /// Whether it may make code of strings.
     pub(crate) eval: bool,
-    /// How it meets its clients.
-    pub(crate) front: Front,
-}
-
-/// How a function meets its clients.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Front {
-    /// What they are told of HTTPS.
+    /// Who may ask for it.
+    pub(crate) access: Arc<Access>,
+    /// What its clients are told of HTTPS.
     pub(crate) secure: Secure,
     /// Its answers are compressed.
     pub(crate) compress: bool,

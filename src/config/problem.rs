@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use holm_model::visible::{visible, visible_line};
@@ -75,10 +75,7 @@ impl Problem {
     fn line(&self) -> String {
         let mut line = String::new();
         if let (Some(source), Some(label)) = (&self.source_code, self.labels.first()) {
-            let before = source.inner().get(..label.offset()).unwrap_or_default();
-            let row = before.matches('\n').count() + 1;
-            let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-            line = format!("{}:{row}:{column}: ", source.name());
+            line = format!("{}: ", place(source, label.offset()));
         }
         line.push_str(&self.message);
         if let Some(label) = self.labels.first().and_then(LabeledSpan::label) {
@@ -124,6 +121,14 @@ impl Problem {
     }
 }
 
+/// `holm.toml:3:8`, of a byte of the file.
+fn place(source: &Source, at: usize) -> String {
+    let before = source.inner().get(..at).unwrap_or_default();
+    let row = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    format!("{}:{row}:{column}", source.name())
+}
+
 /// Columns that no message of ours fills. (The printer adds to the width, so not `usize::MAX`.)
 const UNWRAPPED: usize = 1 << 16;
 
@@ -136,6 +141,7 @@ const UNWRAPPED: usize = 1 << 16;
 pub(crate) struct Problems {
     origin: String,
     problems: Vec<Problem>,
+    watched: Vec<PathBuf>,
 }
 
 impl Problems {
@@ -144,7 +150,19 @@ impl Problems {
         Self {
             origin: origin.display().to_string(),
             problems: vec![problem],
+            watched: Vec::new(),
         }
+    }
+
+    /// A single problem that is not in the files of `origin`.
+    pub(crate) fn without_file(origin: &Path, error: &dyn std::error::Error) -> Self {
+        Self::without_place(origin, Problem::new(error.to_string()))
+    }
+
+    /// Files beside the configuration in which it may be mended: those that it names and that are no
+    /// modules.
+    pub(crate) fn watched(&self) -> impl Iterator<Item = &Path> {
+        self.watched.iter().map(PathBuf::as_path)
     }
 
     /// For a terminal: every problem with its snippet, then the count.
@@ -202,6 +220,7 @@ impl Diagnostic for Problems {
 pub(super) struct Findings {
     source: Source,
     problems: Vec<Problem>,
+    watched: Vec<PathBuf>,
 }
 
 impl Findings {
@@ -211,12 +230,23 @@ impl Findings {
         Self {
             source: Arc::new(NamedSource::new(name, Arc::from(text))),
             problems: Vec::new(),
+            watched: Vec::new(),
         }
     }
 
     /// The text of the file.
     pub(super) fn text(&self) -> &str {
         self.source.inner()
+    }
+
+    /// `holm.toml:3:8`, of bytes of the file.
+    pub(super) fn place(&self, span: &Range<usize>) -> String {
+        place(&self.source, span.start)
+    }
+
+    /// Something that was found may be mended in that file.
+    pub(super) fn watch(&mut self, file: PathBuf) {
+        self.watched.push(file);
     }
 
     /// Whether something was found.
@@ -240,6 +270,7 @@ impl Findings {
         Problems {
             origin: self.source.name().to_owned(),
             problems: self.problems,
+            watched: self.watched,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use holm_model::limits::{
     BodyBytes, CpuTime, HeapBytes, Isolates, Limit, LogBytes, NodeBytes, QueueSlots,
-    RequestsServed, Subrequests, UnitError, WallTime,
+    RequestsServed, Subrequests, UnitError, WallTime, WebSockets,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::Spanned;
@@ -229,7 +229,7 @@ macro_rules! counted {
     )*};
 }
 
-counted!(Subrequests, QueueSlots, Isolates);
+counted!(Subrequests, QueueSlots, Isolates, WebSockets);
 
 impl FromToml for RequestsServed {
     fn from_toml(

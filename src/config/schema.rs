@@ -125,6 +125,18 @@ text! {
         "default": "127.0.0.1:8080",
         "examples": ["127.0.0.1:8080", "0.0.0.0:80", "[::]:8080"],
     });
+    /// An IP address and a port, or a path.
+    AdminAddress = json!({
+        "type": "string",
+        "pattern": "^((\\[[0-9A-Fa-f:.%]+\\]|[0-9.]+):[0-9]{1,5}|unix:.+)$",
+        "examples": ["127.0.0.1:9090", "unix:/run/holm/admin.sock"],
+    });
+    /// Where a secret stands.
+    SecretSource = json!({
+        "type": "string",
+        "pattern": "^(env:[^=]+|file:.+)$",
+        "examples": ["env:HOLM_ADMIN_TOKEN", "file:/etc/holm/admin-token"],
+    });
     /// A name that a certificate can be for.
     TlsHost = json!({
         "type": "string",
@@ -137,9 +149,9 @@ text! {
         "examples": ["10.1.0.0/16", "127.0.0.1", "fd00::/8", "*"],
     });
     /// A network, or an address.
-    Proxy = json!({
+    Network = json!({
         "type": "string",
-        "examples": ["10.0.0.0/8", "192.0.2.1", "fd00::/8"],
+        "examples": ["10.1.0.0/16", "192.0.2.7", "2001:db8::/32"],
     });
     /// The name of a header.
     FieldName = json!({

@@ -3,16 +3,19 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use holm_model::limits::{NodeBytes, WallTime};
 use holm_router::pattern::Pattern;
 use holm_router::table::RouteTable;
 use holm_runtime::deployment::Concurrency;
 
+use super::access;
+use super::admin;
 use super::at::At;
 use super::limits::NodeLimits;
 use super::main_file::{self, MainFile};
-use super::plan::{Front, FunctionPlan, Plan, Secure, ServerPlan};
+use super::plan::{FunctionPlan, Places, Plan, Secure, ServerPlan};
 use super::problem::{Findings, Problem};
 use super::raw::{RawConfig, RawFunction, RawServer};
 use super::{proxies, tls};
@@ -27,6 +30,8 @@ const LEAST_MEMORY: NodeBytes = NodeBytes::from_mib(64);
 /// The least that responses may hold: a few of a size that pages have.
 const LEAST_UNSENT: NodeBytes = NodeBytes::from_mib(1);
 
+/// The least `server.websocket_ping`.
+const LEAST_PING: WallTime = WallTime::from_secs(1);
 /// The least that a handshake may take: on the other side of the world it takes half of that.
 const LEAST_HANDSHAKE: WallTime = WallTime::from_secs(1);
 
@@ -49,6 +54,7 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
     let folder = origin.parent().unwrap_or(&origin).to_owned();
     let limits = NodeLimits::settle(raw.limits.as_ref(), findings);
     let mut server = raw.server.unwrap_or_default();
+    let https = server.https.as_ref().map(|at| at.span.clone());
     let tls = tls::settle(server.https.take(), raw.tls, &folder, findings);
     let proxies = proxies::proxies(
         server.trusted_proxies.take(),
@@ -94,8 +100,17 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
         })
         .collect();
     let (log, node) = (raw.log.unwrap_or_default(), raw.node.unwrap_or_default());
+    let http = server.http.as_ref();
+    let places = Places {
+        http: http.map(|at| findings.place(&at.span)),
+        https: https.map(|span| findings.place(&span)),
+        sandbox: node.sandbox.as_ref().map(|at| findings.place(&at.span)),
+    };
     Plan {
         origin,
+        places,
+        watch: node.watch.unwrap_or(true),
+        admin: admin::settle(&server, &folder, findings),
         server: ServerPlan {
             proxies,
             proxy_protocol,
@@ -104,7 +119,7 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
         },
         tls,
         memory: node_memory(node.memory, findings),
-        sandbox: node.sandbox.unwrap_or_default().into(),
+        sandbox: node.sandbox.map(|at| at.value).unwrap_or_default().into(),
         log: log.format.unwrap_or_default(),
         log_requests: log.requests.unwrap_or_default(),
         egress: raw
@@ -190,6 +205,15 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
                 .help("some clients are always slower than a response is made; leave it out for 256MiB"),
         );
     }
+    if let Some(At { value, span }) = &raw.websocket_ping
+        && *value < LEAST_PING
+    {
+        findings.report(
+            Problem::new("`server.websocket_ping` is less than makes sense")
+                .at(span.clone(), format!("at least {LEAST_PING}"))
+                .help("clients on slow networks take that long to answer; leave it out for 30s"),
+        );
+    }
     ServerPlan {
         request_id: proxies::request_id(raw.request_id_header, findings),
         http: raw.http.map_or(ServerPlan::DEFAULT.http, |at| at.value),
@@ -227,6 +251,12 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
         upload_ahead: raw
             .upload_ahead
             .map_or(ServerPlan::DEFAULT.upload_ahead, |at| at.value),
+        websocket_ping: raw
+            .websocket_ping
+            .map_or(ServerPlan::DEFAULT.websocket_ping, |at| at.value),
+        websocket_compression: raw
+            .websocket_compression
+            .unwrap_or(ServerPlan::DEFAULT.websocket_compression),
         drain: raw.drain.map_or(ServerPlan::DEFAULT.drain, |at| at.value),
         ..ServerPlan::DEFAULT
     }
@@ -285,9 +315,11 @@ fn function(
     findings: &mut Findings,
 ) -> (FunctionPlan, Vec<At<Pattern>>) {
     check_name(&name, findings);
+    let source = raw.main.as_ref().map(|at| node.folder.join(&at.value));
     let main = raw.main.and_then(|At { value, span }| {
         main_file::find(&node.folder.join(&value))
             .map_err(|fault| {
+                findings.watch(node.folder.join(&value));
                 let problem = Problem::new(format!("`functions.{}.main`: {fault}", name.value));
                 findings.report(problem.at(span, fault.label()).maybe_help(fault.fix()));
             })
@@ -311,6 +343,12 @@ fn function(
     // Without a file the plan is thrown away; the other checks have run all the same.
     let MainFile { main, root } = main.unwrap_or_default();
     let concurrency = concurrency(&name.value, raw.concurrency, findings);
+    let access = access::settle(
+        &name.value,
+        raw.access.unwrap_or_default(),
+        node.folder,
+        findings,
+    );
     let secure = secure(
         &format!("functions.{}", name.value),
         raw.redirect_to_https,
@@ -321,6 +359,7 @@ fn function(
     );
     let plan = FunctionPlan {
         name: name.value,
+        source: source.unwrap_or_default(),
         main,
         root,
         routes: routes.iter().map(|at| at.value.clone()).collect(),
@@ -328,10 +367,9 @@ fn function(
         limits,
         concurrency,
         eval: raw.eval.unwrap_or(true),
-        front: Front {
-            secure,
-            compress: raw.compress.unwrap_or(node.compress),
-        },
+        access: Arc::new(access),
+        secure,
+        compress: raw.compress.unwrap_or(node.compress),
     };
     (plan, routes)
 }

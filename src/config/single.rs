@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use holm_model::limits::Limits;
 use holm_process::sandbox::Mode;
@@ -15,7 +16,7 @@ use holm_runtime::deployment::Concurrency;
 use serde_json::{Map, Value};
 
 use super::main_file::{self, MainFile};
-use super::plan::{Front, FunctionPlan, LogFormat, LogRequests, Plan, ServerPlan};
+use super::plan::{FunctionPlan, LogFormat, LogRequests, Places, Plan, Secure, ServerPlan};
 use super::problem::{Problem, Problems};
 use super::settle::name_fault;
 use crate::egress::Allow;
@@ -64,7 +65,10 @@ fn plan(path: &Path) -> Result<Plan, Problem> {
     let routes = table.build().expect("names differ, so their routes differ");
     Ok(Plan {
         origin,
+        places: Places::default(),
+        watch: true,
         server: ServerPlan::DEFAULT,
+        admin: None,
         tls: None,
         memory: None,
         sandbox: Mode::Auto,
@@ -92,6 +96,7 @@ fn function(found: &Found) -> Result<FunctionPlan, Problem> {
     })?;
     Ok(FunctionPlan {
         name,
+        source: found.main.clone(),
         main,
         root,
         routes: vec![route],
@@ -99,7 +104,9 @@ fn function(found: &Found) -> Result<FunctionPlan, Problem> {
         limits: Limits::DEFAULT,
         concurrency: Concurrency::EXCLUSIVE,
         eval: true,
-        front: Front::default(),
+        access: Arc::default(),
+        secure: Secure::default(),
+        compress: false,
     })
 }
 

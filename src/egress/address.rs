@@ -8,6 +8,7 @@
 //! Sources: the IANA special-purpose registries (RFC 6890 and what was added since), RFC 6052
 //! (NAT64), RFC 3056 (6to4), RFC 4380 (Teredo).
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
@@ -28,6 +29,19 @@ pub(crate) enum Allow {
 /// An address range: `10.1.0.0/16`, `fd00::/8`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Network(IpNet);
+
+impl Network {
+    /// Whether `address` is in it. An IPv4 address is not, where it is written as one of IPv6.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Not an address and not a network in CIDR notation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

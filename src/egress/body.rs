@@ -42,7 +42,8 @@ pub(super) enum Outgoing {
 impl From<Body> for Outgoing {
     fn from(body: Body) -> Self {
         match body {
-            Body::Empty => Self::Empty,
+            // No request has a socket for its body.
+            Body::Empty | Body::Socket(_) => Self::Empty,
             Body::Full(bytes) if bytes.is_empty() => Self::Empty,
             Body::Full(bytes) => Self::Full(bytes),
             Body::Stream(chunks) => Self::Stream {

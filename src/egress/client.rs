@@ -1,6 +1,7 @@
 //! The port: one exchange from a function's request to the head of its answer.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -22,12 +23,14 @@ use super::decode::{Coding, Undo, Window, Windows};
 use super::dial::Dialer;
 use super::inside::{Inside, Internal, Served};
 use super::pool::{Http, Line, Pools, SetupError};
+use super::websocket;
 use super::{failure, head};
 
 /// The node's outbound HTTP client: HTTP/1.1, and HTTP/2 where TLS negotiates it.
 pub(crate) struct Client {
     io: Handle,
     pools: Pools,
+    dialer: Dialer,
     inside: ArcSwapOption<Inside>,
 }
 
@@ -50,7 +53,8 @@ impl Client {
     pub(crate) fn new(options: Options) -> Result<Self, SetupError> {
         let dialer = Dialer::new(options.allow);
         Ok(Self {
-            pools: Pools::new(options.io.clone(), dialer, options.extra_roots)?,
+            pools: Pools::new(options.io.clone(), dialer.clone(), options.extra_roots)?,
+            dialer,
             io: options.io,
             inside: ArcSwapOption::empty(),
         })
@@ -66,11 +70,30 @@ impl Client {
         self.inside.store(Some(Arc::new(inside)));
     }
 
+    /// Connects no function to `listener`, an address of the node's own, whatever else is allowed. The first
+    /// one counts.
+    pub(crate) fn keep_from(&self, listener: SocketAddr) {
+        self.dialer.keep_from(listener);
+    }
+
+    /// From now on functions may reach these addresses.
+    pub(crate) fn set_allow(&self, allow: &Allow) {
+        self.pools.set_allow(allow);
+    }
+
     /// Sends a request on its way, inside or outside.
     fn start(&self, mut request: OutboundRequest) -> Result<Task, OutboundError> {
         let uri = head::target(&request.method, &request.url)?;
+        let is_socket = websocket::is_wanted(&request.headers);
         head::clean(&mut request.headers, &request.method, &request.body);
-        let Line { http, windows } = self.pools.of(&request.caller.function);
+        if is_socket {
+            websocket::ask(&mut request.headers);
+        }
+        let Line {
+            http,
+            sockets,
+            windows,
+        } = self.pools.of(&request.caller.function);
         let mut decoding = Decoding {
             wanted: head::may_decode(&request.headers),
             window: None,
@@ -87,6 +110,13 @@ impl Client {
                 }
                 Err(back) => request = *back,
             }
+        }
+        if is_socket {
+            let mut outgoing = http::Request::new(Outgoing::from(Body::Empty));
+            *outgoing.uri_mut() = uri;
+            *outgoing.headers_mut() = request.headers;
+            let exchange = websocket::open(io, sockets, outgoing, url, account.clone());
+            return Ok(self.io.spawn(charge::to(account, exchange)));
         }
         head::offer_codings(&mut request.headers);
         decoding.reserve(&mut request.headers);

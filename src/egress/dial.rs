@@ -6,9 +6,11 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::Uri;
@@ -19,6 +21,7 @@ use tower_service::Service;
 
 use super::address::Allow;
 use super::charge::{self, Billed};
+use crate::admin::leads_to;
 
 /// How long an attempt has before the next address is tried beside it (RFC 8305, section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -37,7 +40,9 @@ const LOOKUPS_PER_NODE: usize = 128;
 /// Opens the connections of one function.
 #[derive(Clone)]
 pub(super) struct Dialer {
-    allow: Arc<Allow>,
+    allow: Arc<ArcSwap<Allow>>,
+    /// Where the node itself is administered.
+    admin: Arc<OnceLock<SocketAddr>>,
     node: Arc<Semaphore>,
     function: Arc<Semaphore>,
 }
@@ -62,10 +67,21 @@ pub(super) enum DialError {
 impl Dialer {
     pub(super) fn new(allow: Allow) -> Self {
         Self {
-            allow: Arc::new(allow),
+            allow: Arc::new(ArcSwap::from_pointee(allow)),
+            admin: Arc::default(),
             node: Arc::new(Semaphore::new(LOOKUPS_PER_NODE)),
             function: Arc::new(Semaphore::new(LOOKUPS_PER_FUNCTION)),
         }
+    }
+
+    /// Nobody is connected to `listener` from now on; the first one counts.
+    pub(super) fn keep_from(&self, listener: SocketAddr) {
+        let _ = self.admin.set(listener);
+    }
+
+    fn permits(&self, address: SocketAddr) -> bool {
+        let is_admin = |listener: &SocketAddr| leads_to(address, *listener);
+        !self.admin.get().is_some_and(is_admin) && self.allow.load().permits(address.ip())
     }
 
     /// The same dialer with a share of look-ups of its own, for another function.
@@ -74,6 +90,15 @@ impl Dialer {
             function: Arc::new(Semaphore::new(LOOKUPS_PER_FUNCTION)),
             ..self.clone()
         }
+    }
+
+    /// From now on functions may reach these. Returns whether that is a change.
+    pub(super) fn set_allow(&self, allow: &Allow) -> bool {
+        let is_other = **self.allow.load() != *allow;
+        if is_other {
+            self.allow.store(Arc::new(allow.clone()));
+        }
+        is_other
     }
 
     /// Dropping the future closes every attempt. A look-up goes on in its thread and keeps its
@@ -85,7 +110,7 @@ impl Dialer {
         };
         let permitted: Vec<SocketAddr> = addresses
             .into_iter()
-            .filter(|address| self.allow.permits(address.ip()))
+            .filter(|address| self.permits(*address))
             .take(ADDRESSES)
             .collect();
         if permitted.is_empty() {
@@ -189,6 +214,33 @@ mod tests {
     async fn a_literal_that_is_not_public_is_refused() {
         for host in ["127.0.0.1", "::1", "::ffff:127.0.0.1", "169.254.169.254"] {
             let outcome = Dialer::new(Allow::PUBLIC).dial(host.into(), 80).await;
+            assert!(matches!(outcome, Err(DialError::Forbidden)), "{host}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_admin_listener_is_out_of_reach_whatever_is_allowed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("bound");
+        let dialer = Dialer::new(Allow::Everything);
+        let before = dialer
+            .clone()
+            .dial("127.0.0.1".into(), address.port())
+            .await;
+        assert!(before.is_ok(), "{before:?}");
+        dialer.keep_from(address);
+        for host in [
+            "127.0.0.1",
+            "localhost",
+            "0.0.0.0",
+            "::ffff:127.0.0.1",
+            "::",
+        ] {
+            // As a function's own dialer, made before or after.
+            let outcome = dialer
+                .for_function()
+                .dial(host.into(), address.port())
+                .await;
             assert!(matches!(outcome, Err(DialError::Forbidden)), "{host}");
         }
     }

@@ -11,6 +11,7 @@
 //! - [`pool`]: keep-alive connections and TLS, one pool per function.
 //! - [`head`]: request headers on the wire, response headers that matter.
 //! - [`body`], [`decode`]: bodies both ways, with back-pressure.
+//! - [`websocket`]: WebSockets that functions open.
 //! - [`inside`]: requests to hostnames that this node serves, without a socket.
 //! - [`client`]: the port itself, in that order.
 //!
@@ -37,6 +38,7 @@ mod inside;
 mod pool;
 #[cfg(test)]
 mod tests;
+mod websocket;
 
 pub(crate) use address::{Allow, Network, NotANetwork};
 pub(crate) use charge::blocking as charged;

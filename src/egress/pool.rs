@@ -21,6 +21,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::runtime::Handle;
 use tower_service::Service;
 
+use super::address::Allow;
 use super::body::{CHUNK, Outgoing};
 use super::charge;
 use super::decode::Windows;
@@ -90,6 +91,8 @@ struct Pool {
 pub(super) struct Line {
     /// Its connections.
     pub(super) http: Http,
+    /// Those that become WebSockets: never HTTP/2, and never kept.
+    pub(super) sockets: Http,
     /// Its share of the memory for Brotli.
     pub(super) windows: Windows,
 }
@@ -121,6 +124,14 @@ impl Pools {
         })
     }
 
+    /// From now on functions may reach these. Connections that were made before are not used again;
+    /// exchanges under way finish on them.
+    pub(super) fn set_allow(&self, allow: &Allow) {
+        if self.dialer.set_allow(allow) {
+            self.by_function.clear();
+        }
+    }
+
     /// The pool of `function`.
     ///
     /// A pool unused for longer than a connection is kept holds none, so it is forgotten when
@@ -138,6 +149,7 @@ impl Pools {
         let pool = entry.or_insert_with(|| Pool {
             line: Line {
                 http: self.open(),
+                sockets: self.open_sockets(),
                 windows: self.windows.for_function(),
             },
             used: now,
@@ -162,6 +174,21 @@ impl Pools {
             .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keep_alive_interval(PING_AFTER)
             .http2_keep_alive_timeout(PING_TIMEOUT)
+            .build(Deadline(connector))
+    }
+}
+
+impl Pools {
+    fn open_sockets(&self) -> Http {
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(self.tls.clone())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(self.dialer.for_function());
+        legacy::Client::builder(OnThreads(self.io.clone()))
+            .timer(TokioTimer::new())
+            .pool_max_idle_per_host(0)
+            .http1_max_buf_size(HEAD as usize)
             .build(Deadline(connector))
     }
 }

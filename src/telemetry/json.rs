@@ -56,6 +56,8 @@ struct Line<'a> {
     bytes_in: u64,
     bytes_out: u64,
     subrequests: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    websocket: Option<Socket>,
     cold_start: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     logs: &'a [LogLine],
@@ -63,6 +65,14 @@ struct Line<'a> {
     log_bytes_dropped: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a Thrown>,
+}
+
+/// What went over a WebSocket.
+#[derive(Serialize)]
+struct Socket {
+    received: u64,
+    sent: u64,
+    code: u16,
 }
 
 #[allow(
@@ -125,6 +135,11 @@ fn request(out: &mut Vec<u8>, record: &Record) -> serde_json::Result<()> {
         bytes_in: record.bytes_in,
         bytes_out: record.bytes_out,
         subrequests: record.subrequests,
+        websocket: record.websocket.map(|messages| Socket {
+            received: messages.received,
+            sent: messages.sent,
+            code: messages.code,
+        }),
         cold_start: record.cold,
         logs: &record.log.lines,
         log_bytes_dropped: record.log.dropped,
@@ -184,7 +199,7 @@ pub(super) fn status(record: &Record) -> Option<StatusCode> {
 }
 
 /// RFC 3339, in UTC, to the microsecond.
-pub(super) fn timestamp(time: SystemTime) -> String {
+pub(crate) fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_micros(time).to_string()
 }
 

@@ -1,12 +1,14 @@
 //! What the operator reads: one line per request and per event of the node, on stderr.
 //!
 //! Readable on a terminal, JSON lines otherwise. Whoever serves requests only puts what happened
-//! into a queue; one thread formats and writes it, so a slow terminal slows no request.
+//! into a queue; one thread formats and writes it, so a slow terminal slows no request. Metrics count the
+//! same records ([`meters`]).
 
 mod counters;
 mod events;
 mod flood;
 mod json;
+mod meters;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,7 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwap;
 use holm_model::outcome::Outcome;
 use holm_model::record::Record;
 use holm_model::record::Recorder;
@@ -29,6 +32,14 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use self::counters::Counters;
 use self::flood::Flood;
+pub(crate) use self::json::timestamp;
+pub(crate) use self::meters::BOUNDS;
+pub(crate) use self::meters::BUCKETS;
+pub(crate) use self::meters::Meters;
+pub(crate) use self::meters::OTHER;
+pub(crate) use self::meters::Problem;
+pub(crate) use self::meters::Times;
+pub(crate) use self::meters::Totals;
 use self::sink::Entry;
 use self::sink::Sink;
 use crate::config::LogFormat;
@@ -40,7 +51,8 @@ use crate::config::Plan;
 pub(crate) struct Telemetry {
     sink: Option<Arc<Sink>>,
     counters: Arc<Counters>,
-    requests: LogRequests,
+    meters: Arc<Meters>,
+    requests: Arc<ArcSwap<LogRequests>>,
     /// Requests that reached no function.
     refused: Arc<Mutex<Flood>>,
 }
@@ -80,8 +92,17 @@ impl Telemetry {
         Self {
             sink: Some(sink),
             counters: Arc::default(),
-            requests: plan.log_requests,
+            meters: Arc::new(Meters::new()),
+            requests: Arc::new(ArcSwap::from_pointee(plan.log_requests)),
             refused: Arc::new(Mutex::new(Flood::new(Instant::now()))),
+        }
+    }
+
+    /// Writes from now on as `plan` says.
+    pub(crate) fn adjust(&self, plan: &Plan) {
+        if let Some(sink) = &self.sink {
+            sink.set_style(Style::of(plan.log));
+            self.requests.store(Arc::new(plan.log_requests));
         }
     }
 
@@ -90,7 +111,8 @@ impl Telemetry {
         Self {
             sink: None,
             counters: Arc::default(),
-            requests: LogRequests::None,
+            meters: Arc::new(Meters::new()),
+            requests: Arc::new(ArcSwap::from_pointee(LogRequests::None)),
             refused: Arc::new(Mutex::new(Flood::new(Instant::now()))),
         }
     }
@@ -98,6 +120,16 @@ impl Telemetry {
     /// How many requests ended how, for people: `ok 12, exceededCpu 1`.
     pub(crate) fn outcomes(&self) -> String {
         self.counters.to_string()
+    }
+
+    /// What metrics count.
+    pub(crate) fn meters(&self) -> &Arc<Meters> {
+        &self.meters
+    }
+
+    /// Entries that were dropped because the log could not be written as fast as it grew.
+    pub(crate) fn lost(&self) -> u64 {
+        self.sink.as_ref().map_or(0, |sink| sink.lost())
     }
 
     /// Waits until all that was logged has been written, for `deadline` at most: nobody may be
@@ -144,7 +176,8 @@ impl Telemetry {
 impl Recorder for Telemetry {
     fn record(&self, record: Record) {
         self.counters.count(record.outcome);
-        let wanted = match self.requests {
+        self.meters.count(&record);
+        let wanted = match **self.requests.load() {
             LogRequests::All => true,
             LogRequests::Failed => record.outcome != Outcome::Ok || !record.log.lines.is_empty(),
             LogRequests::None => false,

@@ -12,6 +12,8 @@ use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -76,23 +78,28 @@ impl Queue {
 /// The queue.
 #[derive(Debug)]
 pub(super) struct Sink {
+    style: Mutex<Style>,
     queue: Mutex<Queue>,
     filled: Condvar,
     written: Condvar,
+    /// Entries that were dropped, ever.
+    lost: AtomicU64,
 }
 
 impl Sink {
     /// Starts the writer's thread. It lives as long as the process.
     pub(super) fn start(style: Style) -> Arc<Self> {
         let sink = Arc::new(Self {
+            style: Mutex::new(style),
             queue: Mutex::new(Queue::default()),
             filled: Condvar::new(),
             written: Condvar::new(),
+            lost: AtomicU64::new(0),
         });
         let of_thread = sink.clone();
         let spawned = thread::Builder::new()
             .name("holm-log".into())
-            .spawn(move || of_thread.write_all(style));
+            .spawn(move || of_thread.write_all());
         if let Err(error) = spawned {
             // Nothing else can be said, and nobody can be told otherwise.
             eprintln!("error: cannot start the log's thread: {error}");
@@ -105,6 +112,7 @@ impl Sink {
         let mut queue = self.queue();
         if queue.entries.len() >= CAPACITY {
             queue.dropped += 1;
+            self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
         queue.entries.push(entry);
@@ -114,6 +122,11 @@ impl Sink {
             drop(queue);
             self.filled.notify_one();
         }
+    }
+
+    /// Entries that were dropped because there was no room for them.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Waits until the queue is empty and written, for `deadline` at most.
@@ -181,7 +194,12 @@ impl Sink {
         queue
     }
 
-    fn write_all(&self, style: Style) {
+    /// What is not written yet is written like this.
+    pub(super) fn set_style(&self, style: Style) {
+        *self.style.lock().unwrap_or_else(PoisonError::into_inner) = style;
+    }
+
+    fn write_all(&self) {
         let mut entries = Vec::new();
         let mut out = Vec::new();
         loop {
@@ -191,6 +209,7 @@ impl Sink {
                 queue.writing = entries.len();
                 mem::take(&mut queue.dropped)
             };
+            let style = *self.style.lock().unwrap_or_else(PoisonError::into_inner);
             let mut left = entries.drain(..);
             while left.len() > 0 {
                 while out.len() < PIECE

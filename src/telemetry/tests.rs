@@ -40,6 +40,7 @@ fn request() -> Entry {
         bytes_in: 0,
         bytes_out: 0,
         subrequests: 0,
+        websocket: None,
         cold: false,
         log,
         thrown: Some(Thrown {

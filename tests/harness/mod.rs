@@ -14,6 +14,7 @@ pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod step;
 pub(crate) mod tls;
+pub(crate) mod websocket;
 pub(crate) mod world;
 
 pub(crate) use client::{Connection, Request};

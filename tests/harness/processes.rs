@@ -2,15 +2,15 @@
 //!
 //! ```text
 //! edge                      the process that the tests started
-//!  └ holm: zygote           makes a session of its own, which all others inherit
+//!  └ holm: zygote           makes a process group of its own, which all others inherit
 //!     ├ holm: NAME, template
 //!     │  └ holm: NAME       a cell
 //!     └ holm: NAME          a cell of a function that is not copied
 //! ```
 //!
 //! Parents do not tell whose a process is: a cell lives on when its template has gone, and has another parent
-//! then. Its session does: that of the zygote that it comes from, also when that is gone. A server has as many
-//! sessions as it has had zygotes; each is remembered from the first look at it. Nothing of this needs more
+//! then. Its group does: that of the zygote that it comes from, also when that is gone. A server has as many
+//! groups as it has had zygotes; each is remembered from the first look at it. Nothing of this needs more
 //! rights than any user has; reading what a process holds does, and is less exact without them.
 
 use std::collections::BTreeSet;
@@ -44,18 +44,18 @@ pub(crate) struct Process {
     pub(crate) pid: u32,
 }
 
-/// The sessions of one server.
+/// The process groups of one server.
 #[derive(Debug)]
 pub(crate) struct Family {
     edge: u32,
-    sessions: Mutex<BTreeSet<u32>>,
+    groups: Mutex<BTreeSet<u32>>,
 }
 
 /// What `/proc/PID/stat` says (proc_pid_stat(5)).
 struct Entry {
     pid: u32,
     parent: u32,
-    session: u32,
+    group: u32,
     has_ended: bool,
 }
 
@@ -64,23 +64,23 @@ impl Family {
     pub(crate) fn of(edge: u32) -> Self {
         Self {
             edge,
-            sessions: Mutex::default(),
+            groups: Mutex::default(),
         }
     }
 
     /// All but the edge, in order. What has ended and was not waited for is not among them.
     pub(crate) fn all(&self) -> anyhow::Result<Vec<Process>> {
         let entries = entries()?;
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        // Until it has its session, the zygote is in that of the edge.
+        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
+        // Until it has its group, the zygote is in that of the edge.
         let zygotes = entries
             .iter()
             .filter(|entry| entry.parent == self.edge && is_zygote(entry.pid));
-        sessions.extend(zygotes.map(|entry| entry.pid));
+        groups.extend(zygotes.map(|entry| entry.pid));
         let mut all: Vec<_> = entries
             .iter()
             .filter(|entry| !entry.has_ended)
-            .filter(|entry| sessions.contains(&entry.session) || sessions.contains(&entry.pid))
+            .filter(|entry| groups.contains(&entry.group) || groups.contains(&entry.pid))
             .filter_map(|entry| process(entry.pid))
             .collect();
         all.sort();
@@ -193,14 +193,14 @@ fn entry(pid: u32) -> Option<Entry> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the short name in parentheses, and may have anything in it.
     let (_, rest) = stat.rsplit_once(") ")?;
-    let fields: Vec<_> = rest.split_ascii_whitespace().take(4).collect();
-    let [state, parent, _group, session] = fields[..] else {
+    let fields: Vec<_> = rest.split_ascii_whitespace().take(3).collect();
+    let [state, parent, group] = fields[..] else {
         return None;
     };
     Some(Entry {
         pid,
         parent: parent.parse().ok()?,
-        session: session.parse().ok()?,
+        group: group.parse().ok()?,
         has_ended: matches!(state, "Z" | "X"),
     })
 }

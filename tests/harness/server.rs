@@ -26,7 +26,7 @@ pub(crate) struct Server {
     child: Mutex<Child>,
     log: Log,
     /// Keeps the folder of the configuration until the process is gone.
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 impl Server {
@@ -52,7 +52,7 @@ impl Server {
         command.args(args).arg(program::holm());
         command.args(["serve", "holm.toml"]);
         let mut server = Self::start(&mut command, folder.path()).await?;
-        server._folder = Some(folder);
+        server.folder = Some(folder);
         Ok(server)
     }
 
@@ -97,7 +97,7 @@ impl Server {
             .context("`listening` has no addr")?
             .parse()?;
         let family = Family::of(pid);
-        // The first look: from here on all that comes from this zygote is known by its session.
+        // The first look: from here on all that comes from this zygote is known by its process group.
         family.all()?;
         Ok(Self {
             address,
@@ -105,7 +105,7 @@ impl Server {
             family,
             child: Mutex::new(child),
             log,
-            _folder: None,
+            folder: None,
         })
     }
 
@@ -120,6 +120,12 @@ impl Server {
         let line = self.log.first("address for HTTPS", is_https).await?;
         let address = line["addr"].as_str().context("`listening` has no addr")?;
         Ok(address.parse()?)
+    }
+
+    /// The folder of its configuration, if it was made for it.
+    pub(crate) fn folder(&self) -> anyhow::Result<&Path> {
+        let folder = self.folder.as_ref().map(TempDir::path);
+        folder.context("its folder is somebody else's")
     }
 
     /// Its edge: the process that was started.

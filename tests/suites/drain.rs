@@ -50,9 +50,6 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("drain::by_ctrl_c", async |world| {
             in_flight(&world, "INT").await
         }),
-        world.trial("drain::by_a_terminal_that_closes", async |world| {
-            in_flight(&world, "HUP").await
-        }),
         world.trial(
             "drain::aborted_requests_are_not_their_clients",
             async |world| aborted(&world).await,
@@ -183,7 +180,7 @@ async fn refused(address: SocketAddr) {
 
 /// Whether a request failed before a byte of it was on its way: the connection had been closed
 /// between two requests, which is how a server says that it wants no more.
-fn never_sent(error: &anyhow::Error) -> bool {
+pub(super) fn never_sent(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<hyper::Error>()
         .is_some_and(|error| error.is_canceled() || error.is_closed() || is_go_away(error))

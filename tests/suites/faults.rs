@@ -60,6 +60,12 @@ const ALONE: &str = "const id = crypto.randomUUID();
 export default { fetch: () => new Response(id) };
 ";
 
+/// Takes its time to start.
+const SLOW: &str = "let count = 0;
+for (let i = 0; i < 2e6; i++) count += i % 7;
+export default { fetch: () => new Response('answered') };
+";
+
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     let one = |kind: Kind, signal: &'static str| {
         let whom = match kind {
@@ -95,6 +101,9 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("faults::what_was_begun_is_lost_alone", async |world| {
             lost_alone(&world).await
         }),
+        world.trial("faults::a_template_that_starts_again", async |_| {
+            killed_at_its_start().await
+        }),
         world.trial("faults::nothing_outlives_the_edge", async |world| {
             outlived(&world).await
         }),
@@ -127,7 +136,11 @@ fn impatient() -> Table {
     table([("idle", "0ms".into()), ("cpu", "5s".into())])
 }
 
-const FILES: &[(&str, &str)] = &[("worker.js", WORKER), ("alone.js", ALONE)];
+const FILES: &[(&str, &str)] = &[
+    ("worker.js", WORKER),
+    ("alone.js", ALONE),
+    ("slow.js", SLOW),
+];
 
 /// The only cell of `a`, once requests are answered fast enough to be handed over ahead.
 async fn quick_cell(server: &Server) -> anyhow::Result<u32> {
@@ -193,6 +206,25 @@ async fn moves_on() -> anyhow::Result<()> {
         }
         ensure!(!is_alive(cell), "{cell} lives");
     }
+    server.assert_healthy().await
+}
+
+/// What ends a template while it starts again is not the function's fault: the request that waits is answered.
+async fn killed_at_its_start() -> anyhow::Result<()> {
+    let mut keys = function("slow.js", &host("a"));
+    keys.insert("limits".to_owned(), impatient().into());
+    let server = Server::serve(&node(table([("a", keys.into())])), FILES).await?;
+    let family = server.family();
+    let template = || Ok(family.kind(Kind::Template)?.first().map(|found| found.pid));
+    let first = until(template).await?.context("no template")?;
+    program::signal(first, "KILL").await?;
+    until(|| Ok((!is_alive(first)).then_some(()))).await?;
+    let address = server.address();
+    let asked = tokio::spawn(async move { Request::get(&host("a"), "/").send(address).await });
+    let second = until(|| Ok(template()?.filter(|pid| *pid != first))).await?;
+    program::signal(second.context("no other template")?, "KILL").await?;
+    let answer = asked.await??;
+    ensure!(answer.status == 200, "{answer:?}\n{}", server.log().tail());
     server.assert_healthy().await
 }
 

@@ -1,6 +1,8 @@
 //! The suites: each turns a folder, or a question that no case file can ask, into trials.
 
+mod access;
 mod accounting;
+mod admin;
 mod bodies;
 mod cancel;
 mod cases;
@@ -20,6 +22,7 @@ mod pipes;
 mod processes;
 mod proxies;
 mod refusals;
+mod reload;
 mod sandbox;
 mod scaling;
 mod sharing;
@@ -28,6 +31,7 @@ mod slow_clients;
 mod templates;
 mod tls;
 mod uploads;
+mod websockets;
 mod wire;
 
 use std::sync::Arc;
@@ -44,7 +48,9 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(hostile::trials(world)?);
     trials.extend(globals::trials(world));
     trials.extend(keep_alive::trials(world));
+    trials.extend(access::trials(world));
     trials.extend(accounting::trials(world));
+    trials.extend(admin::trials(world));
     trials.extend(bodies::trials(world));
     trials.extend(cancel::trials(world));
     trials.extend(drain::trials(world));
@@ -63,10 +69,12 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(slow_clients::trials(world));
     trials.extend(tls::trials(world));
     trials.extend(uploads::trials(world));
+    trials.extend(websockets::trials(world));
     trials.extend(wire::trials(world));
     trials.extend(compilers::trials(world));
     trials.extend(compress::trials(world));
     trials.extend(listen::trials(world));
     trials.extend(dev::trials(world));
+    trials.extend(reload::trials(world));
     Ok(trials)
 }

@@ -55,8 +55,9 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
         second("a_second_sigterm_ends_at_once", "TERM", "TERM"),
         second("a_second_ctrl_c_ends_at_once", "INT", "INT"),
-        world.trial("signals::a_second_hang_up_does_not", async |_| {
-            hung_up().await
+        world.trial("signals::hang_up_reloads", async |_| hung_up().await),
+        world.trial("signals::a_terminal_that_goes_away", async |_| {
+            terminal_gone().await
         }),
         world.trial("signals::nohup_is_kept_to", async |_| nohup().await),
         world.trial("signals::others_are_ignored", async |_| ignored().await),
@@ -141,17 +142,61 @@ async fn second(first: &str, then: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A terminal that closes may say so twice: by the kernel, and by its shell.
 async fn hung_up() -> anyhow::Result<()> {
     let server = serve().await?;
     let _open = open(&server).await?;
-    server.signal("HUP").await?;
-    let draining = says("draining", "SIGHUP");
-    server.log().first("drain", draining).await?;
+    let reloaded = |line: &Value| line["msg"] == "reloaded";
+    for times in 0..2 {
+        server.signal("HUP").await?;
+        server.log().nth("reload", times, reloaded).await?;
+    }
+    let answer = Request::get(HOST, "/").send(server.address()).await?;
+    ensure!(answer.body == "hi", "{answer:?}");
+    // While it drains, it is too late for that.
+    server.signal("TERM").await?;
+    server
+        .log()
+        .first("drain", says("draining", "SIGTERM"))
+        .await?;
     server.signal("HUP").await?;
     let already = says("already", "SIGHUP");
-    server.log().first("no end", already).await?;
+    server.log().first("no reload", already).await?;
     server.assert_healthy().await
+}
+
+/// On a terminal the same signal says that nobody is there any more.
+async fn terminal_gone() -> anyhow::Result<()> {
+    // script(1) makes a terminal, and hangs it up when it is killed.
+    let folder = folder()?;
+    let log = folder.path().join("holm.log");
+    let holm = program::holm();
+    let holm = holm.to_str().context("a path")?;
+    let command = format!("exec {holm} serve holm.toml 2>{}", log.display());
+    let mut terminal = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    let said = |part: &'static str| {
+        let log = log.clone();
+        move || {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            Ok(text.contains(part).then_some(()))
+        }
+    };
+    program::until(said("\"listening\""))
+        .await?
+        .context("it does not listen")?;
+    terminal.start_kill()?;
+    terminal.wait().await?;
+    program::until(said("\"draining"))
+        .await?
+        .context("no drain")?;
+    program::until(said("\"ended\"")).await?.context("no end")?;
+    Ok(())
 }
 
 /// Who starts it with nohup means it to outlive the terminal.

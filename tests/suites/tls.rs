@@ -35,6 +35,9 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("tls::another_host_is_misdirected", async |_| {
             misdirected().await
         }),
+        world.trial("tls::files_that_change_are_served", async |_| {
+            renewed().await
+        }),
         world.trial("tls::http_is_sent_on", async |_| sent_on().await),
         world.trial("tls::curl_and_openssl", async |_| others().await),
         world.trial("tls::a_name_alone_starts_a_cell", async |_| {
@@ -133,6 +136,41 @@ async fn alert(site: &Site, trusted: &Pair, host: &str) -> anyhow::Result<String
         Ok(_) => anyhow::bail!("a handshake for {host}"),
         Err(error) => Ok(format!("{error:#}")),
     }
+}
+
+/// A certificate that is renewed in its place; connections that stand go on.
+async fn renewed() -> anyhow::Result<()> {
+    let site = site(false, table([])).await?;
+    let config = client(&[&site.a], &["http/1.1"], &[&TLS13])?;
+    let stream = connect(&config, site.https, "a.test").await?;
+    let mut standing = Connection::over(stream, Version::Http1).await?;
+    let other = Pair::new(&["a.test"])?;
+    let folder = site.server.folder()?;
+    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text);
+    // Between the two the pair does not match: nothing changes yet.
+    write("a.pem", &other.cert)?;
+    write("a.key", &other.key)?;
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    while site.ask(&other, "a.test", "/").await.is_err() {
+        ensure!(
+            tokio::time::Instant::now() < deadline,
+            "the old one is served:\n{}",
+            site.server.log().tail()
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let answer = standing.exchange(Request::get("a.test", "/")).await?;
+    ensure!(answer.status == 200, "{answer:?}");
+
+    write("a.key", "no key")?;
+    let refused = |line: &serde_json::Value| {
+        let text = line["msg"].as_str().unwrap_or_default();
+        text.contains("not reloaded") && text.contains("a.key")
+    };
+    site.server.log().first("its refusal", refused).await?;
+    let seen = site.ask(&other, "a.test", "/still").await?;
+    ensure!(seen.ends_with("/still"), "{seen}");
+    site.server.assert_healthy().await
 }
 
 async fn by_name() -> anyhow::Result<()> {

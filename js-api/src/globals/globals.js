@@ -10,6 +10,8 @@ const {
   ObjectDefineProperties,
   ObjectKeys,
   ObjectSetPrototypeOf,
+  PromisePrototypeThen,
+  ReflectApply,
   SafeArrayIterator,
   SymbolToStringTag,
 } = primordials;
@@ -48,7 +50,7 @@ const base64 = core.loadExtScript("ext:deno_web/05_base64.js");
 const { Headers } = core.loadExtScript("ext:deno_fetch/20_headers.js");
 const { FormData } = core.loadExtScript("ext:deno_fetch/21_formdata.js");
 const { Request } = core.loadExtScript("ext:deno_fetch/23_request.js");
-const { Response } = core.loadExtScript("ext:deno_fetch/23_response.js");
+const { Response } = core.loadExtScript("ext:holm/response.js");
 const { Console, setNoColorFns } = core.loadExtScript("ext:deno_web/01_console.js");
 const { WorkerGlobalScope } = core.loadExtScript("ext:deno_web/04_global_interfaces.js");
 
@@ -84,10 +86,23 @@ internals.holmForget = () => {
   internals.holmForgetRandom();
   if (timeOriginSet) core.loadExtScript("ext:deno_web/15_performance.js").setTimeOrigin();
 };
+const lazyWebSocket = lazily("ext:holm/websocket.js");
 const lazyReader = lazily("ext:deno_web/10_filereader.js");
 const lazyCrypto = lazily("ext:holm/derivation.js");
 const lazyFetch = lazily("ext:deno_fetch/26_fetch.js");
 const lazyEventSource = lazily("ext:deno_fetch/27_eventsource.js");
+
+/** fetch(), whose answer may be a WebSocket, as Workers have it. */
+function lazyFetchOfSockets() {
+  const { fetch: native } = lazyFetch();
+  function fetch(_input) {
+    return PromisePrototypeThen(ReflectApply(native, undefined, arguments), (response) => {
+      if (response.status === 101) lazyWebSocket().adopt(response);
+      return response;
+    });
+  }
+  return { fetch };
+}
 
 class Navigator {
   constructor() {
@@ -197,10 +212,12 @@ const interfaceLoaders = {
   SubtleCrypto: lazyCrypto,
   Temporal: lazily("ext:holm/temporal.js"),
   URLPattern: lazyPattern,
+  WebSocket: lazyWebSocket,
+  WebSocketPair: lazyWebSocket,
 };
 const operationLoaders = {
   __proto__: null,
-  fetch: lazyFetch,
+  fetch: lazyFetchOfSockets,
   structuredClone: lazyPorts,
 };
 const lazyStreaming = lazily("ext:holm/streaming.js");

@@ -102,7 +102,7 @@ impl Source {
         self.touched = true;
         while self.rest.is_empty() {
             match &mut self.body {
-                Body::Empty => return Ok(Bytes::new()),
+                Body::Empty | Body::Socket(_) => return Ok(Bytes::new()),
                 Body::Full(bytes) => {
                     self.rest = std::mem::take(bytes);
                     self.body = Body::Empty;

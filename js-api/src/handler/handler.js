@@ -10,6 +10,8 @@
 //                                 and load(name)
 //   forget()                      the isolate is a copy of another: what must differ is made anew
 //   abort(id)                     the client went away
+//   socketMessage(key, data)      a WebSocket of the host's has a message
+//   socketClosed(key, code, reason, wasClean)   it is over
 //   end(id)                       the request is over, but has not run its course, or something
 //                                 floats after it: drop that
 ((globalThis) => {
@@ -26,8 +28,10 @@ const {
   op_holm_request_headers,
   op_holm_respond,
   op_holm_respond_resource,
+  op_holm_respond_socket,
   op_holm_respond_stream,
   op_holm_settled,
+  op_holm_share,
 } = core.ops;
 const {
   ArrayPrototypePush,
@@ -42,11 +46,13 @@ const {
   ReflectApply,
   SafeArrayIterator,
   SafeMap,
+  StringPrototypeToLowerCase,
   TypeError,
   TypedArrayPrototypeGetByteLength,
+  WeakMapPrototypeGet,
 } = primordials;
 
-const { setAsyncContext } = core;
+const { getAsyncContext, setAsyncContext } = core;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
@@ -76,6 +82,9 @@ let isShared = false;
 
 /** The requests that this isolate is answering, by their numbers. */
 const calls = new SafeMap();
+
+/** The request that was begun last: whose the code is that runs, while only one does. */
+let latest = null;
 
 /** What `Request` wants below it; everything beyond the method is made when it is asked for. */
 class IncomingRequest {
@@ -220,15 +229,19 @@ function respond(call, response) {
     if (inner.type === "error") {
       throw new TypeError("the fetch handler returned Response.error()");
     }
-    send(call, inner);
+    send(call, response, inner);
   } catch (error) {
     fail(call, error);
   }
 }
 
-function send(call, inner) {
+function send(call, response, inner) {
   const headers = flatHeaders(inner);
   const { body, status } = inner;
+  if (status === 101) {
+    becomeSocket(call, response, headers);
+    return;
+  }
   if (body === null) {
     sendFull(call, status, headers, null);
     return;
@@ -263,6 +276,63 @@ function send(call, inner) {
   const writer = op_holm_respond_stream(call.id, status, headers, body.length ?? -1);
   pump(call, reader, writer);
 }
+
+/** The request goes on as a WebSocket, and is over when that is. */
+function becomeSocket(call, response, headers) {
+  const socket = WeakMapPrototypeGet(internals.holmSockets, response);
+  if (socket === undefined) {
+    throw new TypeError(
+      "a Response with status 101 needs a WebSocket: `new Response(null, { status: 101, webSocket })`",
+    );
+  }
+  if (!asksForSocket(call)) {
+    throw new TypeError(
+      "the function answers with a WebSocket, and the request does not ask for one: it has no " +
+        "`Upgrade: websocket`",
+    );
+  }
+  op_holm_respond_socket(call.id, headers);
+  core.loadExtScript("ext:holm/websocket.js").give(socket, call.id * 2, call);
+}
+
+function asksForSocket(call) {
+  const list = call.inner.headerList;
+  for (let i = 0; i < list.length; i++) {
+    if (
+      StringPrototypeToLowerCase(list[i][0]) === "upgrade" &&
+      StringPrototypeToLowerCase(list[i][1]) === "websocket"
+    ) {
+      return true;
+    }
+  }
+  return false;
+}
+
+internals.holmSocketOver = settle;
+
+/**
+ * From here on several requests run at the same time: one may be a socket that rests. Returns the one whose code runs.
+ */
+internals.holmShare = () => {
+  if (isShared) {
+    const id = getAsyncContext()?.holmRequest;
+    return id === undefined ? null : MapPrototypeGet(calls, id) ?? null;
+  }
+  if (latest === null || latest.over) return null;
+  isShared = true;
+  op_holm_share();
+  latest.context = { __proto__: null, holmRequest: latest.id };
+  setAsyncContext(latest.context);
+  return latest;
+};
+
+/** Code of `call` runs until what is returned is called. */
+internals.holmEnter = (call) => {
+  if (call === null) return () => {};
+  const outer = getAsyncContext();
+  enter(call);
+  return () => setAsyncContext(outer);
+};
 
 async function pump(call, reader, writer) {
   call.reader = reader;
@@ -317,6 +387,7 @@ function handleFetch(id, method, url, bodyRid) {
     context: isShared ? { __proto__: null, holmRequest: id } : undefined,
   };
   MapPrototypeSet(calls, id, call);
+  latest = call;
   enter(call);
   try {
     const body = bodyRid === -1 ? null : new InnerBody(readableStreamForRid(bodyRid));
@@ -474,6 +545,7 @@ function rehearse() {
     bind({ default: { fetch: handler } }, "{}", false);
     handleFetch(id, "GET", "http://localhost/", -1);
     end(id);
+    latest = null;
   }
   // As each copy does first.
   internals.holmForget();
@@ -489,6 +561,8 @@ globalThis.__holm = {
   forget: internals.holmForget,
   isPending: op_event_loop_has_more_work,
   lazy: internals.holmLazy,
+  socketClosed: (key, code, reason, wasClean) => internals.holmSocketClosed(key, code, reason, wasClean),
+  socketMessage: (key, data) => internals.holmSocketMessage(key, data),
   rehearse,
 };
 })(globalThis);

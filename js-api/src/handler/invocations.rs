@@ -140,6 +140,8 @@ pub struct Invocations {
     /// In the order of their numbers.
     live: Vec<Invocation>,
     are_shared: bool,
+    /// Those that have settled, for who has many of them.
+    settled: Vec<u32>,
     /// What was written when no request ran, for the next one.
     log: Log,
     /// What requests write that are over. Nobody reads it.
@@ -170,7 +172,7 @@ impl Invocations {
     /// The log of the request with that number. What cannot be told apart goes to the one that has
     /// run for longest.
     pub(crate) fn log(&mut self, id: Option<u32>) -> (Option<u32>, &mut Log) {
-        let own = self.live.iter().position(|live| Some(live.id) == id);
+        let own = id.and_then(|id| self.live.binary_search_by_key(&id, |live| live.id).ok());
         if own.is_none() && id.is_some() && !self.live.is_empty() {
             // It is not told as another request's.
             self.lost = Log::default();
@@ -182,8 +184,28 @@ impl Invocations {
         }
     }
 
+    /// From here on several requests run at the same time.
+    pub(crate) fn share(&mut self) {
+        self.are_shared = true;
+    }
+
+    /// A request has run its course.
+    pub(crate) fn settle(&mut self, id: u32) {
+        if let Some(invocation) = self.numbered(id) {
+            invocation.settled = true;
+            self.settled.push(id);
+        }
+    }
+
+    /// Those that have since this was last asked.
+    pub fn take_settled(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.settled)
+    }
+
     fn numbered(&mut self, id: u32) -> Option<&mut Invocation> {
-        self.live.iter_mut().find(|live| live.id == id)
+        // Sockets that rest may be many.
+        let place = self.live.binary_search_by_key(&id, |live| live.id).ok()?;
+        self.live.get_mut(place)
     }
 }
 

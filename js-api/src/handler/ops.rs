@@ -23,11 +23,13 @@ use http::header::CONTENT_LENGTH;
 use super::BodySource;
 use super::BodyWriter;
 use super::Invocation;
+use super::Invocations;
 use super::RequestHeaders;
 use super::WrongLength;
 use super::calling;
 use crate::log::describe;
 use crate::log::write;
+use crate::websocket::SocketPort;
 
 /// Fields that a response may have: what common proxies take.
 const MAX_FIELDS: u32 = 256;
@@ -102,7 +104,7 @@ pub(crate) fn op_holm_respond_resource<'s, 'i>(
     };
     let passing = match &body {
         Body::Stream(stream) => Some(stream.progress()),
-        Body::Empty | Body::Full(_) => None,
+        Body::Empty | Body::Full(_) | Body::Socket(_) => None,
     };
     *response.body_mut() = body;
     declare(&mut response);
@@ -381,7 +383,32 @@ pub(crate) fn op_holm_log_exception<'s, 'i>(
 
 #[op2(fast)]
 pub(crate) fn op_holm_settled(state: &mut OpState, #[smi] id: u32) {
-    if let Some(invocation) = Invocation::of(state, id) {
-        invocation.settled = true;
+    state.borrow_mut::<Invocations>().settle(id);
+}
+
+/// From here on several requests run at the same time, although only one was to.
+#[op2(fast)]
+pub(crate) fn op_holm_share(state: &mut OpState) {
+    state.borrow_mut::<Invocations>().share();
+}
+
+/// The answer is a WebSocket: the request goes on as that.
+#[op2(fast)]
+pub(crate) fn op_holm_respond_socket<'s, 'i>(
+    state: &mut OpState,
+    scope: &mut v8::PinScope<'s, 'i>,
+    #[smi] id: u32,
+    headers: v8::Local<'s, v8::Array>,
+) -> Result<(), JsErrorBox> {
+    if let Some(SocketPort(port)) = state.try_borrow::<SocketPort>()
+        && !port.has_room()
+    {
+        return Err(JsErrorBox::range_error(
+            "too many WebSockets are open in this isolate; `limits.websockets` raises it",
+        ));
     }
+    let mut response = head(scope, 200, headers, Body::Empty)?;
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    answer(state, id, response);
+    Ok(())
 }

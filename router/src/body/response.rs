@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use holm_model::websocket::Socket;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
@@ -26,6 +27,7 @@ pub struct ResponseBody {
 enum Kind {
     Ended,
     Whole(Bytes),
+    Socket(Box<Socket>),
     Stream {
         chunks: Chunks,
         declared: Option<u64>,
@@ -90,6 +92,22 @@ impl ResponseBody {
         })
     }
 
+    /// None: the connection becomes a WebSocket. The request has to have asked for one, and the status is 101.
+    pub fn socket(socket: Box<Socket>) -> Self {
+        Self::new(Kind::Socket(socket))
+    }
+
+    /// Its socket, if it is one; it is empty then.
+    pub(crate) fn take_socket(&mut self) -> Option<Box<Socket>> {
+        match std::mem::replace(&mut self.kind, Kind::Ended) {
+            Kind::Socket(socket) => Some(socket),
+            other @ (Kind::Ended | Kind::Whole(_) | Kind::Stream { .. }) => {
+                self.kind = other;
+                None
+            }
+        }
+    }
+
     fn new(kind: Kind) -> Self {
         Self { kind, active: None }
     }
@@ -116,7 +134,7 @@ impl ResponseBody {
     /// Its length, if known: of what is left.
     pub fn length(&self) -> Option<u64> {
         match &self.kind {
-            Kind::Ended => Some(0),
+            Kind::Ended | Kind::Socket(_) => Some(0),
             Kind::Whole(bytes) => Some(bytes.len() as u64),
             Kind::Stream { declared, sent, .. } => declared.map(|all| all.saturating_sub(*sent)),
         }
@@ -132,7 +150,7 @@ impl ResponseBody {
     /// As [`chunk`](Self::chunk), for hand-written futures.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let next = match &mut self.kind {
-            Kind::Ended => return Poll::Ready(None),
+            Kind::Ended | Kind::Socket(_) => return Poll::Ready(None),
             Kind::Whole(bytes) => {
                 let bytes = std::mem::take(bytes);
                 self.kind = Kind::Ended;
@@ -194,7 +212,7 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.kind, Kind::Ended)
+        matches!(self.kind, Kind::Ended | Kind::Socket(_))
     }
 
     fn size_hint(&self) -> SizeHint {

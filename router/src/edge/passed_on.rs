@@ -26,8 +26,7 @@ impl<D: Dispatch> Edge<D> {
         // Counted before the future is first polled, as every connection.
         let open = self.stats.connection();
         async move {
-            let deadline = self.settings.head_time;
-            let last_chance = self.settings.last_chance;
+            let (deadline, last_chance) = (self.settings().head_time, self.settings().last_chance);
             let draining = async {
                 self.draining().await;
                 sleep(last_chance).await;
@@ -52,7 +51,7 @@ impl<D: Dispatch> Edge<D> {
                 Preface::Client { address, is_secure } => (address, is_secure),
             };
             // The proxy itself may have any number.
-            if !self.settings.proxies.trusts(peer.ip()) {
+            if !self.settings().proxies.trusts(peer.ip()) {
                 let Some(place) = self.place(peer.ip()) else {
                     self.stats.shedding();
                     return;

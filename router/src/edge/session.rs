@@ -23,6 +23,9 @@ use crate::proxies::{Peer, Seen, Via};
 use crate::refusal::Refusal;
 use crate::synthetic::Synthetic;
 use crate::turn;
+use crate::websocket::handshake::Ask;
+
+use super::sockets::{Pending, Sockets};
 
 /// What is done with the requests of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,7 @@ pub(super) struct Session<D> {
     member: Option<Arc<Member>>,
     /// Fought over only by the streams of HTTP/2, and never for long.
     host: Mutex<HostMemory>,
+    sockets: Sockets,
 }
 
 /// What has to be known of a request after it is handed over.
@@ -60,8 +64,9 @@ impl<D: Dispatch> Session<D> {
         link: Arc<Link>,
         origin: Origin,
         reception: Reception,
+        sockets: Sockets,
     ) -> Arc<Self> {
-        let peer = Peer::new(&origin, &edge.settings.proxies);
+        let peer = Peer::new(&origin, &edge.settings.load().proxies);
         let member = (!peer.is_trusted()).then(|| {
             let address = peer.seen().client.address;
             Arc::new(edge.crowd.member(address))
@@ -74,6 +79,7 @@ impl<D: Dispatch> Session<D> {
             origin,
             reception,
             host: Mutex::default(),
+            sockets,
         })
     }
 
@@ -109,18 +115,19 @@ impl<D: Dispatch> Session<D> {
             None => self.check(&mut request, &mut seen),
         };
         let checked = match (checked, &seen) {
-            (Ok(named), Some(seen)) => self.count(seen, &mut sender.active).map(|()| named),
+            (Ok(checked), Some(seen)) => self.count(seen, &mut sender.active).map(|()| checked),
             (checked, _) => checked,
         };
         let seen = seen.unwrap_or_else(|| self.peer.seen().clone());
-        let (host, port) = match checked {
-            Ok(named) => named,
+        let ((host, port), ask) = match checked {
+            Ok(checked) => checked,
             Err(refusal) => {
                 let known = (!is_stand_in).then_some(&request);
                 self.note_refusal(sender.id, known, seen, received, &refusal);
                 return Ok(sender.refuse(refusal, request.headers(), &self.edge));
             }
         };
+        let upgraded = ask.is_some().then(|| hyper::upgrade::on(&mut request));
         let answer = self.edge.dispatch.dispatch(Exchange {
             id: sender.id,
             host,
@@ -132,12 +139,26 @@ impl<D: Dispatch> Session<D> {
             tls: self.origin.tls.clone(),
             received,
             request: request.map(|body| {
-                let settings = &self.edge.settings;
+                let settings = self.edge.settings.load();
                 let pace = Pace::new(settings.upload_rate, settings.upload_time);
                 RequestBody::wire(body, version, pace)
             }),
         });
         let mut response = answer.await;
+        if let (Some(upgraded), Some(ask)) = (upgraded, ask)
+            && let Some(socket) = response.body_mut().take_socket()
+        {
+            let compresses = sender.upgrade(&mut response, ask, &self.edge);
+            let active = sender.active;
+            self.link.upgrade();
+            self.sockets.open(Pending {
+                upgraded,
+                socket,
+                compresses,
+                active,
+            });
+            return Ok(response);
+        }
         sender.fit(&mut response, &self.edge);
         turn::to_client();
         Ok(response)
@@ -173,7 +194,7 @@ impl<D: Dispatch> Session<D> {
 
     /// Counts a request to its client, unless that has too many.
     fn count(&self, seen: &Seen, active: &mut Active) -> Result<(), Refusal> {
-        let most = self.edge.settings.requests_per_address;
+        let most = self.edge.settings.load().requests_per_address;
         let member = match seen.via {
             // None if it is the proxy itself that asks.
             Via::Direct => self.member.clone(),
@@ -186,21 +207,23 @@ impl<D: Dispatch> Session<D> {
         Ok(())
     }
 
-    /// Whether the request may go on, for which host; and, as soon as it can be told, who sent it.
+    /// Whether the request may go on, for which host, and what it asks for if it asks for a WebSocket;
+    /// and, as soon as it can be told, who sent it.
     fn check(
         &self,
         request: &mut Request<Incoming>,
         seen: &mut Option<Seen>,
-    ) -> Result<Named, Refusal> {
+    ) -> Result<(Named, Option<Ask>), Refusal> {
         let version = request.version();
         if self.reception == Reception::TurnAway {
             return Err(Refusal::TooManyConnections);
         }
         fields::settle(version, request.headers_mut())?;
         let (uri, headers) = (request.uri(), request.headers());
-        admit::check_size(version, uri, headers, &self.edge.settings)?;
-        let proxies = &self.edge.settings.proxies;
-        let seen = seen.insert(self.peer.settle(proxies, request.headers_mut()));
+        let settings = self.edge.settings.load();
+        admit::check_size(version, uri, headers, &settings)?;
+        let seen = seen.insert(self.peer.settle(&settings.proxies, request.headers_mut()));
+        let ask = Ask::of(request)?;
         let (uri, headers) = (request.uri(), request.headers());
         admit::check_method(request.method())?;
         let named = {
@@ -224,16 +247,39 @@ impl<D: Dispatch> Session<D> {
             *request.uri_mut() = target;
         }
         let Some(host) = seen.host.take() else {
-            return Ok(named);
+            return Ok((named, ask));
         };
         let text = host.to_str().map_err(|_| Refusal::HostUnreadable)?;
         let named = admit::parse_authority(text)?;
         request.headers_mut().insert(HOST, host);
-        Ok(named)
+        Ok((named, ask))
     }
 }
 
 impl Sender {
+    /// Makes the answer one that makes the connection a WebSocket. Returns whether messages are compressed.
+    fn upgrade<D>(&self, response: &mut Response<ResponseBody>, ask: Ask, edge: &Edge<D>) -> bool {
+        *response.status_mut() = match self.version {
+            Version::HTTP_2 => StatusCode::OK,
+            _ => StatusCode::SWITCHING_PROTOCOLS,
+        };
+        let headers = response.headers_mut();
+        for name in &OF_THE_CONNECTION {
+            headers.remove(name);
+        }
+        fields::trim(headers);
+        headers.insert(SERVER, HeaderValue::from_static("holm"));
+        self.say_id(headers, edge);
+        ask.answer(headers, edge.settings.load().websocket.compression)
+    }
+
+    /// Puts the request's id where the settings want it.
+    fn say_id<D>(&self, headers: &mut HeaderMap, edge: &Edge<D>) {
+        if let Some(name) = &edge.settings.load().request_id {
+            headers.insert(name.clone(), self.id.into());
+        }
+    }
+
     fn refuse<D>(
         self,
         refusal: Refusal,
@@ -272,9 +318,7 @@ impl Sender {
         }
         fields::trim(headers);
         headers.insert(SERVER, HeaderValue::from_static("holm"));
-        if let Some(name) = &edge.settings.request_id {
-            headers.insert(name.clone(), self.id.into());
-        }
+        self.say_id(headers, edge);
         if self.version != Version::HTTP_2 && edge.drain.has_begun() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -29,18 +29,24 @@ impl Streams {
     }
 }
 
+impl Starter {
+    /// Starts something that ends with the connection.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // Without its owner there is no connection for it to be on.
+        if let Some(tasks) = self.streams.upgrade() {
+            // Nothing below panics halfway through a change.
+            let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(work);
+        }
+    }
+}
+
 impl<F> Executor<F> for Starter
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        // Without its owner there is no connection for the stream to be on.
-        let Some(tasks) = self.streams.upgrade() else {
-            return;
-        };
-        // Nothing below panics halfway through a change.
-        let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(turn::keep(stream, self.stall));
+        self.spawn(turn::keep(stream, self.stall));
     }
 }

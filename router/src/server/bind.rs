@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Connections that may wait to be accepted. The kernel caps it (`net.core.somaxconn`).
 pub(super) const BACKLOG: i32 = 1024;
@@ -48,8 +48,17 @@ pub enum BindError {
     },
 }
 
-pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
-    open(address).map_err(|source| match source.kind() {
+/// Listens on `address`, which those of `others` with the same port may overlap.
+pub(super) fn listen(
+    address: SocketAddr,
+    others: &[&super::Socket],
+) -> Result<TcpListener, BindError> {
+    let shares = |other: &&&super::Socket| {
+        let local = other.0.local_addr();
+        address.port() != 0 && local.is_ok_and(|local| local.port() == address.port())
+    };
+    let others: Vec<_> = others.iter().filter(shares).collect();
+    open(address, &others).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => BindError::InUse { address },
         io::ErrorKind::PermissionDenied => BindError::Denied { address },
         io::ErrorKind::AddrNotAvailable => BindError::NotHere { address },
@@ -57,7 +66,7 @@ pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
+fn open(address: SocketAddr, others: &[&&super::Socket]) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -70,9 +79,34 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    if others.is_empty() {
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+    } else {
+        listen_beside(&socket, address, others)?;
+    }
     Ok(socket.into())
+}
+
+/// Only meanwhile do the others let somebody else have their port: a second node must still be told that
+/// it is in use.
+fn listen_beside(
+    socket: &Socket,
+    address: SocketAddr,
+    others: &[&&super::Socket],
+) -> io::Result<()> {
+    let share = |is_shared| {
+        let others = others.iter().map(|other| SockRef::from(&other.0));
+        for other in others.chain([SockRef::from(socket)]) {
+            other.set_reuse_port(is_shared)?;
+        }
+        io::Result::Ok(())
+    };
+    let listens = share(true)
+        .and_then(|()| socket.bind(&address.into()))
+        .and_then(|()| socket.listen(BACKLOG));
+    share(false)?;
+    listens
 }
 
 #[cfg(test)]
@@ -81,9 +115,9 @@ mod tests {
 
     #[test]
     fn a_port_in_use_is_named_with_a_way_out() {
-        let first = listen(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+        let first = listen(SocketAddr::from(([127, 0, 0, 1], 0)), &[]).expect("a free port");
         let address = first.local_addr().expect("a bound socket");
-        let error = listen(address).expect_err("it is taken");
+        let error = listen(address, &[]).expect_err("it is taken");
         assert!(matches!(error, BindError::InUse { .. }));
         let message = error.to_string();
         assert!(message.contains(&address.to_string()), "{message}");
@@ -94,6 +128,21 @@ mod tests {
     fn an_address_of_another_machine_is_refused() {
         // TEST-NET-1, RFC 5737.
         let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
-        assert!(matches!(listen(elsewhere), Err(BindError::NotHere { .. })));
+        assert!(matches!(
+            listen(elsewhere, &[]),
+            Err(BindError::NotHere { .. })
+        ));
+    }
+
+    #[test]
+    fn an_address_that_covers_one_of_ours_can_be_had() {
+        let first = listen(SocketAddr::from(([127, 0, 0, 1], 0)), &[]).expect("a free port");
+        let port = first.local_addr().expect("a bound socket").port();
+        let first = super::super::Socket(first);
+        let all = SocketAddr::from(([0, 0, 0, 0], port));
+        assert!(matches!(listen(all, &[]), Err(BindError::InUse { .. })));
+        let _second = listen(all, &[&first]).expect("only we have it");
+        // It is not open to everybody now.
+        assert!(matches!(listen(all, &[]), Err(BindError::InUse { .. })));
     }
 }

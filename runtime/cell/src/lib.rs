@@ -26,6 +26,7 @@ mod engine;
 mod exempt;
 mod isolate;
 mod last_words;
+mod placement;
 mod serve;
 mod sys;
 mod template;

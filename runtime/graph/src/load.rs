@@ -396,8 +396,16 @@ impl<'a> Loader<'a> {
     fn locate(&mut self, import: &Import, path: &Path) -> Result<PathBuf, Box<Refusal>> {
         let specifier = &import.specifier;
         let located = resolve::locate(specifier, path, &self.root);
-        let Err(refusal) = located else {
-            return located;
+        let refusal = match located {
+            Ok(file) => {
+                // Where a link leads may change.
+                let wanted = self.root.join(path);
+                if wanted != file {
+                    self.files.insert(wanted);
+                }
+                return Ok(file);
+            }
+            Err(refusal) => refusal,
         };
         if import.place.is_none() {
             // The JSX transform writes `./folder/jsx-runtime`, and nobody can add `.js` to it.

@@ -21,6 +21,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::message::StreamId;
+use crate::websocket::Socket;
 
 /// Chunks that a streamed body may hold between writer and reader.
 ///
@@ -70,6 +71,8 @@ pub enum Body {
     Full(Bytes),
     /// Chunks as they come.
     Stream(BodyStream),
+    /// None: the connection becomes a WebSocket (status 101).
+    Socket(Box<Socket>),
 }
 
 /// The reading end of a streamed body. Dropping it tells the writer to stop.
@@ -342,7 +345,7 @@ impl Body {
     /// A way to follow it from aside, if it streams.
     pub fn progress(&self) -> Option<BodyProgress> {
         match self {
-            Self::Empty | Self::Full(_) => None,
+            Self::Empty | Self::Full(_) | Self::Socket(_) => None,
             Self::Stream(stream) => Some(stream.progress()),
         }
     }
@@ -350,7 +353,7 @@ impl Body {
     /// Length in bytes, if known.
     pub fn length(&self) -> Option<u64> {
         match self {
-            Self::Empty => Some(0),
+            Self::Empty | Self::Socket(_) => Some(0),
             Self::Full(bytes) => Some(bytes.len() as u64),
             Self::Stream(stream) => stream.length(),
         }

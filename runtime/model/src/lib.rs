@@ -10,6 +10,7 @@
 //! - [`limits`]: what a request may use; [`outcome`]: how it ended
 //! - [`log`]: what code wrote and threw; [`record`]: what a request was, and what it cost
 //! - [`message`]: what the node and a cell say to each other; [`start`]: why a function does not start
+//! - [`websocket`]: the two ends of a WebSocket
 //! - [`visible`]: text of others, fit to be printed
 //!
 //! ```
@@ -33,3 +34,4 @@ pub mod outcome;
 pub mod record;
 pub mod start;
 pub mod visible;
+pub mod websocket;

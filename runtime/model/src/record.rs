@@ -50,12 +50,29 @@ pub struct Record {
     pub bytes_out: u64,
     /// Requests that it made with `fetch()`.
     pub subrequests: u32,
+    /// What went over its WebSocket, if it became one; their bytes are in `bytes_in` and `bytes_out`.
+    pub websocket: Option<Messages>,
     /// Whether an isolate was started for it.
     pub cold: bool,
     /// What it wrote with `console`.
     pub log: Log,
     /// What its handler threw, or why it was refused.
     pub thrown: Option<Thrown>,
+}
+
+/// What went over a WebSocket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Messages {
+    /// Messages from the client.
+    pub received: u64,
+    /// Messages from the function.
+    pub sent: u64,
+    /// Their bytes, and those of messages of which not all came.
+    pub bytes_in: u64,
+    /// Likewise.
+    pub bytes_out: u64,
+    /// Status of the close; 0 if the isolate ended before.
+    pub code: u16,
 }
 
 impl Record {
@@ -78,6 +95,7 @@ impl Record {
             bytes_in: 0,
             bytes_out: 0,
             subrequests: 0,
+            websocket: None,
             cold: false,
             log: Log::default(),
             thrown: None,

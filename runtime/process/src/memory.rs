@@ -36,6 +36,41 @@ pub fn own(pid: Pid) -> io::Result<u64> {
     }
 }
 
+/// What a process was found to hold, with what it had touched by then: as long as it, or one that does the same, has
+/// hardly touched more, that need not be read again. Reading it takes a millisecond, what was touched some µs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// As of [`own`]. In bytes.
+    pub own: u64,
+    /// As of [`touched`]. In bytes.
+    pub touched: u64,
+}
+
+/// Bytes that a process may have touched since a reading, at least, before it is read again.
+const SLACK: u64 = 128 << 10;
+
+impl Reading {
+    /// Reads process `pid`.
+    ///
+    /// # Errors
+    /// There is no such process any more, or no `/proc`.
+    pub fn of(pid: Pid) -> io::Result<Self> {
+        // First, so that what is touched meanwhile is taken for growth.
+        let touched = touched(pid)?;
+        let own = own(pid)?;
+        Ok(Self { own, touched })
+    }
+
+    /// What a process holds that has touched `touched` bytes, at most, if this says enough of it. One that is not
+    /// `settled` is taken to be on its way to where the one was that was read.
+    pub fn covers(self, touched: u64, settled: bool) -> Option<u64> {
+        let slack = SLACK.max(self.own / 8);
+        let grown = touched.saturating_sub(self.touched);
+        let lacks = self.touched.saturating_sub(touched);
+        (grown <= slack && (lacks <= slack || !settled)).then_some(self.own + grown)
+    }
+}
+
 /// What `/proc/PID/status` says of a process. In bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resident {
@@ -114,8 +149,11 @@ impl From<Gauge> for OwnedFd {
     }
 }
 
-/// Bytes of the pages that process `pid` has had a fault for.
-fn touched(pid: Pid) -> io::Result<u64> {
+/// Bytes of the pages that process `pid` has had a fault for: never less than before.
+///
+/// # Errors
+/// There is no such process any more, or no `/proc`.
+pub fn touched(pid: Pid) -> io::Result<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // Fields are counted behind the name, which may hold anything; minor and major faults.
     let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
@@ -151,6 +189,42 @@ mod tests {
         let before = gauge.private().expect("private");
         let block = std::hint::black_box(vec![1_u8; 8 << 20]);
         assert!(gauge.private().expect("private") >= before + (block.len() as u64 * 3 / 4));
+    }
+
+    #[test]
+    fn what_has_hardly_grown_is_not_read_again() {
+        let reading = Reading {
+            own: 1 << 20,
+            touched: 2 << 20,
+        };
+        assert_eq!(reading.covers(2 << 20, true), Some(1 << 20));
+        let more = 100 << 10;
+        assert_eq!(
+            reading.covers((2 << 20) + more, true),
+            Some((1 << 20) + more)
+        );
+        assert_eq!(reading.covers((2 << 20) + 2 * more, false), None);
+        // One that has touched less is either another kind, or has just begun.
+        assert_eq!(reading.covers(1 << 20, true), None);
+        assert_eq!(reading.covers(1 << 20, false), Some(1 << 20));
+        // What is large may grow by more.
+        let large = Reading {
+            own: 80 << 20,
+            touched: 80 << 20,
+        };
+        assert_eq!(large.covers(90 << 20, true), Some(90 << 20));
+        assert_eq!(large.covers(91 << 20, true), None);
+    }
+
+    #[test]
+    fn a_reading_covers_the_process_that_it_is_of() {
+        let this = rustix::process::getpid();
+        let reading = Reading::of(this).expect("own reading");
+        assert!(reading.own > 0);
+        let block = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let now = touched(this).expect("own faults");
+        assert!(now >= reading.touched + block.len() as u64 / 2);
+        assert_eq!(reading.covers(now, true), None);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub const MAX_FDS: usize = 16;
 
 /// One end of a pair.
 #[derive(Debug)]
-pub struct Socket(OwnedFd);
+pub struct Socket<F = OwnedFd>(F);
 
 /// A message as it came.
 #[derive(Debug)]
@@ -120,6 +120,32 @@ impl Socket {
         Ok(Self(self.0.try_clone()?))
     }
 
+    /// The same end as `wrap` makes of it, for who waits for it in another way.
+    ///
+    /// # Errors
+    /// Those of `wrap`.
+    pub fn wrapped<F: AsFd>(
+        self,
+        wrap: impl FnOnce(OwnedFd) -> io::Result<F>,
+    ) -> io::Result<Socket<F>> {
+        Ok(Socket(wrap(self.0)?))
+    }
+
+    /// Waits until there is something to receive, the end included. Returns whether there is.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn wait(&self, at_most: Duration) -> io::Result<bool> {
+        wait_readable(self.as_fd(), at_most)
+    }
+}
+
+impl<F: AsFd> Socket<F> {
+    /// What the descriptor is wrapped in.
+    pub fn inner(&self) -> &F {
+        &self.0
+    }
+
     /// Sends one message.
     ///
     /// # Errors
@@ -188,14 +214,6 @@ impl Socket {
         }
         bytes.truncate(message.bytes);
         Ok(Some(Frame { bytes, fds }))
-    }
-
-    /// Waits until there is something to receive, the end included. Returns whether there is.
-    ///
-    /// # Errors
-    /// The system's.
-    pub fn wait(&self, at_most: Duration) -> io::Result<bool> {
-        wait_readable(self.as_fd(), at_most)
     }
 }
 

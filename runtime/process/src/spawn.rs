@@ -210,8 +210,8 @@ pub fn copy(
 ///
 /// # Errors
 /// Nothing was asked.
-pub fn request(
-    control: &Socket,
+pub fn request<F: AsFd>(
+    control: &Socket<F>,
     anchor: &Anchor,
     purpose: u8,
     name: &str,

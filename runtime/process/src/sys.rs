@@ -56,11 +56,12 @@ pub fn exit(code: i32) -> ! {
 }
 
 /// Gives every signal its default action, but `SIGPIPE`, which every Rust program ignores: a write to
-/// a socket that was closed is an error there. No signal is blocked afterwards.
+/// a socket that was closed is an error there; and `SIGTTOU`, which would stop who writes to a terminal from
+/// the background. No signal is blocked afterwards.
 pub(crate) fn reset_signals() {
     // The highest number of a signal on Linux; glibc keeps 32 and 33 for itself and refuses them.
     for signal in (1..=64).filter(|signal| !matches!(*signal, libc::SIGKILL | libc::SIGSTOP)) {
-        let action = if signal == libc::SIGPIPE {
+        let action = if matches!(signal, libc::SIGPIPE | libc::SIGTTOU) {
             libc::SIG_IGN
         } else {
             libc::SIG_DFL

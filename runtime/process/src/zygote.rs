@@ -99,8 +99,9 @@ impl Zygote {
         }
         sys::reset_signals();
         // What is typed at the edge's terminal, control-C for one, is for the edge: it ends the others when
-        // it has drained. In a session of its own there is no terminal.
-        rustix::process::setsid()?;
+        // it has drained. Not a session of its own: the kernel shares cores out between sessions first
+        // (`sched_autogroup`), and a cell that stands back would still have as much of them as the edge.
+        rustix::process::setpgid(None, None)?;
         // Its copies inherit that. Touching one byte of a huge page that is shared copies two mebibytes.
         rustix::thread::disable_transparent_huge_pages(true)?;
         if lifeline::arm()? == Edge::Gone {

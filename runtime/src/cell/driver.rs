@@ -11,8 +11,11 @@ use std::time::Duration;
 use std::time::Instant;
 
 use futures::future::BoxFuture;
+use holm_model::message::SocketId;
 use holm_model::message::StreamId;
 use holm_model::message::ToCell;
+use holm_model::websocket::Close;
+use holm_model::websocket::code;
 use holm_process::clock;
 use holm_process::clock::CpuClock;
 use holm_process::spawn::Process;
@@ -26,6 +29,7 @@ use super::give::Listed;
 use super::hear::Heard;
 use super::link::Link;
 use super::running::Running;
+use super::sockets::Sockets;
 use super::streams::Streams;
 use super::watch::Budget;
 use super::watch::LONG_TURN;
@@ -37,6 +41,9 @@ use crate::pool::Shared;
 
 /// Times that the socket is read before others have their turn.
 const READS: usize = 16;
+
+/// What the clients of sockets are told whose cell is not needed any more.
+const REPLACED: &str = "the function was replaced";
 
 /// What a cell is at.
 #[derive(Debug)]
@@ -61,6 +68,7 @@ pub(super) struct Cell {
     /// Those that it has, in the order in which it was given them.
     pub(super) requests: Vec<Running>,
     pub(super) streams: Streams,
+    pub(super) sockets: Sockets,
     pub(super) fetches: HashMap<u32, Fetching>,
     pub(super) last_fetch: u32,
     pub(super) next_seq: u32,
@@ -126,6 +134,7 @@ impl Cell {
             stage,
             requests: Vec::new(),
             streams: Streams::default(),
+            sockets: Sockets::default(),
             fetches: HashMap::new(),
             last_fetch: 0,
             next_seq: 1,
@@ -192,6 +201,9 @@ impl Cell {
         loop {
             self.fill()?;
             self.streams.poll(cx, &mut self.link);
+            for id in self.sockets.take_waiting(&self.link) {
+                self.look_at_socket(id);
+            }
             let was_full = self.link.is_full();
             let flushed = self.link.poll_flush(cx);
             if let Poll::Ready(Err(_)) = flushed {
@@ -249,10 +261,16 @@ impl Cell {
                     self.is_listed = Listed::No;
                     work = true;
                 }
-                Mail::End => self.is_leaving = true,
+                Mail::End => {
+                    if !std::mem::replace(&mut self.is_leaving, true) {
+                        self.sockets
+                            .close_all(&Close::of(code::GOING_AWAY, REPLACED));
+                    }
+                }
                 Mail::Evict => self.is_evicted = true,
                 Mail::Taken(id) => self.streams.taken(id, &mut self.link),
                 Mail::Left(id) => self.reader_left(id),
+                Mail::Socket(id) => self.look_at_socket(id),
                 Mail::Fetched(fetch, outcome) => self.fetched(fetch, *outcome),
             }
         }
@@ -263,6 +281,13 @@ impl Cell {
         }
         self.has_yielded = false;
         Next::Now
+    }
+
+    /// Moves what there is to be moved between a WebSocket and the cell.
+    pub(super) fn look_at_socket(&mut self, id: SocketId) {
+        if self.sockets.look(id, &mut self.link) {
+            self.look_before(Instant::now());
+        }
     }
 
     fn reader_left(&mut self, id: StreamId) {
@@ -378,12 +403,15 @@ impl Cell {
             let limit = self.pool.deployment.limits.cpu.as_duration();
             self.budget.end(cpu, limit, self.requests.len());
         }
+        let was_socket = run.is_socket();
         let is_long = run
             .settled
             .is_some_and(|settled| Duration::from_nanos(settled.cpu) >= LONG_TURN);
         self.pool.set_long(is_long);
         let outcome = run.finish();
-        self.pool.served(time, outcome);
+        if !was_socket {
+            self.pool.served(time, outcome);
+        }
         if self.requests.is_empty() {
             self.rest = Rest::new(now);
         }
@@ -393,6 +421,7 @@ impl Cell {
     pub(super) fn forget(&mut self, run: &Running) {
         let seq = run.seq;
         self.streams.stop(StreamId::Request(seq));
+        self.sockets.forget(seq);
         if self.streams.is_expected(StreamId::Reply(seq)) {
             let error = holm_model::body::BodyError::Aborted("the request ended".into());
             self.streams.break_off(StreamId::Reply(seq), error);

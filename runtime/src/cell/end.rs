@@ -6,6 +6,8 @@ use holm_model::event::Failure;
 use holm_model::message::StreamId;
 use holm_model::outcome::Outcome;
 use holm_model::start::StartError;
+use holm_model::websocket::Close;
+use holm_model::websocket::code;
 
 use super::driver::Cell;
 use super::running::Running;
@@ -98,6 +100,28 @@ impl Cell {
             }
         };
         let current = self.handle.page.current();
+        let close = match cause {
+            Cause::Breach(_) | Cause::Crash(_) => Close::of(code::FAILED, "the function failed"),
+            Cause::Taken => Close::of(code::GOING_AWAY, "the isolate was ended"),
+        };
+        self.sockets.close_all(&close);
+        for mut run in self.sockets.take_runs() {
+            run.context.record().memory = held;
+            self.forget(&run);
+            let is_current = current.is_some_and(|(seq, _)| seq == run.seq);
+            let began = current.map_or(cpu, |(_, began)| began);
+            let used = match is_current {
+                true => cpu.saturating_sub(began),
+                false => Duration::ZERO,
+            };
+            match cause {
+                // The message of another one was worked on.
+                Cause::Breach(Breach::Cpu) if !is_current => run.take_away(used),
+                Cause::Breach(breach) => run.end_for(breach, used),
+                Cause::Crash(why) => run.crash(why, used),
+                Cause::Taken => run.take_away(used),
+            };
+        }
         let mut back = Vec::new();
         for mut run in std::mem::take(&mut self.requests) {
             run.context.record().memory = held;

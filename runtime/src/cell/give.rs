@@ -45,6 +45,11 @@ impl Cell {
             Some(bound) => bound.saturating_sub(self.served) as usize,
             None => usize::MAX,
         };
+        // Requests may become sockets.
+        let sockets = self.pool.deployment.limits.websockets.as_usize();
+        if self.sockets.count() > 0 && self.sockets.count() + self.requests.len() >= sockets {
+            return 0;
+        }
         most.saturating_sub(self.requests.len()).min(left)
     }
 
@@ -68,6 +73,8 @@ impl Cell {
             }
             let busy = self.requests.len() + jobs.len();
             let wanted = match (busy, room > jobs.len()) {
+                // Who has sockets does not rest, and may take a request all the same.
+                (0, true) if !self.sockets.is_empty() => Listed::Roomy,
                 (0, true) => Listed::Idle,
                 (_, true) if is_shared => Listed::Roomy,
                 (_, _) => Listed::No,
@@ -87,7 +94,10 @@ impl Cell {
         for job in jobs {
             self.give(job);
         }
-        if self.requests.is_empty() && (self.is_leaving || self.is_used_up()) {
+        if self.requests.is_empty()
+            && self.sockets.is_empty()
+            && (self.is_leaving || self.is_used_up())
+        {
             return Err(End::Idle);
         }
         Ok(())
@@ -132,7 +142,7 @@ impl Cell {
         // Kept for another cell, should this one die before it begins.
         let run = run.keeping(method, url, headers, payload, kind, attempts);
         if self.requests.is_empty() {
-            self.handle.set_resting(false);
+            self.handle.set_working();
         }
         self.requests.push(run);
         self.look_before(now);

@@ -15,12 +15,14 @@ use holm_model::message::Frames;
 use holm_model::message::FromCell;
 use holm_model::message::Garbled;
 use holm_model::message::Settled;
+use holm_model::message::SocketId;
 use holm_model::message::StreamId;
 use holm_model::message::ToCell;
 use holm_model::outbound::OutboundError;
 use holm_model::outbound::OutboundRequest;
 use holm_model::outbound::OutboundResponse;
 use holm_model::outcome::Outcome;
+use holm_model::websocket::Socket;
 use http::Method;
 use http::StatusCode;
 use url::Url;
@@ -31,6 +33,7 @@ use super::driver::Fetching;
 use super::driver::Stage;
 use super::end::End;
 use super::running::Running;
+use super::sockets;
 
 /// Whether a message was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +100,19 @@ impl Cell {
                     run.only_wait_until(Instant::now());
                 }
             }
+            FromCell::Socket(id, message) => {
+                match self.sockets.hear(id, message, payload)? {
+                    sockets::Heard::Nothing => {}
+                    sockets::Heard::Look => self.look_at_socket(id),
+                    sockets::Heard::Over(mut run) => {
+                        // It has as long as any request behind its answer.
+                        run.only_wait_until(Instant::now());
+                        self.requests.push(*run);
+                        self.look_before(Instant::now());
+                    }
+                }
+            }
+            FromCell::Awake => self.look_before(Instant::now()),
             FromCell::Log {
                 seq,
                 level,
@@ -138,7 +154,8 @@ impl Cell {
 
     /// The request with that number, if the cell has begun it. One that is over for the node has none.
     fn run(&mut self, seq: u32) -> Option<&mut Running> {
-        self.requests.iter_mut().find(|run| run.seq == seq)
+        let run = self.requests.iter_mut().find(|run| run.seq == seq);
+        run.or_else(|| self.sockets.run(seq))
     }
 
     fn replied(
@@ -150,7 +167,8 @@ impl Cell {
         payload: &[u8],
     ) -> Result<(), Garbled> {
         let status = StatusCode::from_u16(status).map_err(|_| Garbled)?;
-        if status.is_informational() {
+        let is_socket = body == BodyKind::Socket;
+        if status.is_informational() && !(is_socket && status == StatusCode::SWITCHING_PROTOCOLS) {
             return Err(Garbled);
         }
         let headers = fields.to_map()?;
@@ -175,12 +193,53 @@ impl Cell {
             self.requests[place].gather(head, length);
             return Ok(());
         }
+        if is_socket {
+            return self.became_socket(place, status, headers);
+        }
         let (body, passes) = self.body(StreamId::Reply(seq), body, payload)?;
         let passing = passes.then(|| body.progress()).flatten();
         let mut response = http::Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         self.requests[place].answer(response, passing);
+        Ok(())
+    }
+
+    /// The function answers with a WebSocket: the request goes on as long as that, and takes no place.
+    fn became_socket(
+        &mut self,
+        place: usize,
+        status: StatusCode,
+        headers: http::HeaderMap,
+    ) -> Result<(), Garbled> {
+        let limits = &self.pool.deployment.limits;
+        if self.sockets.count() >= limits.websockets.as_usize() {
+            return Err(Garbled);
+        }
+        let max_message = limits.websocket_message.as_u64();
+        let mut run = self.requests.remove(place);
+        let seq = run.seq;
+        let (ours, theirs) = Socket::pair(max_message, run.context.caller().account);
+        let mut response = http::Response::new(Body::Socket(Box::new(theirs)));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        run.become_socket();
+        run.answer(response, None);
+        let now = Instant::now();
+        self.pool
+            .served(now.saturating_duration_since(run.offered), Outcome::Ok);
+        self.settled_at = now;
+        self.sockets.attach(run);
+        let handle = self.handle.clone();
+        self.sockets
+            .open(SocketId::Request(seq), seq, ours, &handle);
+        if self.pool.deployment.concurrency.is_shared() {
+            let cpu = self.cpu();
+            let limit = self.pool.deployment.limits.cpu.as_duration();
+            self.budget.end(cpu, limit, self.requests.len());
+        }
+        // There is room for another one.
+        self.look_before(now);
         Ok(())
     }
 
@@ -199,7 +258,7 @@ impl Cell {
                 (Body::Stream(stream), false)
             }
             // Of an answer, and taken in there.
-            BodyKind::Large { .. } => return Err(Garbled),
+            BodyKind::Large { .. } | BodyKind::Socket => return Err(Garbled),
             BodyKind::Pass { of, length } => {
                 if of.is_of_cell() {
                     return Err(Garbled);
@@ -239,6 +298,10 @@ impl Cell {
     }
 
     fn settled(&mut self, seq: u32, settled: Settled) {
+        if let Some(run) = self.sockets.take_run(seq) {
+            // Its socket goes with it.
+            self.requests.push(run);
+        }
         let Some(place) = self.requests.iter().position(|run| run.seq == seq) else {
             return;
         };
@@ -268,7 +331,7 @@ impl Cell {
         let Some(run) = self.run(seq) else {
             return Ok(());
         };
-        if run.subrequests >= most {
+        if u64::from(run.subrequests) >= run.may_make(most) {
             return Err(Garbled);
         }
         run.subrequests += 1;
@@ -300,8 +363,18 @@ impl Cell {
             return;
         }
         match outcome {
-            Ok(response) => {
-                let (body, payload) = self.streams.send(StreamId::Fetched(fetch), response.body);
+            Ok(mut response) => {
+                let body = std::mem::take(&mut response.body);
+                let (body, payload) = match body {
+                    Body::Socket(socket) => {
+                        let (id, seq) = (SocketId::Fetched(fetch), self.fetches[&fetch].seq);
+                        self.sockets.open(id, seq, *socket, &self.handle);
+                        (BodyKind::Socket, Bytes::new())
+                    }
+                    body @ (Body::Empty | Body::Full(_) | Body::Stream(_)) => {
+                        self.streams.send(StreamId::Fetched(fetch), body)
+                    }
+                };
                 let fetched = ToCell::Fetched {
                     fetch,
                     status: response.status.as_u16(),

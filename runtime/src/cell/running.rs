@@ -19,6 +19,9 @@ use holm_model::message::Garbled;
 use holm_model::message::Settled;
 use holm_model::message::StreamMessage;
 use holm_model::outcome::Outcome;
+use holm_model::record::Messages;
+use holm_model::websocket::Close;
+use holm_model::websocket::code;
 use http::HeaderMap;
 use http::Method;
 use http::StatusCode;
@@ -54,6 +57,8 @@ pub(super) struct Running {
     /// Subrequests that it has made.
     pub(super) subrequests: u32,
     wait_until: Duration,
+    /// What went over its WebSocket, if it became one.
+    socket: Option<Messages>,
     /// An answer of which all is there, and not all has come.
     gathering: Option<Gathering>,
     /// What it takes to give it to another cell.
@@ -90,7 +95,7 @@ enum Count {
 impl Count {
     fn of(body: &Body) -> Self {
         match body {
-            Body::Empty => Self::Known(0),
+            Body::Empty | Body::Socket(_) => Self::Known(0),
             Body::Full(bytes) => Self::Known(bytes.len() as u64),
             Body::Stream(stream) => Self::Live(stream.progress()),
         }
@@ -151,9 +156,51 @@ impl Running {
             bytes_out: Count::Known(0),
             subrequests: 0,
             wait_until,
+            socket: None,
             gathering: None,
             again: None,
         }
+    }
+
+    /// It becomes a WebSocket.
+    pub(super) fn become_socket(&mut self) {
+        self.socket = Some(Messages::default());
+        self.again = None;
+    }
+
+    /// Whether it did.
+    pub(super) fn is_socket(&self) -> bool {
+        self.socket.is_some()
+    }
+
+    /// Bytes from the client, which end a message or not.
+    pub(super) fn received(&mut self, bytes: usize, is_last: bool) {
+        if let Some(messages) = &mut self.socket {
+            messages.received += u64::from(is_last);
+            messages.bytes_in += bytes as u64;
+        }
+    }
+
+    /// Bytes to the client.
+    pub(super) fn sent(&mut self, bytes: usize, is_last: bool) {
+        if let Some(messages) = &mut self.socket {
+            messages.sent += u64::from(is_last);
+            messages.bytes_out += bytes as u64;
+        }
+    }
+
+    /// Its WebSocket is over.
+    pub(super) fn closed(&mut self, close: &Close) {
+        if let Some(messages) = &mut self.socket {
+            messages.code = close.code;
+        }
+        self.gone |= close.code == code::ABNORMAL;
+    }
+
+    /// Subrequests that it may make so far, where a request may make `most`: each message is as good as a request.
+    pub(super) fn may_make(&self, most: u32) -> u64 {
+        let turns = 1 + self.socket.as_ref().map_or(0, |messages| messages.received);
+        u64::from(most).saturating_mul(turns)
     }
 
     /// With what it takes to give it to another cell.
@@ -192,7 +239,13 @@ impl Running {
             (BodyKind::Empty, _) => Body::Empty,
             (BodyKind::Whole, _) => Body::Full(again.body),
             (_, Some(stream)) => Body::Stream(stream),
-            (BodyKind::Stream { .. } | BodyKind::Large { .. } | BodyKind::Pass { .. }, None) => {
+            (
+                BodyKind::Stream { .. }
+                | BodyKind::Large { .. }
+                | BodyKind::Pass { .. }
+                | BodyKind::Socket,
+                None,
+            ) => {
                 return Err(Box::new(context));
             }
         };
@@ -398,6 +451,11 @@ impl Running {
         record.bytes_in = self.bytes_in.read();
         record.bytes_out = self.bytes_out.written();
         record.subrequests = self.subrequests;
+        if let Some(messages) = self.socket {
+            record.bytes_in += messages.bytes_in;
+            record.bytes_out += messages.bytes_out;
+            record.websocket = Some(messages);
+        }
         record.thrown = self.failure.and_then(|failure| failure.thrown);
         self.context.finish(outcome);
         outcome

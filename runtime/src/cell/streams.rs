@@ -93,6 +93,8 @@ impl Streams {
                 stream
             }
             Body::Stream(stream) => stream,
+            // The caller has taken it: it is no body.
+            Body::Socket(_) => return (BodyKind::Empty, Bytes::new()),
         };
         let length = source.length();
         let outgoing = Outgoing {

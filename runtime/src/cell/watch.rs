@@ -36,7 +36,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(20);
 
 /// Bytes that a cell may hold and still rest as long as its function says. Ending one that has grown costs the
 /// next request a fork, and gives back what it holds.
-const GROWN: u64 = 8 << 20;
+pub(crate) const GROWN: u64 = 8 << 20;
 
 /// How long a cell that has others may take to drop a request whose time is up: its listeners are told.
 const GRACE: Duration = Duration::from_millis(100);
@@ -130,6 +130,9 @@ impl Cell {
     pub(super) fn look(&mut self, now: Instant) -> Result<(), End> {
         let next = match self.stage {
             Stage::Starting(since) => self.look_at_start(since, now)?,
+            Stage::Copied | Stage::Serving if !self.sockets.is_empty() => {
+                self.look_at_sockets(now)?
+            }
             Stage::Copied | Stage::Serving if self.requests.is_empty() => {
                 Some(self.look_at_rest(now)?)
             }
@@ -173,11 +176,10 @@ impl Cell {
         }
         let limits = &self.pool.deployment.limits;
         if !self.rest.is_measured {
-            self.handle.set_resting(true);
+            self.pool.set_resting(&self.handle);
             self.rest.is_measured = true;
         }
         let held = self.handle.bytes();
-        self.pool.note_size(held);
         let mut patience = limits.idle.as_duration();
         if held > GROWN && self.pool.can_copy() {
             patience = patience.min(SHORT_REST);
@@ -279,11 +281,50 @@ impl Cell {
             cpu: used + elsewhere,
             wall: None,
         };
-        let mut next = match judge(used, now, self.cores()) {
+        let next = match judge(used, now, self.cores()) {
             Action::End(breach) if self.pool.services.enforces => return self.breach(breach),
             Action::End(_) => LONG,
             Action::Look(after) => after,
         };
+        Ok(Some(self.look_at_walls(now, cpu, next)))
+    }
+
+    /// The cell has WebSockets, and perhaps requests beside them. What it works on, a message or a request, has the CPU
+    /// time of a request, from when it was begun; while nothing is worked on there is nothing to look at.
+    fn look_at_sockets(&mut self, now: Instant) -> Result<Option<Duration>, End> {
+        let page = &self.handle.page;
+        let (current, cpu) = (page.current(), self.cpu());
+        let mut next = LONG * 10;
+        if let Some((_, began)) = current
+            && page.is_computing()
+        {
+            let used = Use {
+                cpu_limit: self.pool.deployment.limits.cpu.as_duration(),
+                cpu: cpu.saturating_sub(began),
+                wall: None,
+            };
+            if used.cpu >= LONG_TURN {
+                self.stand_back();
+            }
+            next = match judge(used, now, self.cores()) {
+                Action::End(breach) if self.pool.services.enforces => {
+                    self.hear_out()?;
+                    let page = &self.handle.page;
+                    if page.current() == current && page.is_computing() {
+                        return Err(End::Breach(breach));
+                    }
+                    // That was over in the meantime.
+                    TICK
+                }
+                Action::End(_) => LONG,
+                Action::Look(after) => after,
+            };
+        }
+        Ok(Some(self.look_at_walls(now, cpu, next)))
+    }
+
+    /// Ends requests beside others whose time is up. Returns when to look again, at `next` or before.
+    fn look_at_walls(&mut self, now: Instant, cpu: Duration, mut next: Duration) -> Duration {
         let mut place = 0;
         while let Some(run) = self.requests.get(place) {
             let (at, breach) = run.wall;
@@ -305,7 +346,7 @@ impl Cell {
             next = next.min(left.max(TICK));
             place += 1;
         }
-        Ok(Some(next))
+        next
     }
 
     /// A limit is broken, unless what the cell has said in the meantime says otherwise.

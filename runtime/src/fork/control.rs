@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -33,9 +32,8 @@ pub(crate) struct Control {
 
 #[derive(Debug)]
 struct Shared {
-    socket: Socket,
-    /// The same socket, for when it is ready.
-    readiness: UnixDatagram,
+    /// Tokio has no sockets of this kind. It is asked for nothing but readiness, which is the same for all.
+    socket: Socket<UnixDatagram>,
     /// Who waits for an answer, and in which order; `None` once there are no more answers.
     waiting: Mutex<Option<VecDeque<oneshot::Sender<Frame>>>>,
     gone: Notify,
@@ -48,10 +46,8 @@ impl Control {
     /// The system's.
     pub(crate) fn new(socket: Socket) -> io::Result<Self> {
         socket.set_nonblocking()?;
-        // Tokio has no sockets of this kind. It is asked for nothing but readiness, which is the same for all.
-        let readiness = std::os::unix::net::UnixDatagram::from(OwnedFd::from(socket.share()?));
+        let socket = socket.wrapped(|fd| UnixDatagram::from_std(fd.into()))?;
         let shared = Arc::new(Shared {
-            readiness: UnixDatagram::from_std(readiness)?,
             socket,
             waiting: Mutex::new(Some(VecDeque::new())),
             gone: Notify::new(),
@@ -90,7 +86,7 @@ impl Control {
             if let Some(answer) = self.shared.ask(anchor, purpose, name, fds)? {
                 break answer;
             }
-            self.shared.readiness.writable().await?;
+            self.shared.socket.inner().writable().await?;
         };
         answer.await.map_err(|_| ForkError::Gone)
     }
@@ -124,7 +120,7 @@ impl Shared {
             Err(SpawnError::Passing(PassingError::Io(error))) => Err(error),
             sent => Ok(sent),
         };
-        match self.readiness.try_io(Interest::WRITABLE, send) {
+        match self.socket.inner().try_io(Interest::WRITABLE, send) {
             Ok(Ok(())) => {
                 let (sender, answer) = oneshot::channel();
                 queue.push_back(sender);
@@ -143,8 +139,8 @@ async fn read(shared: Arc<Shared>) {
         Err(PassingError::Io(error)) => Err(error),
         received => Ok(received),
     };
-    while shared.readiness.readable().await.is_ok() {
-        match shared.readiness.try_io(Interest::READABLE, receive) {
+    while shared.socket.inner().readable().await.is_ok() {
+        match shared.socket.inner().try_io(Interest::READABLE, receive) {
             Ok(Ok(Some(frame))) => {
                 let next = shared.waiting().as_mut().and_then(VecDeque::pop_front);
                 // If nobody waits any more, nobody has the other end of the process's socket: it ends by that.

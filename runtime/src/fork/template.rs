@@ -49,6 +49,8 @@ pub(crate) struct Template {
     control: Control,
     /// Bytes that it holds. It is frozen, so that does not change.
     bytes: u64,
+    /// CPU time that it took to start.
+    cost: Duration,
     /// The zygote that it is of.
     generation: u64,
 }
@@ -62,6 +64,11 @@ impl Template {
     /// Bytes that it holds.
     pub(crate) fn memory(&self) -> u64 {
         self.bytes
+    }
+
+    /// CPU time that it took to start the function.
+    pub(crate) fn cost(&self) -> Duration {
+        self.cost
     }
 
     /// One more cell, with `fds`.
@@ -94,6 +101,7 @@ pub(crate) fn start_of(deployment: &Deployment, wants_code: bool, enforces: bool
         data: memory + OWN,
         subrequests: limits.subrequests.as_u32(),
         log: limits.log.as_u64(),
+        websockets: limits.websockets.as_u32(),
         concurrency: u16::try_from(deployment.concurrency.get()).unwrap_or(u16::MAX),
         eval: deployment.eval,
         wants_code: wants_code && deployment.code.wants_compiled(),
@@ -136,6 +144,7 @@ pub(crate) async fn begin(
     }
     let clock = process.clock().map_err(|error| host(&error))?;
     let told = watched(&mut ours, clock, deployment, services).await;
+    let cost = clock.read().unwrap_or_default();
     match told? {
         Told::Started {
             uncalled,
@@ -152,6 +161,7 @@ pub(crate) async fn begin(
                     let control = Control::new(control).map_err(|error| host(&error))?;
                     Some(Arc::new(Template {
                         bytes: memory::own(process.pid()).unwrap_or(0),
+                        cost,
                         generation,
                         process,
                         control,

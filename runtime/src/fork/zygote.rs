@@ -54,6 +54,7 @@ struct Shared {
     layers: Layers,
     current: Mutex<Arc<Generation>>,
     generations: AtomicU64,
+    deaths: AtomicU64,
 }
 
 /// One process.
@@ -84,6 +85,7 @@ impl Zygote {
             layers,
             current: Mutex::new(Arc::new(generation)),
             generations: AtomicU64::new(1),
+            deaths: AtomicU64::new(0),
         });
         io.spawn(keep(Arc::downgrade(&shared)));
         Ok(Self { shared })
@@ -92,6 +94,22 @@ impl Zygote {
     /// What confines the processes.
     pub fn layers(&self) -> &Layers {
         &self.shared.layers
+    }
+
+    /// Whether there is one now: not while it is started again.
+    pub fn is_there(&self) -> bool {
+        let current = self.shared.current.try_lock();
+        current.is_ok_and(|current| !current.control.is_gone())
+    }
+
+    /// How many there have been, this one included.
+    pub fn starts(&self) -> u64 {
+        self.generation()
+    }
+
+    /// How many of them died; the others were renewed.
+    pub fn deaths(&self) -> u64 {
+        self.shared.deaths.load(Ordering::Relaxed)
     }
 
     /// The end of everything that was forked.
@@ -164,6 +182,7 @@ impl Shared {
             Ok(Ok(next)) => {
                 // What was forked from the last one lives on.
                 *current = Arc::new(next);
+                self.deaths.fetch_add(u64::from(is_gone), Ordering::Relaxed);
                 self.generations.fetch_add(1, Ordering::Relaxed);
                 Ok(current.clone())
             }

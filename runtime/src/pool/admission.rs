@@ -12,11 +12,12 @@ use std::sync::atomic::Ordering;
 #[derive(Clone, Debug)]
 pub struct Admission {
     counts: Arc<Counts>,
-    bound: usize,
 }
 
 #[derive(Debug, Default)]
 struct Counts {
+    /// Requests that may wait.
+    bound: AtomicUsize,
     /// Requests that wait.
     requests: AtomicUsize,
     /// Functions that have some.
@@ -27,22 +28,33 @@ impl Admission {
     /// For a node where about `bound` requests may wait.
     pub fn new(bound: usize) -> Self {
         Self {
-            counts: Arc::default(),
-            bound,
+            counts: Arc::new(Counts {
+                bound: AtomicUsize::new(bound),
+                ..Counts::default()
+            }),
         }
+    }
+
+    /// From now on about `bound` may. Those that wait already go on doing so.
+    pub fn set_bound(&self, bound: usize) {
+        self.counts.bound.store(bound, Ordering::Relaxed);
+    }
+
+    fn bound(&self) -> usize {
+        self.counts.bound.load(Ordering::Relaxed)
     }
 
     /// Whether one more may wait for a function that has `own` waiting.
     pub(super) fn admits(&self, own: usize) -> bool {
         let requests = self.counts.requests.load(Ordering::Relaxed);
-        requests < self.bound || own < self.share(own)
+        requests < self.bound() || own < self.share(own)
     }
 
     /// What each function may have once the node is full: equal parts.
     fn share(&self, own: usize) -> usize {
         let others = self.counts.functions.load(Ordering::Relaxed);
         let functions = others + usize::from(own == 0);
-        (self.bound / functions.max(1)).max(1)
+        (self.bound() / functions.max(1)).max(1)
     }
 
     /// A request waits, `own` of its function before it.
@@ -109,5 +121,17 @@ mod tests {
         assert!(admission.admits(9));
         admission.leave(9, 0);
         assert_eq!(flood(&admission, 0), 10);
+    }
+
+    #[test]
+    fn the_bound_can_change_while_some_wait() {
+        let admission = Admission::new(10);
+        assert_eq!(flood(&admission, 0), 10);
+        admission.set_bound(12);
+        assert_eq!(flood(&admission, 10), 12);
+        admission.set_bound(3);
+        assert!(!admission.admits(12));
+        admission.leave(10, 2);
+        assert!(admission.admits(2));
     }
 }

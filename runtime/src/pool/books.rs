@@ -177,6 +177,16 @@ impl<T> Books<T> {
         });
     }
 
+    /// What `served` has come to.
+    pub(crate) fn service(&self) -> Option<Duration> {
+        self.service
+    }
+
+    /// Nothing is known yet, and requests are expected to keep a cell for about as long.
+    pub(crate) fn expect(&mut self, service: Option<Duration>) {
+        self.service = self.service.or(service);
+    }
+
     /// Requests that a cell may be given ahead of the one it works on.
     pub(crate) fn ahead(&self) -> usize {
         policy::ahead(self.service)

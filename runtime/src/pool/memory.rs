@@ -1,12 +1,17 @@
 //! What a pool's cells hold, and which of them can do without it.
 
 use std::sync::Arc;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use holm_process::memory::Reading;
+
 use super::Origin;
 use super::Shared;
+use crate::cell::GROWN;
 use crate::cell::Handle;
+use crate::cell::Held;
 use crate::cell::Mail;
 
 impl Shared {
@@ -16,7 +21,7 @@ impl Shared {
     }
 
     /// A cell came to so many bytes: what the next ones are expected to, by and by.
-    pub(crate) fn note_size(&self, bytes: u64) {
+    fn note_size(&self, bytes: u64) {
         let before = self.size.load(Ordering::Relaxed);
         let after = bytes.max(before - before / 8);
         self.size.store(after, Ordering::Relaxed);
@@ -31,20 +36,60 @@ impl Shared {
         self.state().cells.values().cloned().collect()
     }
 
-    /// Bytes that its processes hold, as of now.
-    pub(crate) fn read_memory(&self) -> u64 {
+    /// Bytes that its processes hold, as of now; at most `exact` of them are read exactly, if that is needed.
+    pub(crate) fn read_memory(&self, exact: &mut usize) -> u64 {
         let mut all = self.template_memory();
         for handle in self.handles() {
-            let bytes = handle.read_memory();
-            self.note_size(bytes);
-            all += bytes;
+            match handle.read_memory(self.like()) {
+                Held::Known(bytes) => self.note_size(bytes),
+                Held::AtMost(bytes) if *exact > 0 => {
+                    *exact -= 1;
+                    self.read_exactly(&handle, bytes);
+                }
+                Held::AtMost(bytes) => self.estimate(&handle, bytes),
+            }
+            all += handle.bytes();
         }
         all
+    }
+
+    /// One of its cells has come to rest.
+    pub(crate) fn set_resting(&self, handle: &Handle) {
+        match handle.set_resting(self.like()) {
+            Held::Known(bytes) => self.note_size(bytes),
+            // The node's memory is looked at elsewhere. How long the cell may rest depends on what it holds.
+            Held::AtMost(bytes) if bytes > GROWN => self.read_exactly(handle, bytes),
+            Held::AtMost(bytes) => self.estimate(handle, bytes),
+        }
+    }
+
+    fn estimate(&self, handle: &Handle, at_most: u64) {
+        let likely = self.services.memory.likely(at_most);
+        handle.take_for(likely);
+        self.note_size(likely);
+    }
+
+    fn read_exactly(&self, handle: &Handle, at_most: u64) {
+        if let Some(reading) = handle.read_exactly() {
+            self.services.memory.note_exact(reading.own, at_most);
+            *self.like.lock().unwrap_or_else(PoisonError::into_inner) = Some(reading);
+            self.note_size(reading.own);
+        }
+    }
+
+    /// What one of its cells held that was read lately.
+    fn like(&self) -> Option<Reading> {
+        *self.like.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same, as it was last read.
     pub(crate) fn memory(&self) -> u64 {
         self.handles().iter().map(|handle| handle.bytes()).sum()
+    }
+
+    /// Bytes that its processes hold, the template included, as they were last read.
+    pub(crate) fn last_memory(&self) -> u64 {
+        self.template_memory() + self.memory()
     }
 
     /// Ends the largest of its cells, whatever it does. Returns what it held.
@@ -66,7 +111,7 @@ impl Shared {
     fn template_memory(&self) -> u64 {
         match self.template.try_lock().as_deref() {
             Ok(Origin::Template(template)) => template.memory(),
-            Ok(Origin::Unknown | Origin::Zygote) | Err(_) => 0,
+            Ok(Origin::Unknown | Origin::GivenUp(_) | Origin::Zygote) | Err(_) => 0,
         }
     }
 
@@ -77,11 +122,15 @@ impl Shared {
             return 0;
         }
         match self.template.try_lock().as_deref_mut() {
-            Ok(origin @ Origin::Template(_)) => match std::mem::replace(origin, Origin::Unknown) {
-                Origin::Template(template) => template.memory(),
-                Origin::Unknown | Origin::Zygote => 0,
-            },
-            Ok(Origin::Unknown | Origin::Zygote) | Err(_) => 0,
+            Ok(origin) => {
+                let Origin::Template(template) = &*origin else {
+                    return 0;
+                };
+                let (held, cost) = (template.memory(), template.cost());
+                *origin = Origin::GivenUp(cost);
+                held
+            }
+            Err(_) => 0,
         }
     }
 

@@ -32,6 +32,7 @@ use holm_model::event::Failure;
 use holm_model::event::Reply;
 use holm_model::outcome::Outcome;
 use holm_model::start::StartError;
+use holm_process::memory::Reading;
 use tokio::sync::oneshot;
 
 pub use self::admission::Admission;
@@ -42,6 +43,7 @@ use self::books::Decision;
 use self::books::Surroundings;
 pub use self::policy::Load;
 pub(crate) use self::policy::PICKUP;
+use self::policy::Start;
 use crate::cell;
 use crate::cell::Handle;
 use crate::cell::Mail;
@@ -89,14 +91,18 @@ pub(crate) struct Shared {
     next_cell: AtomicU64,
     /// Bytes that its cells came to lately; 0 while that is not known.
     size: AtomicU64,
+    /// What was last read exactly of a cell: others are like it, mostly.
+    like: Mutex<Option<Reading>>,
     this: Weak<Shared>,
 }
 
 /// Where the cells of a function come from.
 #[derive(Debug)]
 enum Origin {
-    /// It has not started, or its template was given up.
+    /// It has not started.
     Unknown,
+    /// Its template was given up; what a start costs, in CPU time.
+    GivenUp(Duration),
     /// Copies of one that has started.
     Template(Arc<Template>),
     /// Each starts by itself.
@@ -174,6 +180,7 @@ impl Pool {
             is_monitored: AtomicBool::new(false),
             next_cell: AtomicU64::new(1),
             size: AtomicU64::new(0),
+            like: Mutex::default(),
             this: this.clone(),
         });
         shared.services.memory.join(shared.this.clone());
@@ -231,10 +238,49 @@ impl Pool {
         shared.start(false);
     }
 
+    /// It takes the place of `before`, another version of the same function: as much is likely to be asked of
+    /// it, so it begins with cells, for each core one at most.
+    pub fn succeed(&self, before: &Self) {
+        let shared = &self.shared;
+        let (cells, service) = {
+            let before = before.shared.state();
+            (before.books.cells(), before.books.service())
+        };
+        let mut state = shared.state();
+        state.books.expect(service);
+        shared.ahead.store(state.books.ahead(), Ordering::Relaxed);
+        drop(state);
+        let max = shared.deployment.limits.max_isolates.as_usize();
+        let wanted = cells.min(shared.services.cores.count()).min(max);
+        loop {
+            let mut state = shared.state();
+            if state.books.all() >= wanted || shared.is_short_of_memory(false) {
+                return;
+            }
+            state.books.start();
+            drop(state);
+            shared.start(false);
+        }
+    }
+
+    /// What will be left of it when it is dropped.
+    pub fn remains(&self) -> Remains {
+        Remains(self.shared.this.clone())
+    }
+
     /// Whether nothing waits and no cell has work: every request has left its record.
     pub fn is_quiet(&self) -> bool {
-        let state = self.shared.state();
-        state.books.waiting() == 0 && state.books.idle() >= state.books.cells()
+        self.shared.is_quiet()
+    }
+
+    /// Bytes that its processes hold, the template included, as they were last read.
+    pub fn memory(&self) -> u64 {
+        self.shared.last_memory()
+    }
+
+    /// Whether its cells are copies of a template.
+    pub fn has_template(&self) -> bool {
+        self.shared.can_copy()
     }
 
     /// Requests waiting and cells running, for metrics and tests.
@@ -257,7 +303,28 @@ impl Drop for Pool {
     }
 }
 
+/// A pool that takes no more requests, as long as there are some in it.
+#[derive(Clone, Debug)]
+pub struct Remains(Weak<Shared>);
+
+impl Remains {
+    /// Whether the last of its cells has ended.
+    pub fn are_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
+    /// Whether every request has left its record.
+    pub fn are_quiet(&self) -> bool {
+        self.0.upgrade().is_none_or(|pool| pool.is_quiet())
+    }
+}
+
 impl Shared {
+    fn is_quiet(&self) -> bool {
+        let state = self.state();
+        state.books.waiting() == 0 && state.books.idle() >= state.books.cells()
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -303,7 +370,23 @@ impl Shared {
         self.is_copyable.load(Ordering::Relaxed)
     }
 
-    /// What the pool's cells are copied from; nothing if they cannot be. Made anew if it is gone.
+    /// What is known of a start that costs `cost`.
+    fn start_at(&self, cost: Duration) -> Start {
+        Start {
+            cost,
+            cells: self.state().books.all(),
+            is_for_few: self
+                .deployment
+                .limits
+                .requests_per_isolate
+                .bound()
+                .is_some(),
+            is_tight: self.services.memory.is_tight(),
+        }
+    }
+
+    /// What the pool's cells are copied from; nothing if they cannot be, or the next one had better start by itself.
+    /// Made anew if it is gone.
     pub(crate) async fn template(&self) -> Result<Option<Arc<Template>>, StartError> {
         let mut origin = self.template.lock().await;
         match &*origin {
@@ -311,9 +394,18 @@ impl Shared {
                 return Ok(Some(template.clone()));
             }
             Origin::Zygote => return Ok(None),
-            Origin::Template(_) | Origin::Unknown => {}
+            Origin::GivenUp(cost) if !policy::wants_template(self.start_at(*cost)) => {
+                return Ok(None);
+            }
+            Origin::GivenUp(_) | Origin::Template(_) | Origin::Unknown => {}
         }
-        let template = template::begin(&self.deployment, &self.services).await?;
+        let template = match template::begin(&self.deployment, &self.services).await {
+            // It has started before, so it was not the function that ended it.
+            Err(StartError::Crashed(_)) if self.deployment.uncalled.get().is_some() => {
+                template::begin(&self.deployment, &self.services).await
+            }
+            begun => begun,
+        }?;
         self.is_copyable
             .store(template.is_some(), Ordering::Relaxed);
         *origin = match &template {

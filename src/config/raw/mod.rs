@@ -22,7 +22,9 @@ use serde_json::{Map, Value, json};
 
 use super::at::{At, List};
 use super::schema;
+use crate::admin::Address;
 use crate::egress::{Allow, Network};
+use crate::secret::Source;
 
 pub(in crate::config) use self::limits::RawLimits;
 pub(in crate::config) use self::tls::RawTls;
@@ -64,6 +66,14 @@ pub(in crate::config) struct RawServer {
     /// Address and port for HTTP. Default: "127.0.0.1:8080", which only this machine reaches.
     #[schemars(with = "Option<schema::Address>")]
     pub(in crate::config) http: Option<At<SocketAddr>>,
+    /// Where `/metrics`, `/status` and their like are served: an address and port such as
+    /// "127.0.0.1:9090", or "unix:" and the path of a socket. Default: nowhere.
+    #[schemars(with = "Option<schema::AdminAddress>")]
+    pub(in crate::config) admin: Option<At<Address>>,
+    /// Where the token stands that clients of `admin` show: "env:NAME" or "file:PATH". Required if
+    /// `admin` is an address that other machines reach.
+    #[schemars(with = "Option<schema::SecretSource>")]
+    pub(in crate::config) admin_token: Option<At<Source>>,
     /// Address and port for HTTPS. Default: no HTTPS. Its certificates are in [[tls]].
     #[schemars(with = "Option<schema::Address>")]
     pub(in crate::config) https: Option<At<SocketAddr>>,
@@ -73,7 +83,7 @@ pub(in crate::config) struct RawServer {
     pub(in crate::config) redirect_to_https: Option<At<bool>>,
     /// Proxies in front of the node, by address or network: "10.0.0.0/8". What they say of their
     /// clients is believed, nobody else's word. Default: none.
-    #[schemars(with = "Option<Vec<schema::Proxy>>")]
+    #[schemars(with = "Option<Vec<schema::Network>>")]
     pub(in crate::config) trusted_proxies: Option<List<Network>>,
     /// The fields that these proxies set or remove in every request: "x-forwarded-for",
     /// "x-forwarded-proto", "x-forwarded-host"; or "forwarded" alone. Default: the first two.
@@ -134,6 +144,13 @@ pub(in crate::config) struct RawServer {
     /// How much of a request's body is received before an isolate is taken for it. Default: "1MiB".
     #[schemars(with = "Option<schema::Size>")]
     pub(in crate::config) upload_ahead: Option<At<NodeBytes>>,
+    /// How long the other side of a WebSocket may be silent before it is asked whether it is there; and as long again
+    /// before it is taken to be gone. At least "1s". Default: "30s".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) websocket_ping: Option<At<WallTime>>,
+    /// Whether WebSocket messages are compressed for clients that can (permessage-deflate). Default: true.
+    #[schemars(extend("default" = true))]
+    pub(in crate::config) websocket_compression: Option<bool>,
     /// How long requests in flight may go on after the node was told to stop. Default: "30s".
     #[schemars(with = "Option<schema::Time>")]
     pub(in crate::config) drain: Option<At<WallTime>>,
@@ -265,7 +282,11 @@ pub(in crate::config) struct RawNode {
     /// What stands between the code of functions and the system, beside V8: "auto" (the default) for
     /// every layer that the system offers, "require" to refuse to start where one is missing, "off"
     /// for none.
-    pub(in crate::config) sandbox: Option<Sandbox>,
+    pub(in crate::config) sandbox: Option<At<Sandbox>>,
+    /// Whether this file and those of functions are watched, and what changes in them is served when it is
+    /// saved. Without it, SIGHUP has them read again. Default: true.
+    #[schemars(extend("default" = true))]
+    pub(in crate::config) watch: Option<bool>,
 }
 
 /// What to do about layers of the sandbox that the system does not offer.
@@ -366,6 +387,23 @@ pub(in crate::config) struct RawFunction {
     /// Whether `eval`, `new Function` and the like make code of strings. Default: true.
     #[schemars(extend("default" = true))]
     pub(in crate::config) eval: Option<bool>,
+    /// Who may ask for it. Default: everybody.
+    pub(in crate::config) access: Option<RawAccess>,
+}
+
+/// `[functions.NAME.access]`
+#[derive(Debug, Default, JsonSchema)]
+#[schemars(rename = "Access", deny_unknown_fields)]
+pub(in crate::config) struct RawAccess {
+    /// The only addresses and networks whose clients may ask, such as "10.1.0.0/16".
+    #[schemars(with = "Option<Vec<schema::Network>>", length(min = 1))]
+    pub(in crate::config) allow: Option<List<Network>>,
+    /// Addresses and networks whose clients may not ask, whatever `allow` says.
+    #[schemars(with = "Option<Vec<schema::Network>>", length(min = 1))]
+    pub(in crate::config) deny: Option<List<Network>>,
+    /// Where the token stands that every client has to show: "env:NAME" or "file:PATH".
+    #[schemars(with = "Option<schema::SecretSource>")]
+    pub(in crate::config) token: Option<At<Source>>,
 }
 
 /// The value of `vars`.

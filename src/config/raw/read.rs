@@ -6,7 +6,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    RawConfig, RawEgress, RawFunction, RawLimits, RawLog, RawNode, RawNodeLimits, RawServer,
+    RawAccess, RawConfig, RawEgress, RawFunction, RawLimits, RawLog, RawNode, RawNodeLimits,
+    RawServer,
 };
 use crate::config::at::At;
 use crate::config::fields::{Fields, FromToml};
@@ -75,6 +76,7 @@ impl FromToml for RawNode {
         let node = Self {
             memory: fields.optional("memory"),
             sandbox: fields.optional("sandbox"),
+            watch: fields.optional("watch"),
         };
         fields.finish();
         Some(node)
@@ -90,6 +92,8 @@ impl FromToml for RawServer {
         let mut fields = Fields::of_value(value, name, findings)?;
         let server = Self {
             http: fields.optional("http"),
+            admin: fields.optional("admin"),
+            admin_token: fields.optional("admin_token"),
             https: fields.optional("https"),
             redirect_to_https: fields.optional("redirect_to_https"),
             trusted_proxies: fields.optional("trusted_proxies"),
@@ -108,9 +112,10 @@ impl FromToml for RawServer {
             upload_rate: fields.optional("upload_rate"),
             upload_time: fields.optional("upload_time"),
             upload_ahead: fields.optional("upload_ahead"),
+            websocket_ping: fields.optional("websocket_ping"),
+            websocket_compression: fields.optional("websocket_compression"),
             drain: fields.optional("drain"),
         };
-        fields.not_yet("admin", "there is no admin listener yet");
         fields.finish();
         Some(server)
     }
@@ -181,11 +186,37 @@ impl FromToml for RawFunction {
             limits: fields.optional("limits"),
             concurrency: fields.optional("concurrency"),
             eval: fields.optional("eval"),
+            access: fields.optional("access"),
             redirect_to_https: fields.optional("redirect_to_https"),
             hsts: fields.optional("hsts"),
             compress: fields.optional("compress"),
         };
         fields.finish();
         Some(function)
+    }
+}
+
+impl FromToml for RawAccess {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut fields = Fields::of_value(value, name, findings)?;
+        let access = Self {
+            allow: fields.optional("allow"),
+            deny: fields.optional("deny"),
+            token: fields.optional("token"),
+        };
+        let is_misspelt = fields.finish();
+        let is_empty = value.get_ref().as_table().is_some_and(DeTable::is_empty);
+        if is_empty && !is_misspelt {
+            findings.report(
+                Problem::new(format!("`{name}` says nothing"))
+                    .at(value.span(), "everybody may ask")
+                    .help("write `allow`, `deny` or `token` in it, or remove it"),
+            );
+        }
+        Some(access)
     }
 }

@@ -75,7 +75,7 @@ fn what_explain_prints() -> Result<(), Box<dyn Error>> {
     let source = "version = 1\n[functions.a]\nmain = 'site/hello/index.js'\nroutes = ['*']";
     let plan = config::parse(source, &beside_the_site("holm.toml"))?;
     let text = config::explain(&plan, "a.localhost")?.text;
-    let (before, after) = ("\n  limits   ", ", concurrency");
+    let (before, after) = ("\n  limits   ", "concurrency ");
     let (_, rest) = text.split_once(before).ok_or("no limits")?;
     let (limits, _) = rest.split_once(after).ok_or("no concurrency")?;
     // Samples stand in the docs as Markdown's code: four columns to the right.

@@ -40,8 +40,9 @@ https://shop.example.com/api/v1/x?y=z goes to function `api`.
   limits   cpu 10ms, wall 30s, memory 128MiB, startup_cpu 400ms,
            subrequests 50, request_body 100MiB, log 64KiB,
            wait_until 30s, queue 256, max_isolates 64,
-           min_isolates 0, idle 1min,
-           requests_per_isolate unlimited, concurrency 1
+           min_isolates 0, idle 1min, websockets 1000,
+           websocket_message 1MiB, requests_per_isolate unlimited,
+           concurrency 1
   sandbox  auto: every layer that the system offers
 
 Other routes for this host, the strongest first:

@@ -13,6 +13,7 @@ use holm_router::{Proxies, ProxyField};
 use serde_json::{Value, json};
 
 use super::beside_the_site;
+use crate::admin::Address;
 use crate::config::plan::ServerPlan;
 use crate::config::tls::PairPlan;
 use crate::config::{self, LogFormat, Plan, Problems, Secure};
@@ -22,6 +23,8 @@ const FULL: &str = r#"
 version = 1
 [server]
 http = "0.0.0.0:80"
+admin = "unix:run/admin.sock"
+admin_token = "file:token"
 handshake_time = "5s"
 trusted_proxies = ["10.0.0.1/8", "fd00::1"]
 proxy_protocol = ["http"]
@@ -34,12 +37,15 @@ upload_ahead = "0B"
 max_connections_per_address = 40
 max_queued = 50
 max_unsent = "64MiB"
+websocket_ping = "10s"
+websocket_compression = false
 drain = "5s"
 [log]
 format = "json"
 [node]
 memory = "2GiB"
 sandbox = "require"
+watch = false
 [egress]
 allow = ["127.0.0.1/32", "fd00::/8"]
 [limits]
@@ -57,6 +63,7 @@ main = "site/folder/index.ts"
 routes = ["*"]
 concurrency = 100
 eval = false
+access = { allow = ["10.0.0.0/8"], deny = ["10.6.6.6"], token = "file:token" }
 "#;
 
 fn plan(source: &str) -> Result<Plan, Problems> {
@@ -87,11 +94,24 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
             upload_rate: NodeBytes::from_mib(1),
             upload_time: WallTime::from_secs(7),
             upload_ahead: NodeBytes::from_mib(0),
+            websocket_ping: WallTime::from_secs(10),
+            websocket_compression: false,
             drain: WallTime::from_secs(5),
         }
     );
+    let admin = plan.admin.ok_or("no admin listener")?;
+    let socket = std::path::absolute(beside_the_site("run/admin.sock"))?;
+    assert_eq!(admin.address, Address::Unix(socket));
+    assert!(
+        admin
+            .token
+            .is_some_and(|token| token.is(b"not-a-secret-but-long-enough"))
+    );
     assert_eq!(plan.memory, Some(NodeBytes::from_mib(2048)));
     assert_eq!(plan.sandbox, Mode::Require);
+    assert!(!plan.watch);
+    let sandbox = plan.places.sandbox.as_deref().ok_or("no place")?;
+    assert!(sandbox.ends_with("holm.toml:26:11"), "{sandbox}");
     assert_eq!(plan.log, LogFormat::Json);
     let and = vec!["127.0.0.1".parse()?, "fd00::/8".parse()?];
     assert_eq!(plan.egress, Allow::Public { and });
@@ -113,6 +133,10 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
         })
     );
     assert_eq!(other.main, site.join("folder/index.ts"));
+    assert!(hello.access.is_open());
+    assert_eq!(other.access.allow, ["10.0.0.0/8".parse()?]);
+    assert_eq!(other.access.deny, ["10.6.6.6".parse()?]);
+    assert!(other.access.token.is_some());
 
     let found = |host: &str, path: &str| -> Result<_, Box<dyn Error>> {
         Ok(plan.routes.find(&Hostname::parse(host)?, path).copied())
@@ -173,7 +197,7 @@ fn certificates_are_read_and_shown_for_their_names() -> Result<(), Box<dyn Error
     let secure: Vec<Secure> = plan
         .functions
         .iter()
-        .map(|function| function.front.secure)
+        .map(|function| function.secure)
         .collect();
     let of_node = Secure {
         redirect: true,
@@ -274,6 +298,8 @@ fn what_is_left_out_has_its_default() -> Result<(), Box<dyn Error>> {
     assert!(plan.server.http.ip().is_loopback());
     assert_eq!(plan.memory, None);
     assert_eq!(plan.sandbox, Mode::Auto);
+    assert!(plan.watch);
+    assert_eq!(plan.places.http, None);
     assert_eq!(plan.log, LogFormat::Auto);
     assert_eq!(plan.egress, Allow::PUBLIC);
     assert_eq!(plan.functions[0].limits, Limits::DEFAULT);
@@ -330,6 +356,7 @@ fn the_schema_has_the_keys_that_are_read() -> Result<(), Box<dyn Error>> {
         ("limits", &schema["$defs"]["NodeLimits"]),
         ("limits.max", &schema["$defs"]["Limits"]),
         ("functions.a", &schema["$defs"]["Function"]),
+        ("functions.a.access", &schema["$defs"]["Access"]),
     ] {
         let shown = definition["properties"].as_object().ok_or(table)?;
         let shown: BTreeSet<&str> = shown.keys().map(String::as_str).collect();

@@ -151,7 +151,7 @@ fn answer(body: Body) -> Response<Outgoing> {
 async fn collect(body: Body) -> Result<Bytes, BodyError> {
     let mut all = Vec::new();
     match body {
-        Body::Empty => {}
+        Body::Empty | Body::Socket(_) => {}
         Body::Full(bytes) => return Ok(bytes),
         Body::Stream(mut stream) => {
             while let Some(chunk) = stream.chunk().await {

@@ -24,10 +24,6 @@ const KILLS: usize = 12;
 /// the next one is to hit it at work again.
 const BETWEEN: usize = 5;
 
-/// Requests that a cell answers: on a busy machine none would rest, and a template that was killed would never be
-/// needed again.
-const FEW: u32 = 25;
-
 /// Clients that ask until they are told to end.
 struct Load {
     stop: Arc<AtomicBool>,
@@ -142,7 +138,10 @@ async fn ensure_as_before(
 
 pub(super) async fn storm(world: &World, blows: &[(Kind, &str)]) -> anyhow::Result<()> {
     let mut limits = impatient();
-    limits.insert("requests_per_isolate".to_owned(), FEW.into());
+    if blows.iter().any(|(kind, _)| *kind == Kind::Template) {
+        // Or it depends on the machine whether cells rest, and templates are needed again.
+        limits.insert("idle".to_owned(), "1s".into());
+    }
     let server = Server::serve(&config(world, limits), FILES).await?;
     // All that is made once has been made by then.
     let load = Load::begin(server.address());
@@ -155,6 +154,9 @@ pub(super) async fn storm(world: &World, blows: &[(Kind, &str)]) -> anyhow::Resu
     load.goes_on().await?;
     let mut killed = 0;
     for (blow, (kind, signal)) in (0..KILLS).zip(blows.iter().cycle()) {
+        if *kind == Kind::Template {
+            killed += need_template(&server, blow).await?;
+        }
         let Some(victim) = victim(&server, *kind, blow).await? else {
             bail!("there is no {kind:?} any more");
         };
@@ -192,6 +194,21 @@ pub(super) async fn storm(world: &World, blows: &[(Kind, &str)]) -> anyhow::Resu
     println!("{} requests failed with {killed} cells", failed.len());
     ensure_as_before(&server, &before).await?;
     server.assert_healthy().await
+}
+
+/// Cells that are at work without a rest need no template, so one that was killed is not made again. If there is none
+/// left, the cells of a function are killed. Returns how many.
+async fn need_template(server: &Server, blow: usize) -> anyhow::Result<usize> {
+    let family = server.family();
+    if !family.kind(Kind::Template)?.is_empty() {
+        return Ok(0);
+    }
+    let cells = family.cells(NAMES[blow % NAMES.len()])?;
+    for cell in &cells {
+        // One that has ended by itself in the meantime does as well.
+        let _ = program::signal(*cell, "KILL").await;
+    }
+    Ok(cells.len())
 }
 
 /// A process of a kind, each time another.

@@ -33,6 +33,8 @@ use deno_core::error::CoreError;
 use deno_core::v8;
 use holm_graph::ModuleGraph;
 use holm_js_api::clock::Clock;
+use holm_model::websocket::Close;
+use holm_model::websocket::Kind;
 
 use self::compiled::Code;
 use self::heap::Buffers;
@@ -61,6 +63,8 @@ struct Entry {
     is_pending: v8::Global<v8::Function>,
     abort: v8::Global<v8::Function>,
     end: v8::Global<v8::Function>,
+    message: v8::Global<v8::Function>,
+    closed: v8::Global<v8::Function>,
 }
 
 impl Isolate {
@@ -191,6 +195,50 @@ impl Isolate {
             .unwrap_or(0);
         scope.perform_microtask_checkpoint();
         waiting
+    }
+
+    /// A message for a WebSocket.
+    pub(crate) fn call_message(&mut self, key: u32, kind: Kind, bytes: Vec<u8>) {
+        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &self.entry.context);
+        v8::tc_scope!(let scope, scope);
+        let data: Option<v8::Local<'_, v8::Value>> = match kind {
+            Kind::Text => {
+                v8::String::new_from_utf8(scope, &bytes, v8::NewStringType::Normal).map(Into::into)
+            }
+            Kind::Binary => {
+                // Counted, as any buffer of the function's.
+                let buffer = v8::ArrayBuffer::new(scope, bytes.len());
+                let store = buffer.get_backing_store();
+                for (place, byte) in store.iter().zip(&bytes) {
+                    place.set(*byte);
+                }
+                Some(buffer.into())
+            }
+        };
+        drop(bytes);
+        let receiver = v8::undefined(scope).into();
+        let key = v8::Integer::new_from_unsigned(scope, key).into();
+        if let Some(data) = data {
+            let message = v8::Local::new(scope, &self.entry.message);
+            // What listeners throw is caught.
+            message.call(scope, receiver, &[key, data]);
+        }
+        scope.perform_microtask_checkpoint();
+    }
+
+    /// A WebSocket is over.
+    pub(crate) fn call_closed(&mut self, key: u32, close: &Close) {
+        v8::scope_with_context!(scope, self.runtime.v8_isolate(), &self.entry.context);
+        v8::tc_scope!(let scope, scope);
+        let receiver = v8::undefined(scope).into();
+        let key = v8::Integer::new_from_unsigned(scope, key).into();
+        let code = v8::Integer::new(scope, close.code.into()).into();
+        let is_clean = v8::Boolean::new(scope, close.is_clean).into();
+        if let Some(reason) = v8::String::new(scope, &close.reason) {
+            let closed = v8::Local::new(scope, &self.entry.closed);
+            closed.call(scope, receiver, &[key, code, reason.into(), is_clean]);
+        }
+        scope.perform_microtask_checkpoint();
     }
 
     /// A request is over, but has not run its course.

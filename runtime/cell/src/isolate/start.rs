@@ -336,15 +336,30 @@ fn take_entry(
         "isPending",
         "abort",
         "end",
+        "socketMessage",
+        "socketClosed",
         "rehearse",
         "bind",
     ];
-    let [fetch, forget, is_pending, abort, end, rehearse, bind] = names.map(function);
+    let functions = names.map(function);
+    let [
+        fetch,
+        forget,
+        is_pending,
+        abort,
+        end,
+        message,
+        closed,
+        rehearse,
+        bind,
+    ] = functions;
     let fetch = fetch.ok_or_else(missing)?;
     let forget = forget.ok_or_else(missing)?;
     let is_pending = is_pending.ok_or_else(missing)?;
     let abort = abort.ok_or_else(missing)?;
     let end = end.ok_or_else(missing)?;
+    let message = message.ok_or_else(missing)?;
+    let closed = closed.ok_or_else(missing)?;
     let rehearse = rehearse.ok_or_else(missing)?;
     let bind = bind.ok_or_else(missing)?;
     lazy::add(scope, global, holm).ok_or_else(missing)?;
@@ -360,6 +375,8 @@ fn take_entry(
         is_pending,
         abort,
         end,
+        message,
+        closed,
     };
     Ok((entry, rehearse, bind))
 }

@@ -30,7 +30,8 @@ pub(crate) struct Fetches {
 struct Waiting {
     /// Number of the last one.
     last: u32,
-    open: Vec<(u32, oneshot::Sender<Fetched>)>,
+    /// Each with the request that made it.
+    open: Vec<(u32, u32, oneshot::Sender<Fetched>)>,
 }
 
 impl Fetches {
@@ -52,8 +53,15 @@ impl Fetches {
 
     fn leave(&self, fetch: u32) -> Option<oneshot::Sender<Fetched>> {
         let open = &mut self.waiting.borrow_mut().open;
-        let place = open.iter().position(|(own, _)| *own == fetch)?;
-        Some(open.swap_remove(place).1)
+        let place = open.iter().position(|(own, ..)| *own == fetch)?;
+        Some(open.swap_remove(place).2)
+    }
+
+    /// The request that made subrequest `fetch`, if it waits for that.
+    pub(crate) fn request_of(&self, fetch: u32) -> Option<u32> {
+        let waiting = self.waiting.borrow();
+        let own = waiting.open.iter().find(|(own, ..)| *own == fetch);
+        own.map(|(_, request, _)| *request)
     }
 }
 
@@ -68,7 +76,7 @@ impl Outbound for Port {
             let mut waiting = fetches.waiting.borrow_mut();
             waiting.last += 1;
             let fetch = waiting.last;
-            waiting.open.push((fetch, sender));
+            waiting.open.push((fetch, request.request, sender));
             fetch
         };
         let id = StreamId::Fetch(fetch);

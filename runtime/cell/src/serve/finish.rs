@@ -87,6 +87,7 @@ impl Server {
     fn settle(&mut self, mut run: Run, is_fit: bool) {
         self.is_spent |= !is_fit;
         let dropped = self.leave(run.id);
+        self.sockets.forget(run.id);
         if dropped > 0 {
             let told = FromCell::Log {
                 seq: run.id,
@@ -127,7 +128,7 @@ impl Server {
 
     /// What the request has cost, up to now.
     fn charge(&mut self, run: &Run) -> Duration {
-        if !self.is_shared() {
+        if !self.is_shared() && !self.is_mixed() && !run.is_socket {
             let now = sys::cpu_time();
             let spent = now.saturating_sub(self.metered);
             self.metered = now;
@@ -136,11 +137,19 @@ impl Server {
         // It is not among the others any more, and has its share.
         let now = sys::cpu_time();
         let spent = now.saturating_sub(self.metered);
+        self.metered = now;
+        if self.attached.owner == Some(run.id) {
+            self.attached.owner = None;
+            return run.cpu + spent;
+        }
+        if let Some(owner) = self.attached.owner() {
+            owner.cpu += spent;
+            return run.cpu;
+        }
         let count = u32::try_from(self.live.len() + 1).unwrap_or(u32::MAX);
         for other in &mut self.live {
             other.cpu += spent / count;
         }
-        self.metered = now;
         run.cpu + spent / count
     }
 
@@ -211,7 +220,7 @@ impl Server {
         if run.is_held() {
             self.isolate.call_end(run.id);
         }
-        if !self.live.is_empty() {
+        if !self.live.is_empty() || !self.attached.is_empty() {
             let state = self.isolate.state();
             let resources = Invocation::of(&mut state.borrow_mut(), run.id)
                 .map(|invocation| std::mem::take(&mut invocation.resources));

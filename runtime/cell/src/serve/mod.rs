@@ -7,12 +7,15 @@
 //! - [`run`]: a request, from the call of the handler to its end
 //! - [`turn`]: between two turns of the event loop
 //! - [`finish`]: its end
-//! - [`input`], [`wire`], [`streams`], [`fetches`]: what goes over the socket
+//! - [`attached`]: requests that became WebSockets
+//! - [`input`], [`wire`], [`streams`], [`fetches`], [`sockets`]: what goes over the socket
 
+mod attached;
 mod fetches;
 mod finish;
 mod input;
 mod run;
+mod sockets;
 mod streams;
 mod turn;
 mod wire;
@@ -28,6 +31,8 @@ use bytes::Bytes;
 use holm_js_api::fetch::OutboundPort;
 use holm_js_api::log::LogPort;
 use holm_js_api::log::Sink;
+use holm_js_api::websocket;
+use holm_js_api::websocket::SocketPort;
 use holm_model::body::Body;
 use holm_model::log::Level;
 use holm_model::message::BodyKind;
@@ -44,11 +49,13 @@ use holm_process::page::Page;
 use http::StatusCode;
 use tokio::io::ReadBuf;
 
+use self::attached::Attached;
 use self::fetches::Fetches;
 use self::fetches::Port;
 use self::finish::Tidying;
 use self::input::Input;
 use self::run::Run;
+use self::sockets::Sockets;
 use self::streams::Streams;
 use self::wire::Wire;
 use crate::isolate::Isolate;
@@ -68,10 +75,13 @@ pub(crate) struct Server {
     wire: Rc<Wire>,
     streams: Rc<RefCell<Streams>>,
     fetches: Rc<Fetches>,
+    sockets: Rc<Sockets>,
     page: &'static Page,
     limits: Limits,
     /// Requests that run.
     live: Vec<Run>,
+    /// Requests that became WebSockets.
+    attached: Attached,
     /// Requests that have come and are not begun. The node bounds them.
     waiting: VecDeque<Waiting>,
     /// CPU time up to the last time that it was charged to somebody.
@@ -124,10 +134,12 @@ impl Server {
         let wire = Rc::new(Wire::new(socket, first));
         let streams = Rc::<RefCell<Streams>>::default();
         let fetches = Fetches::new(wire.clone(), streams.clone());
+        let sockets = Sockets::new(wire.clone(), start.websockets);
         {
             let state = isolate.state();
             let mut state = state.borrow_mut();
             state.put(OutboundPort(Rc::new(Port(fetches.clone()))));
+            state.put(SocketPort(Rc::new(sockets::Port(sockets.clone()))));
             state.put(LogPort(Rc::new(Lines(wire.clone()))));
         }
         Self {
@@ -136,6 +148,7 @@ impl Server {
             wire,
             streams,
             fetches,
+            sockets,
             page,
             limits: Limits {
                 memory: start.memory,
@@ -143,6 +156,7 @@ impl Server {
                 concurrency: start.concurrency.max(1).into(),
             },
             live: Vec::new(),
+            attached: Attached::default(),
             waiting: VecDeque::new(),
             // Starting is nobody's request.
             metered: sys::cpu_time(),
@@ -159,15 +173,20 @@ impl Server {
     /// One turn. Ready when the node is gone.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.set_computing(true);
+        let mut is_first = true;
         loop {
             let Ok(read) = self.read(cx) else {
                 return Poll::Ready(());
             };
+            if std::mem::replace(&mut is_first, false) {
+                self.goes_on(read == Progress::None);
+            }
             let begun = self.begin_waiting();
             let run = self.run(cx);
             let streams = self.streams.clone();
             // A body that has gone out may have been the last of its request.
             let sent = streams.borrow_mut().poll(&self.wire, cx);
+            self.sockets.flush_blocked();
             let was_full = self.wire.is_full();
             let flushed = self.wire.poll_flush(cx);
             if let Poll::Ready(Err(_)) = flushed {
@@ -248,6 +267,13 @@ impl Server {
                     });
                 }
             }
+            ToCell::Socket(id, message) => {
+                if let Some(request) = self.sockets.request_of(id)
+                    && let Some(heard) = self.sockets.hear(id, message, payload)
+                {
+                    self.deliver(id, request, heard);
+                }
+            }
             ToCell::Stream(id, message) => {
                 self.streams.borrow_mut().hear(id, message, payload);
             }
@@ -272,11 +298,17 @@ impl Server {
                 body,
                 decoded,
             } => {
+                let is_socket = body == BodyKind::Socket;
                 let body = self.body(StreamId::Fetched(fetch), body, payload);
-                let (Ok(status), Ok(headers)) = (StatusCode::from_u16(status), fields.to_map())
+                let (Ok(status), Ok(mut headers)) = (StatusCode::from_u16(status), fields.to_map())
                 else {
                     return;
                 };
+                headers.remove(websocket::KEY);
+                if is_socket && let Some(request) = self.fetches.request_of(fetch) {
+                    let key = self.sockets.opened(fetch, request);
+                    headers.insert(websocket::KEY, key.into());
+                }
                 let response = OutboundResponse {
                     status,
                     headers,
@@ -299,7 +331,9 @@ impl Server {
                 streams.take(id).map_or(Body::Empty, Body::Stream)
             }
             // The node has nothing that is the cell's.
-            BodyKind::Empty | BodyKind::Large { .. } | BodyKind::Pass { .. } => Body::Empty,
+            BodyKind::Empty | BodyKind::Large { .. } | BodyKind::Pass { .. } | BodyKind::Socket => {
+                Body::Empty
+            }
         }
     }
 
@@ -359,7 +393,8 @@ impl Server {
                 BodyKind::Empty
                 | BodyKind::Whole
                 | BodyKind::Large { .. }
-                | BodyKind::Pass { .. } => self.body(id, body, payload),
+                | BodyKind::Pass { .. }
+                | BodyKind::Socket => self.body(id, body, payload),
             };
             self.admit(seq, is_canceled, method, url, &fields, body);
         }

@@ -52,6 +52,8 @@ pub(super) struct Run {
     pub(super) is_kept: bool,
     /// A body that goes through the function untouched; the request lasts as long as it does.
     pub(super) passing: Option<Passing>,
+    /// It became a WebSocket.
+    pub(super) is_socket: bool,
 }
 
 /// A body that the node passes on by itself.
@@ -80,6 +82,7 @@ impl Run {
             is_clean: false,
             is_kept: false,
             passing: None,
+            is_socket: false,
         }
     }
 
@@ -107,8 +110,13 @@ impl Server {
         fields: &Fields<'_>,
         body: Body,
     ) {
-        if self.is_shared() {
+        if self.is_mixed() {
             // Up to here it was spent for others.
+            self.share_cpu();
+            self.attached.owner = None;
+            self.mark(seq);
+        } else if self.is_shared() {
+            // Likewise.
             self.share_cpu();
         } else {
             // What came since the last request was for it too, and each reading is a system call.
@@ -147,7 +155,7 @@ impl Server {
         state.borrow_mut::<Clock>().advance(now);
         let mut invocation = Invocation::new(seq, headers, self.limits.subrequests);
         let body = match body {
-            Body::Empty => -1,
+            Body::Empty | Body::Socket(_) => -1,
             body @ (Body::Full(_) | Body::Stream(_)) => {
                 let budget = MemoryBudget(self.limits.memory);
                 let rid = state.resource_table.add(BodySource::new(body, budget));
@@ -176,7 +184,9 @@ impl Server {
     pub(super) fn share_cpu(&mut self) {
         let now = sys::cpu_time();
         let spent = now.saturating_sub(self.metered);
-        if let Ok(count @ 1..) = u32::try_from(self.live.len()) {
+        if let Some(owner) = self.attached.owner() {
+            owner.cpu += spent;
+        } else if let Ok(count @ 1..) = u32::try_from(self.live.len()) {
             for run in &mut self.live {
                 run.cpu += spent / count;
             }
@@ -189,9 +199,9 @@ impl Server {
         if self.tidying.is_some() {
             return self.poll_tidying(cx);
         }
-        let before = self.live.len();
+        let before = self.live.len() + self.attached.len();
         self.turn_all(Some(cx));
-        if self.live.is_empty() {
+        if self.live.is_empty() && self.attached.is_empty() {
             return if before > 0 {
                 Progress::Made
             } else {
@@ -203,19 +213,19 @@ impl Server {
         self.turn_all(Some(cx));
         let end = match polled {
             Poll::Pending => None,
-            // Another request may settle what these wait for.
-            Poll::Ready(Ok(())) if self.is_shared() => None,
+            // Another request, or a message, may settle what these wait for.
+            Poll::Ready(Ok(())) if self.is_shared() || !self.sockets.is_empty() => None,
             // A body is on its way that the function has nothing to do with any more.
             Poll::Ready(Ok(())) if self.live.iter().any(|run| run.settled) => None,
             Poll::Ready(Ok(())) => Some(End::Stalled),
             Poll::Ready(Err(error)) => Some(End::Broken(error)),
         };
         if let Some(end) = end {
-            while let Some(run) = self.live.pop() {
+            while let Some(run) = self.live.pop().or_else(|| self.attached.pop()) {
                 self.finish(run, &end);
             }
         }
-        match self.live.len() < before {
+        match self.live.len() + self.attached.len() < before {
             true => Progress::Made,
             false => Progress::None,
         }
@@ -228,6 +238,7 @@ impl Server {
             let mut run = self.live.swap_remove(place);
             match self.turn(&mut run, cx.as_deref_mut()) {
                 Some(end) => self.finish(run, &end),
+                None if run.is_socket => self.attached.push(run),
                 None => {
                     // Where it was.
                     self.live.push(run);
@@ -237,6 +248,7 @@ impl Server {
                 }
             }
         }
+        self.turn_attached();
     }
 
     /// The time of a request is up: the function is told, and what is left of it is dropped.

@@ -146,7 +146,7 @@ impl Streams {
         let is_answer = matches!(id, StreamId::Reply(_));
         let mut credit = WINDOW;
         let (source, length) = match body {
-            Body::Empty => return (BodyKind::Empty, Bytes::new()),
+            Body::Empty | Body::Socket(_) => return (BodyKind::Empty, Bytes::new()),
             Body::Full(bytes) if bytes.len() <= WHOLE => return (BodyKind::Whole, bytes),
             Body::Full(bytes) => {
                 let length = bytes.len() as u64;

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 
+use bytes::Bytes;
 use deno_core::error::CoreError;
 use holm_js_api::handler::BodyWriter;
 use holm_js_api::handler::Invocation;
@@ -14,8 +15,10 @@ use holm_model::message::BodyKind;
 use holm_model::message::Fields;
 use holm_model::message::FromCell;
 use holm_model::message::Settled;
+use holm_model::message::SocketId;
 use holm_model::message::StreamId;
 use holm_model::outcome::Outcome;
+use http::StatusCode;
 
 use super::Server;
 use super::run::Passing;
@@ -105,6 +108,7 @@ impl Server {
             run.bytes_out = answer.body().progress();
             run.hangup = writer.and_then(Hangup::of);
             run.replied = true;
+            run.is_socket = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
             if run.is_clean && run.settled && is_whole(answer.body()) {
                 run.last = Some(answer);
             } else if let BodyKind::Pass { .. } = self.reply(run.id, answer, None) {
@@ -140,7 +144,11 @@ impl Server {
         settled: Option<Settled>,
     ) -> BodyKind {
         let (head, body) = answer.into_parts();
-        let (body, whole) = self.streams.borrow_mut().send(StreamId::Reply(seq), body);
+        let is_socket = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        let (body, whole) = match is_socket {
+            true => (BodyKind::Socket, Bytes::new()),
+            false => self.streams.borrow_mut().send(StreamId::Reply(seq), body),
+        };
         let reply = FromCell::Reply {
             seq,
             status: head.status.as_u16(),
@@ -149,6 +157,9 @@ impl Server {
             settled,
         };
         self.wire.put(&reply, &whole);
+        if is_socket {
+            self.sockets.start(SocketId::Request(seq));
+        }
         body
     }
 }
@@ -156,7 +167,7 @@ impl Server {
 /// Whether a body goes with its head.
 fn is_whole(body: &Body) -> bool {
     match body {
-        Body::Empty => true,
+        Body::Empty | Body::Socket(_) => true,
         Body::Full(bytes) => bytes.len() <= WHOLE,
         Body::Stream(_) => false,
     }
@@ -165,7 +176,7 @@ fn is_whole(body: &Body) -> bool {
 /// Whether there is some of a body, or it needs none.
 fn has_some(body: &Body) -> bool {
     match body {
-        Body::Empty => false,
+        Body::Empty | Body::Socket(_) => false,
         Body::Full(bytes) => !bytes.is_empty(),
         Body::Stream(stream) => stream.progress().written() > 0,
     }

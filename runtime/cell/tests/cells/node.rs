@@ -104,6 +104,7 @@ pub(crate) fn start() -> Start {
         data: 512 << 20,
         subrequests: 50,
         log: 64 << 10,
+        websockets: 10,
         concurrency: 1,
         eval: true,
         wants_code: false,
@@ -318,6 +319,7 @@ fn own(message: FromCell<'_>, payload: &[u8]) -> Said {
             body,
             bytes,
         ),
+        FromCell::Socket(..) | FromCell::Awake => panic!("no scenario has WebSockets"),
         FromCell::FetchLeft { fetch } => Said::FetchLeft(fetch),
     }
 }

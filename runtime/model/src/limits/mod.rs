@@ -28,7 +28,7 @@ mod table;
 
 pub use quantity::{
     BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, NodeBytes, QueueSlots, RequestsServed,
-    Subrequests, WallTime,
+    Subrequests, WallTime, WebSockets,
 };
 pub use row::Limit;
 pub use table::{KEYS, Limits, ROWS, Rows};

@@ -169,6 +169,11 @@ count! {
 }
 
 count! {
+    /// WebSockets that are open in one isolate.
+    WebSockets
+}
+
+count! {
     /// Requests that wait for an isolate.
     QueueSlots
 }

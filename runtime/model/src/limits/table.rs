@@ -12,7 +12,7 @@
 use super::row::{Limit, limits};
 use super::{
     BodyBytes, CpuTime, HeapBytes, Isolates, LogBytes, QueueSlots, RequestsServed, Subrequests,
-    WallTime,
+    WallTime, WebSockets,
 };
 
 /// Why a function has no more isolates.
@@ -147,6 +147,28 @@ limits! {
         floor_reason: "a time cannot be negative",
         ceiling: WallTime::from_secs(24 * 60 * 60),
         ceiling_reason: "what is to stay for good stands in `min_isolates`",
+    }
+
+    /// Zero is a sound wish: a function without WebSockets.
+    websockets: WebSockets {
+        doc: "WebSockets that may be open in one isolate at the same time. One that has so many is given no \
+              more requests.",
+        breach: "`RangeError` in the function",
+        default: WebSockets::new(1_000),
+        floor: WebSockets::new(0),
+        floor_reason: "a count cannot be negative",
+        ceiling: WebSockets::new(100_000),
+        ceiling_reason: "when the isolate ends, all of them do",
+    }
+
+    websocket_message: BodyBytes {
+        doc: "Length of a WebSocket message from the other side.",
+        breach: "the WebSocket is closed, 1009",
+        default: BodyBytes::from_mib(1),
+        floor: BodyBytes::from_bytes(0),
+        floor_reason: "a length cannot be negative",
+        ceiling: BodyBytes::from_mib(32),
+        ceiling_reason: "a message is put together in the isolate's memory; send larger data as a request",
     }
 
     /// One is a sound wish: nothing of one request can be seen by the next. `[limits.max]` does not

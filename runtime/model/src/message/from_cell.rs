@@ -5,6 +5,8 @@ use serde::Serialize;
 
 use super::BodyKind;
 use super::Fields;
+use super::SocketId;
+use super::SocketMessage;
 use super::StreamId;
 use super::StreamMessage;
 use crate::log::Level;
@@ -65,6 +67,10 @@ pub enum FromCell<'a> {
     },
     /// Of a stream.
     Stream(StreamId, StreamMessage),
+    /// Of a WebSocket.
+    Socket(SocketId, SocketMessage),
+    /// It computes although nothing was sent to it: a timer of one of its WebSockets. Said where no request runs.
+    Awake,
     /// The payload is a line that was logged, in UTF-8.
     Log {
         /// The request that it is charged to.

@@ -15,6 +15,10 @@
 //! ([`BodyKind::Pass`]) is still with the node, whole, when the function gives it back. The reader grants
 //! one more for each chunk that was taken out of its hands.
 //!
+//! **WebSockets** are named by the request that became one, or by the subrequest that opened it ([`SocketId`]). The
+//! node speaks the protocol; here go parts of messages. Each direction starts with
+//! [`WINDOW`](crate::websocket::WINDOW) bytes of credit, and a part may be sent while there is any.
+//!
 //! ```
 //! use holm_model::message::{Frames, FromCell, put};
 //!
@@ -29,6 +33,7 @@
 
 mod fields;
 mod from_cell;
+mod socket;
 mod stream;
 mod to_cell;
 
@@ -38,6 +43,8 @@ use serde::Serialize;
 pub use self::fields::Fields;
 pub use self::from_cell::FromCell;
 pub use self::from_cell::Settled;
+pub use self::socket::SocketId;
+pub use self::socket::SocketMessage;
 pub use self::stream::BodyKind;
 pub use self::stream::StreamId;
 pub use self::stream::StreamMessage;

@@ -53,6 +53,8 @@ pub enum BodyKind {
         /// Bytes that the function declares, if it does.
         length: Option<u64>,
     },
+    /// Of an answer: it is a WebSocket ([`super::SocketId`]).
+    Socket,
 }
 
 /// What is said of a stream, by either side.

@@ -5,6 +5,8 @@ use serde::Serialize;
 
 use super::BodyKind;
 use super::Fields;
+use super::SocketId;
+use super::SocketMessage;
 use super::StreamId;
 use super::StreamMessage;
 use crate::outbound::OutboundError;
@@ -28,6 +30,8 @@ pub enum ToCell<'a> {
     },
     /// Of a stream.
     Stream(StreamId, StreamMessage),
+    /// Of a WebSocket.
+    Socket(SocketId, SocketMessage),
     /// The client of request `seq` went away: the function is told, and what it promised to `waitUntil`
     /// may go on.
     Cancel {
@@ -82,6 +86,8 @@ pub struct Start {
     pub subrequests: u32,
     /// Bytes of log text of one request.
     pub log: u64,
+    /// WebSockets that it may have open at the same time.
+    pub websockets: u32,
     /// Requests that it answers at the same time, at most.
     pub concurrency: u16,
     /// Whether it may make code of strings.

@@ -39,9 +39,9 @@ use rcgen::NameConstraints;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 
-use crate::config::PairPlan;
-use crate::config::Plan;
-use crate::config::TlsPlan;
+use super::Plan;
+use super::tls::PairPlan;
+use super::tls::TlsPlan;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long an authority lasts.
@@ -73,9 +73,9 @@ pub(crate) enum LocalCaError {
 
 /// Who signs for this machine.
 #[derive(Debug)]
-pub(super) struct LocalCa {
+pub(crate) struct LocalCa {
     /// Its certificate, for browsers and other clients to trust.
-    pub(super) file: PathBuf,
+    pub(crate) file: PathBuf,
     key: KeyPair,
 }
 
@@ -84,7 +84,7 @@ impl LocalCa {
     ///
     /// # Errors
     /// It cannot be read, or not be kept.
-    pub(super) fn of_user() -> Result<Self, LocalCaError> {
+    pub(crate) fn of_user() -> Result<Self, LocalCaError> {
         let folder = data_folder().ok_or(LocalCaError::NoHome)?;
         Self::in_folder(&folder)
     }
@@ -125,7 +125,7 @@ impl LocalCa {
     ///
     /// # Errors
     /// The certificate cannot be made.
-    pub(super) fn serve(&self, plan: &mut Plan, port: u16) -> Result<(), LocalCaError> {
+    pub(crate) fn serve(&self, plan: &mut Plan, port: u16) -> Result<(), LocalCaError> {
         let mut names = vec!["localhost".to_owned()];
         let hosts = plan.exact_hosts().map(ToString::to_string);
         names.extend(hosts.filter(|host| host.ends_with(".localhost")));

@@ -1,0 +1,412 @@
+//! Where the node listens. Listeners come and go with the configuration; what is on its way is finished.
+//!
+//! A new one takes its address before an old one lets go of its own, and both share one edge: what is counted
+//! and bounded is so over all of them. Certificates are swapped under connections, which keep what they began with.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use holm_router::BindError;
+use holm_router::Drained;
+use holm_router::Edge;
+use holm_router::ProxyProtocol;
+use holm_router::Server;
+use holm_router::Settings;
+use holm_router::Socket;
+use holm_router::Stats;
+use holm_router::tls::Certificates;
+use holm_router::tls::Expiry;
+use holm_router::websocket::Keeping;
+use tokio::sync::Notify;
+use tokio::sync::oneshot;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::error;
+use tracing::info;
+use tracing::warn;
+
+use super::Node;
+use super::Ports;
+use crate::config::Plan;
+
+/// How long before its end a certificate is spoken of: time enough to see to it, and half of what
+/// most tools leave that renew them.
+pub(crate) const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Between two looks at the certificates.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Why a node cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ListenError {
+    /// An address cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// Certificates cannot be served.
+    #[error("cannot serve the certificates: {0}")]
+    Tls(rustls::Error),
+    /// The system has no descriptor for it.
+    #[error("cannot listen on {address}: {source}")]
+    Socket {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// The listeners of a node.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    node: Arc<Node>,
+    /// Each listener has a sibling of it.
+    edge: Arc<Edge<Arc<Node>>>,
+    /// Whether the node is to end.
+    end: watch::Sender<bool>,
+    /// There are other certificates.
+    renewed: Notify,
+    set: Mutex<Set>,
+}
+
+/// What is spoken at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Set {
+    /// For HTTPS, once it has been served.
+    certificates: Option<Arc<Certificates>>,
+    open: Vec<Listener>,
+    /// Of those that are open, and of those that are drained.
+    tasks: JoinSet<(SocketAddr, io::Result<Drained>)>,
+    has_ended: bool,
+}
+
+/// One that is open.
+#[derive(Debug)]
+struct Listener {
+    scheme: Scheme,
+    /// As the file has it: port 0 is any.
+    wanted: SocketAddr,
+    local: SocketAddr,
+    /// Dropped when it is to be closed.
+    socket: Socket,
+    proxy_protocol: ProxyProtocol,
+    retired: oneshot::Sender<()>,
+}
+
+/// Addresses that were taken, and where nobody is accepted yet.
+#[derive(Debug)]
+pub(super) struct Taken {
+    servers: Vec<(Scheme, SocketAddr, Server, Socket)>,
+    /// For HTTPS, if it is served.
+    certificates: Option<Arc<Certificates>>,
+}
+
+impl Listeners {
+    /// Takes the addresses of `plan`. Clients that connect wait for [`Listeners::open`].
+    ///
+    /// # Errors
+    /// One of them cannot be had.
+    pub(crate) fn bind(node: Arc<Node>, plan: &Plan) -> Result<(Arc<Self>, Bound), ListenError> {
+        let listeners = Self {
+            edge: Edge::new(node.clone(), settings(plan), Arc::default()),
+            node,
+            end: watch::Sender::new(false),
+            renewed: Notify::new(),
+            set: Mutex::default(),
+        };
+        let taken = listeners.take(plan).map_err(|(_, error)| error)?;
+        Ok((Arc::new(listeners), Bound(taken)))
+    }
+
+    /// Takes the addresses of `plan` that are not taken yet.
+    ///
+    /// # Errors
+    /// One of them cannot be had, or its certificates not be served; then none is taken. Says which it is.
+    pub(super) fn take(&self, plan: &Plan) -> Result<Taken, (Scheme, ListenError)> {
+        let set = self.set();
+        let of_https = |error: ListenError| (Scheme::Https, error);
+        let certificates = plan.tls.as_ref().map(|tls| {
+            // Made of the new ones even where there are others, to know that they can be served.
+            let made = Certificates::new(tls.certificates()).map_err(ListenError::Tls)?;
+            Ok(set.certificates.clone().unwrap_or(made))
+        });
+        let certificates = certificates.transpose().map_err(of_https)?;
+        let others: Vec<&Socket> = set.open.iter().map(|open| &open.socket).collect();
+        let mut servers = Vec::new();
+        for (scheme, address) in addresses(plan) {
+            if set.open.iter().any(|open| open.is(scheme, address)) {
+                continue;
+            }
+            let server = Server::bind_beside(address, settings(plan), &others);
+            let mut server = server.map_err(|error| (scheme, error.into()))?;
+            let socket = server.socket();
+            let socket =
+                socket.map_err(|source| (scheme, ListenError::Socket { address, source }))?;
+            if scheme == Scheme::Https
+                && let Some(certificates) = &certificates
+            {
+                server = server.with_tls(certificates.clone());
+            }
+            server.proxy_protocol().set(speaks_proxy(plan, scheme));
+            servers.push((scheme, address, server, socket));
+        }
+        Ok(Taken {
+            servers,
+            certificates,
+        })
+    }
+
+    /// Serves where `plan` says from now on, and nowhere else: what was `taken`, and those that are open. The
+    /// others accept no more, and end with their last request.
+    pub(super) fn change(&self, plan: &Plan, taken: Taken) {
+        self.edge.adjust(settings(plan));
+        let mut set = self.set();
+        if set.has_ended {
+            return;
+        }
+        while set.tasks.try_join_next().is_some() {}
+        let wanted = addresses(plan);
+        if let (Some(tls), Some(certificates)) = (&plan.tls, taken.certificates) {
+            if let Err(error) = certificates.replace(tls.certificates()) {
+                error!(%error, "cannot serve the certificates; those that were served still are");
+            }
+            set.certificates = Some(certificates);
+            self.renewed.notify_one();
+        }
+        for (scheme, address, server, socket) in taken.servers {
+            let open = self.serve(&mut set.tasks, (scheme, address), server, socket);
+            set.open.push(open);
+        }
+        let (open, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut set.open)
+            .into_iter()
+            .partition(|open| wanted.iter().any(|(scheme, at)| open.is(*scheme, *at)));
+        set.open = open;
+        for open in &set.open {
+            open.proxy_protocol.set(speaks_proxy(plan, open.scheme));
+        }
+        let port = |scheme| {
+            let open = set.open.iter().find(|open| open.scheme == scheme);
+            open.map(|open| open.local.port())
+        };
+        self.node.reachable_at(Ports {
+            http: port(Scheme::Http).unwrap_or(0),
+            https: port(Scheme::Https),
+        });
+        for Listener {
+            local,
+            socket,
+            retired,
+            ..
+        } in gone
+        {
+            info!(addr = %local, "no longer listening; requests on its connections are finished");
+            drop(socket);
+            // Its task waits for this, as long as there is one.
+            let _ = retired.send(());
+        }
+    }
+
+    fn serve(
+        &self,
+        tasks: &mut JoinSet<(SocketAddr, io::Result<Drained>)>,
+        (scheme, wanted): (Scheme, SocketAddr),
+        server: Server,
+        socket: Socket,
+    ) -> Listener {
+        let (retired, is_retired) = oneshot::channel();
+        let mut end = self.end.subscribe();
+        let edge = self.edge.sibling();
+        let local = server.local_addr();
+        let proxy_protocol = server.proxy_protocol();
+        let serve = async move {
+            let is_retired = async {
+                if is_retired.await.is_err() {
+                    // All are dropped at the end, of which the other one tells.
+                    std::future::pending::<()>().await;
+                }
+            };
+            let has_ended = async {
+                // The sender lives as long as the node.
+                let _ = end.wait_for(|end| *end).await;
+            };
+            let drained = server.serve_for_now(edge, is_retired, has_ended).await;
+            if let Err(error) = &drained {
+                error!(addr = %local, %error, "cannot serve");
+            }
+            (local, drained)
+        };
+        tasks.spawn_on(serve, self.node.io().handle());
+        info!(addr = %local, scheme = scheme.name(), "listening");
+        Listener {
+            scheme,
+            wanted,
+            local,
+            socket,
+            proxy_protocol,
+            retired,
+        }
+    }
+
+    /// Serves what was bound.
+    pub(crate) fn open(&self, plan: &Plan, bound: Bound) {
+        self.change(plan, bound.0);
+    }
+
+    /// Accepts nobody any more, and waits for the end of what is on its way: for the time that the file gives
+    /// it, behind which it is aborted.
+    ///
+    /// # Errors
+    /// One of them never served.
+    pub(crate) async fn drain(&self) -> Result<Drained, (SocketAddr, io::Error)> {
+        let mut tasks = {
+            let mut set = self.set();
+            set.has_ended = true;
+            self.end.send_replace(true);
+            set.open.clear();
+            std::mem::take(&mut set.tasks)
+        };
+        let mut all = Drained {
+            finished: 0,
+            aborted: 0,
+        };
+        while let Some(ended) = tasks.join_next().await {
+            match ended {
+                Ok((_, Ok(drained))) => {
+                    all.finished += drained.finished;
+                    all.aborted += drained.aborted;
+                }
+                Ok((address, Err(error))) => return Err((address, error)),
+                Err(panic) => error!(%panic, "a listener's task panicked"),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Where it listens now, and for what.
+    pub(crate) fn open_addresses(&self) -> Vec<(SocketAddr, &'static str)> {
+        let set = self.set();
+        let open = set.open.iter();
+        open.map(|open| (open.local, open.scheme.name())).collect()
+    }
+
+    /// When its certificates end.
+    pub(crate) fn expiries(&self) -> Vec<Expiry> {
+        let certificates = self.set().certificates.clone();
+        certificates.map_or_else(Vec::new, |certificates| certificates.expiries())
+    }
+
+    /// Says now, when there are others, and once a day, which certificates end soon.
+    pub(crate) async fn warn_of_ends(&self) -> Infallible {
+        loop {
+            let now = SystemTime::now();
+            for expiry in self.expiries() {
+                if expiry.is_within(SOON, now) {
+                    warn!(certificate = %expiry, "a certificate ends soon: renew it");
+                }
+            }
+            // Whichever is first.
+            let _ = timeout(DAY, self.renewed.notified()).await;
+        }
+    }
+
+    /// What is counted, over all listeners that there were.
+    pub(crate) fn stats(&self) -> Arc<Stats> {
+        self.edge.stats().clone()
+    }
+
+    /// How long a drain may take.
+    pub(crate) fn drain_time(&self) -> Duration {
+        self.edge.settings().drain_time
+    }
+
+    fn set(&self) -> MutexGuard<'_, Set> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The addresses of a node that does not serve yet.
+#[derive(Debug)]
+pub(crate) struct Bound(Taken);
+
+impl Bound {
+    /// The port for HTTP.
+    pub(crate) fn port(&self) -> u16 {
+        self.port_of(Scheme::Http).unwrap_or(0)
+    }
+
+    /// The port for HTTPS, if it is served.
+    pub(crate) fn https_port(&self) -> Option<u16> {
+        self.port_of(Scheme::Https)
+    }
+
+    fn port_of(&self, scheme: Scheme) -> Option<u16> {
+        let mut servers = self.0.servers.iter();
+        let server = servers.find(|(of, ..)| *of == scheme);
+        server.map(|(_, _, server, _)| server.local_addr().port())
+    }
+}
+
+/// Where `plan` says to listen.
+fn addresses(plan: &Plan) -> Vec<(Scheme, SocketAddr)> {
+    let https = plan.tls.as_ref().map(|tls| (Scheme::Https, tls.https));
+    let http = (Scheme::Http, plan.server.http);
+    [Some(http), https].into_iter().flatten().collect()
+}
+
+/// Whether trusted proxies begin connections for it with a PROXY header.
+fn speaks_proxy(plan: &Plan, scheme: Scheme) -> bool {
+    match scheme {
+        Scheme::Http => plan.server.proxy_protocol,
+        Scheme::Https => plan.server.proxy_protocol_https,
+    }
+}
+
+impl Listener {
+    fn is(&self, scheme: Scheme, wanted: SocketAddr) -> bool {
+        self.scheme == scheme && self.wanted == wanted
+    }
+}
+
+fn settings(plan: &Plan) -> Settings {
+    Settings {
+        connections: plan.server.max_connections,
+        connections_per_address: plan.server.max_connections_per_address,
+        requests_per_address: plan.server.max_requests_per_address,
+        upload_rate: plan.server.upload_rate.as_u64(),
+        upload_time: plan.server.upload_time.as_duration(),
+        unsent: plan.server.max_unsent.as_u64(),
+        websocket: Keeping {
+            ping_every: plan.server.websocket_ping.as_duration(),
+            compression: plan.server.websocket_compression,
+            ..Keeping::default()
+        },
+        drain_time: plan.server.drain.as_duration(),
+        handshake_time: plan.server.handshake_time.as_duration(),
+        handshakes: plan.server.max_handshakes,
+        proxies: plan.server.proxies.clone(),
+        request_id: plan.server.request_id.clone(),
+        ..Settings::default()
+    }
+}
