@@ -282,11 +282,11 @@ pub(in crate::config) struct RawFunction {
     /// 1024.
     #[schemars(with = "Option<u32>", range(min = 1, max = 1_024))]
     pub(in crate::config) concurrency: Option<At<u32>>,
-    /// Whether requests over HTTP are sent on to HTTPS. Default: as [server] says.
+    /// Whether requests over HTTP are sent on to HTTPS. Default: as `server` says.
     #[schemars(with = "Option<bool>")]
     pub(in crate::config) redirect_to_https: Option<At<bool>>,
     /// How long browsers are to ask for its hosts over TLS alone (Strict-Transport-Security).
-    /// Default: as [server] says.
+    /// Default: as `server` says.
     #[schemars(with = "Option<schema::Time>")]
     pub(in crate::config) hsts: Option<At<WallTime>>,
     /// Whether `eval`, `new Function` and the like make code of strings. Default: true.
