@@ -277,6 +277,7 @@ impl Node {
             graph: Arc::new(graph),
             code,
             vars: vars.into(),
+            assets: None,
             limits: plan.limits,
             concurrency: plan.concurrency,
             eval: plan.eval,
