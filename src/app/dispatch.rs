@@ -30,11 +30,13 @@ use super::Found;
 use super::Function;
 use super::Node;
 use super::bodies;
+use super::files;
 use super::rescue;
 use super::rescue::Shown;
 use super::secure;
-use crate::access::Access;
-use crate::config::Secure;
+use crate::assets::Answer;
+use crate::assets::Asked;
+use crate::assets::Assets;
 
 impl Dispatch for Node {
     async fn dispatch(&self, mut exchange: Exchange) -> Response<ResponseBody> {
@@ -43,7 +45,12 @@ impl Dispatch for Node {
             exchange.request.method().clone(),
             serialized(exchange.url()),
         );
-        let (function, access, secure) = match self.function(&exchange) {
+        let Found {
+            function,
+            access,
+            secure,
+            assets,
+        } = match self.function(&exchange) {
             Ok(found) => found,
             Err(refusal) => {
                 refuse(context, &refusal);
@@ -69,10 +76,7 @@ impl Dispatch for Node {
             return rescue::refuse(refusal, exchange.id, exchange.request.headers());
         }
         let hsts = secure.hsts.filter(|_| exchange.scheme == Scheme::HTTPS);
-        let mut response = match function {
-            Function::Ready(pool) => self.answer(&pool, context, exchange).await,
-            Function::Broken(broken) => self.excuse(&broken, context, &exchange),
-        };
+        let mut response = self.respond(function, assets, context, exchange).await;
         secure::pin(hsts, &mut response);
         response
     }
@@ -111,15 +115,49 @@ pub(super) fn refuse(context: RequestContext, refusal: &Refusal) {
 }
 
 impl Node {
-    fn function(&self, exchange: &Exchange) -> Result<(Function, Arc<Access>, Secure), Refusal> {
+    fn function(&self, exchange: &Exchange) -> Result<Found, Refusal> {
         let host = &exchange.host;
         let app = self.app();
         let Some(app) = app.as_ref() else {
             return Err(Refusal::UnknownHost(host.clone()));
         };
-        match app.find(host, exchange.path()) {
-            Some(found) => Ok((found.function.clone(), found.access.clone(), found.secure)),
-            None => Err(app.refusal(host.clone())),
+        let found = app.find(host, exchange.path());
+        found.ok_or_else(|| app.refusal(host.clone()))
+    }
+
+    /// The answer of the files beside the function, or else of the function.
+    async fn respond(
+        &self,
+        function: Function,
+        assets: Option<Arc<Assets>>,
+        context: RequestContext,
+        exchange: Exchange,
+    ) -> Response<ResponseBody> {
+        if let Some(assets) = assets {
+            let (id, uri) = (exchange.id, exchange.request.uri());
+            let headers = exchange.request.headers();
+            let asked = Asked {
+                method: exchange.request.method(),
+                path: uri.path(),
+                query: uri.query(),
+                headers,
+                takes_codings: true,
+                is_last: function.is_files(),
+            };
+            let named = |context: RequestContext| context.named(function.name().clone());
+            match assets.answer(asked).await {
+                Ok(Some(answer)) => return files::respond(answer, named(context), id, headers),
+                Err(error) => return files::fail(&error, named(context), id, headers),
+                Ok(None) => {}
+            }
+        }
+        match function {
+            Function::Ready(pool) => self.answer(&pool, context, exchange).await,
+            Function::Broken(broken) => self.excuse(&broken, context, &exchange),
+            Function::Files(name) => {
+                let headers = exchange.request.headers();
+                files::respond(Answer::NotFound, context.named(name), exchange.id, headers)
+            }
         }
     }
 

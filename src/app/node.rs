@@ -31,6 +31,7 @@ use super::App;
 use super::Ports;
 use super::compilers::Compilers;
 use super::inside::Inside;
+use crate::assets::Reads;
 use crate::config::Plan;
 use crate::egress;
 use crate::telemetry::Telemetry;
@@ -45,6 +46,8 @@ pub(crate) struct Node {
     /// Where it listens, once it does.
     ports: ArcSwap<Ports>,
     outbound: Arc<egress::Client>,
+    /// What reads the files beside functions.
+    pub(super) reads: Reads,
     telemetry: Telemetry,
     /// As it was when the zygote was started.
     sandbox: Sandbox,
@@ -133,6 +136,7 @@ impl Node {
             banner: ArcSwapOption::empty(),
             ports: ArcSwap::default(),
             outbound,
+            reads: Reads::new(io.handle().clone()),
             io,
         }))
     }
