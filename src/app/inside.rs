@@ -77,10 +77,10 @@ impl Internal for Inside {
                 let context = context(&node, &request).named(function.name().clone());
                 return Ok(refused(context, &refusal));
             }
-            if let Some(assets) = assets {
-                if let Some(response) = files(&node, &assets, &function, &request).await {
-                    return Ok(response);
-                }
+            if let Some(assets) = assets
+                && let Some(response) = files(&node, &assets, &function, &request).await
+            {
+                return Ok(response);
             }
             Ok(match function {
                 Function::Files(_) => OutboundResponse {

@@ -57,7 +57,7 @@ pub(crate) struct Asked<'a> {
 #[derive(Debug)]
 pub(crate) enum Answer {
     /// This.
-    Response(Response<Content>),
+    Response(Box<Response<Content>>),
     /// There is no such file.
     NotFound,
     /// Files are only read.
@@ -117,7 +117,7 @@ impl Assets {
                 Err(error) => return Err(error),
             },
         };
-        Ok(Some(Answer::Response(response)))
+        Ok(Some(Answer::Response(Box::new(response))))
     }
 
     fn choose(&self, asked: Asked<'_>) -> Option<Choice<'_>> {

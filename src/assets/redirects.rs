@@ -202,7 +202,7 @@ fn target(to: &str, from: &Pattern, status: StatusCode) -> Result<String, (Strin
         let fix = "with 200, write a path alone; to ask another server is the function's business";
         return Err((format!("`{to}` is not the path of a file"), fix));
     }
-    let path = host.is_none().then_some(to).unwrap_or_default();
+    let path = if host.is_none() { to } else { "" };
     if let Some(lost) =
         places(path).find(|name| !name.is_empty() && from.names().all(|known| known != *name))
     {

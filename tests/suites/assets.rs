@@ -127,13 +127,13 @@ fn config() -> Table {
     let binding = ("binding", "ASSETS".into());
     let spa = ("not_found", "single-page-application".into());
     node(table([
-        ("with", with("with", true, &[binding.clone()])),
+        ("with", with("with", true, std::slice::from_ref(&binding))),
         ("files", with("files", false, &[])),
         (
             "page",
             with("page", false, &[("not_found", "404-page".into())]),
         ),
-        ("spa", with("spa", false, &[spa.clone()])),
+        ("spa", with("spa", false, std::slice::from_ref(&spa))),
         ("app", with("app", true, &[spa])),
         (
             "first",
@@ -310,6 +310,9 @@ async fn links() -> anyhow::Result<()> {
     server.assert_healthy().await
 }
 
+/// Fields of a request.
+type Fields<'a> = &'a [(&'static str, &'static str)];
+
 async fn ranges() -> anyhow::Result<()> {
     let (server, _folder) = serve().await?;
     let mut connection = Connection::open(server.address(), Version::Http1).await?;
@@ -322,7 +325,7 @@ async fn ranges() -> anyhow::Result<()> {
     ensure!(whole.headers.get("last-modified").is_none(), "{whole:?}");
     let of_etag: &'static str = etag.clone().leak();
     let weak: &'static str = format!("W/{etag}").leak();
-    let cases: [(&[(&'static str, &'static str)], u16, &str, &str); 17] = [
+    let cases: [(Fields<'_>, u16, &str, &str); 17] = [
         (&[("range", "bytes=2-4")], 206, "234", "bytes 2-4/10"),
         (&[("range", "bytes=7-")], 206, "789", "bytes 7-9/10"),
         (&[("range", "bytes=-2")], 206, "89", "bytes 8-9/10"),
