@@ -13,7 +13,7 @@ use libtest_mimic::Trial;
 use tempfile::TempDir;
 use toml::Table;
 
-use crate::harness::area::{function, node, table};
+use crate::harness::area::{function, merge, node, table};
 use crate::harness::client::{Answer, Version};
 use crate::harness::{Connection, Request, Server, World};
 
@@ -126,7 +126,7 @@ fn config() -> Table {
     };
     let binding = ("binding", "ASSETS".into());
     let spa = ("not_found", "single-page-application".into());
-    node(table([
+    let mut config = node(table([
         ("with", with("with", true, std::slice::from_ref(&binding))),
         ("files", with("files", false, &[])),
         (
@@ -143,7 +143,11 @@ fn config() -> Table {
             "plain",
             with("plain", false, &[("html_handling", "none".into())]),
         ),
-    ]))
+    ]));
+    // What is served of files that have changed before anybody reads the folder again.
+    let watch = table([("node", table([("watch", false.into())]).into())]);
+    merge(&mut config, watch);
+    config
 }
 
 async fn serve() -> anyhow::Result<(Server, TempDir)> {

@@ -125,7 +125,7 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
     assert_eq!(hello.assets, None);
     let dir = site.join("hello");
     let typed = AssetsPlan {
-        source: beside_the_site("site/hello"),
+        source: std::path::absolute(beside_the_site("site/hello"))?,
         dir: dir.clone(),
         binding: Some("FILES".to_owned()),
         not_found: NotFound::Page,
@@ -134,7 +134,7 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
     };
     assert_eq!(other.assets, Some(typed));
     let usual = AssetsPlan {
-        source: beside_the_site("site/hello"),
+        source: std::path::absolute(beside_the_site("site/hello"))?,
         dir: dir.clone(),
         binding: None,
         not_found: NotFound::None,
