@@ -17,6 +17,7 @@
 mod access;
 mod admin;
 mod app;
+mod assets;
 mod cli;
 mod commands;
 mod config;

@@ -1,5 +1,6 @@
 //! A function, ready to run: its modules, its variables and its limits.
 
+use std::fmt;
 use std::io;
 use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
@@ -12,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 use holm_graph::ModuleGraph;
 use holm_model::limits::Limits;
+use holm_model::outbound::Outbound;
 use holm_model::outcome::Outcome;
 use holm_process::blob;
 
@@ -28,6 +30,8 @@ pub struct Deployment {
     pub code: Code,
     /// `env`, as JSON text of an object.
     pub vars: Arc<str>,
+    /// The files beside it, if it has a name for them.
+    pub assets: Option<Assets>,
     /// What each of its requests may use.
     pub limits: Limits,
     /// How many requests one of its isolates answers at the same time, at most.
@@ -39,6 +43,21 @@ pub struct Deployment {
     /// Why its isolates start one by one, where they cannot be copies of one that has started; known once it
     /// has started.
     pub not_copyable: OnceLock<String>,
+}
+
+/// The files beside a function, as it asks for them.
+#[derive(Clone)]
+pub struct Assets {
+    /// Their name in `env`.
+    pub name: Arc<str>,
+    /// What answers.
+    pub port: Arc<dyn Outbound>,
+}
+
+impl fmt::Debug for Assets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Assets").field(&self.name).finish()
+    }
 }
 
 /// A function's modules in sealed memory, and, once it has started, what V8 has compiled of them: for the

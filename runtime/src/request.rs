@@ -271,6 +271,28 @@ impl RequestContext {
         self.end(Outcome::Ok);
     }
 
+    /// The node itself answers it, with `status`; [`RequestContext::served`] says when that is done. Dropped
+    /// before, it is that of a client that went away.
+    pub fn serving(&mut self, status: StatusCode) {
+        self.record.status = Some(status);
+    }
+
+    /// `bytes` more of the node's answer were taken.
+    pub fn gave(&mut self, bytes: u64) {
+        self.record.bytes_out += bytes;
+    }
+
+    /// The node has answered it.
+    pub fn served(mut self) {
+        self.end(Outcome::Ok);
+    }
+
+    /// The node has not answered it, or not to the end, for the reason `why`, which is for the operator.
+    pub fn not_served(mut self, why: &str) {
+        self.record.thrown = Some(saying(why));
+        self.end(Outcome::InternalError);
+    }
+
     /// Nobody runs it: whoever waits is told, and the record says why.
     pub(crate) fn fail(mut self, failure: Failure) {
         if let Some(refusal) = &failure.refusal {

@@ -152,7 +152,13 @@ fn function(view: &View, meters: &Meters) -> FunctionStatus {
     let series = meters.of(&view.name);
     let base = FunctionStatus {
         name: view.name.to_string(),
-        state: "broken".to_owned(),
+        // One that is made of files alone has no isolates, and is ready all the same.
+        state: if view.why.is_some() && !view.is_older {
+            "broken"
+        } else {
+            "ready"
+        }
+        .to_owned(),
         why: view.why.as_deref().map(str::to_owned),
         is_older: view.is_older,
         routes: view.routes.clone(),

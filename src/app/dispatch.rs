@@ -34,18 +34,13 @@ use super::bodies;
 use super::compress;
 use super::compress::Coding;
 use super::compress::Offer;
+use super::files;
 use super::rescue;
 use super::rescue::Shown;
 use super::secure;
-use crate::access::Access;
-use crate::config::Secure;
-
-/// How a function meets its clients.
-struct Front {
-    access: Arc<Access>,
-    secure: Secure,
-    compress: bool,
-}
+use crate::assets::Answer;
+use crate::assets::Asked;
+use crate::assets::Assets;
 
 impl Dispatch for Node {
     async fn dispatch(&self, mut exchange: Exchange) -> Response<ResponseBody> {
@@ -55,7 +50,13 @@ impl Dispatch for Node {
             serialized(exchange.url()),
         );
         let context = context.from_client(exchange.client.clone());
-        let (function, front) = match self.function(&exchange) {
+        let Found {
+            function,
+            access,
+            secure,
+            compress,
+            assets,
+        } = match self.function(&exchange) {
             Ok(found) => found,
             Err(refusal) => {
                 refuse(context, &refusal);
@@ -70,22 +71,20 @@ impl Dispatch for Node {
                 );
             }
         };
-        if let Some(response) = secure::redirect(front.secure, self.ports(), &exchange) {
+        if let Some(response) = secure::redirect(secure, self.ports(), &exchange) {
             let context = context.named(function.name().clone());
             context.answered(response.status());
             return response;
         }
         let client = exchange.client.address;
-        if let Err(refusal) = front.access.admit(client, exchange.request.headers_mut()) {
+        if let Err(refusal) = access.admit(client, exchange.request.headers_mut()) {
             refuse(context.named(function.name().clone()), &refusal);
             return rescue::refuse(refusal, exchange.id, exchange.request.headers());
         }
-        let hsts = front.secure.hsts;
-        let hsts = hsts.filter(|_| exchange.scheme == Scheme::HTTPS);
-        let mut response = match function {
-            Function::Ready(pool) => self.answer(&pool, front.compress, context, exchange).await,
-            Function::Broken(broken) => self.excuse(&broken, context, &exchange),
-        };
+        let hsts = secure.hsts.filter(|_| exchange.scheme == Scheme::HTTPS);
+        let mut response = self
+            .respond(function, assets, compress, context, exchange)
+            .await;
         secure::pin(hsts, &mut response);
         response
     }
@@ -125,22 +124,50 @@ pub(super) fn refuse(context: RequestContext, refusal: &Refusal) {
 }
 
 impl Node {
-    fn function(&self, exchange: &Exchange) -> Result<(Function, Front), Refusal> {
+    fn function(&self, exchange: &Exchange) -> Result<Found, Refusal> {
         let host = &exchange.host;
         let app = self.app();
         let Some(app) = app.as_ref() else {
             return Err(Refusal::UnknownHost(host.clone()));
         };
-        match app.find(host, exchange.path()) {
-            Some(found) => {
-                let front = Front {
-                    access: found.access.clone(),
-                    secure: found.secure,
-                    compress: found.compress,
-                };
-                Ok((found.function.clone(), front))
+        let found = app.find(host, exchange.path());
+        found.ok_or_else(|| app.refusal(host.clone()))
+    }
+
+    /// The answer of the files beside the function, or else of the function.
+    async fn respond(
+        &self,
+        function: Function,
+        assets: Option<Arc<Assets>>,
+        compress: bool,
+        context: RequestContext,
+        exchange: Exchange,
+    ) -> Response<ResponseBody> {
+        if let Some(assets) = assets {
+            let (id, uri) = (exchange.id, exchange.request.uri());
+            let headers = exchange.request.headers();
+            let asked = Asked {
+                method: exchange.request.method(),
+                path: uri.path(),
+                query: uri.query(),
+                headers,
+                takes_codings: true,
+                is_last: function.is_files(),
+            };
+            let named = |context: RequestContext| context.named(function.name().clone());
+            match assets.answer(asked).await {
+                Ok(Some(answer)) => return files::respond(answer, named(context), id, headers),
+                Err(error) => return files::fail(&error, named(context), id, headers),
+                Ok(None) => {}
             }
-            None => Err(app.refusal(host.clone())),
+        }
+        match function {
+            Function::Ready(pool) => self.answer(&pool, compress, context, exchange).await,
+            Function::Broken(broken) => self.excuse(&broken, context, &exchange),
+            Function::Files(name) => {
+                let headers = exchange.request.headers();
+                files::respond(Answer::NotFound, context.named(name), exchange.id, headers)
+            }
         }
     }
 

@@ -25,12 +25,15 @@ use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 
 use super::Broken;
+use super::Found;
 use super::Function;
 use super::Node;
 use super::dispatch::ask;
 use super::dispatch::refuse;
-use crate::access::Access;
 use crate::access::INSIDE;
+use crate::assets;
+use crate::assets::Asked;
+use crate::assets::Assets;
 use crate::egress::Internal;
 
 /// The functions of a node, as seen by each other.
@@ -44,15 +47,12 @@ impl Inside {
     }
 
     /// What answers `request`, if it stays inside.
-    fn function(&self, request: &OutboundRequest) -> Option<(Arc<Node>, Function, Arc<Access>)> {
+    fn function(&self, request: &OutboundRequest) -> Option<(Arc<Node>, Found)> {
         let node = self.node.upgrade()?;
         let host = Hostname::parse(request.url.host_str()?).ok()?;
-        let (function, access) = {
-            let app = node.app();
-            let found = app.as_ref()?.find_inside(&host, request.url.path())?;
-            (found.function.clone(), found.access.clone())
-        };
-        Some((node, function, access))
+        let app = node.app().clone();
+        let found = app?.find_inside(&host, request.url.path())?;
+        Some((node, found))
     }
 }
 
@@ -62,15 +62,32 @@ impl Internal for Inside {
         mut request: OutboundRequest,
     ) -> Result<BoxFuture<'static, Result<OutboundResponse, OutboundError>>, Box<OutboundRequest>>
     {
-        let Some((node, function, access)) = self.function(&request) else {
+        let Some((node, found)) = self.function(&request) else {
             return Err(Box::new(request));
         };
+        // Nothing goes over a wire here.
+        let Found {
+            function,
+            access,
+            secure: _,
+            compress: _,
+            assets,
+        } = found;
         Ok(Box::pin(async move {
             if let Err(refusal) = access.admit(INSIDE, &mut request.headers) {
                 let context = context(&node, &request).named(function.name().clone());
                 return Ok(refused(context, &refusal));
             }
+            if let Some(assets) = assets
+                && let Some(response) = files(&node, &assets, &function, &request).await
+            {
+                return Ok(response);
+            }
             Ok(match function {
+                Function::Files(_) => OutboundResponse {
+                    status: StatusCode::NOT_FOUND,
+                    ..without_answer(Outcome::Refused)
+                },
                 Function::Ready(pool) => answer(&node, &pool, request).await,
                 Function::Broken(broken) => {
                     let Broken { name, why } = &*broken;
@@ -94,6 +111,41 @@ fn context(node: &Node, request: &OutboundRequest) -> RequestContext {
     RequestContext::new(&node.services.records, id, Instant::now())
         .about(request.method.clone(), url.into())
         .below(request.caller.depth.saturating_add(1))
+}
+
+/// The answer of the files beside `function`, if they have one.
+async fn files(
+    node: &Node,
+    assets: &Arc<Assets>,
+    function: &Function,
+    request: &OutboundRequest,
+) -> Option<OutboundResponse> {
+    let asked = Asked {
+        method: &request.method,
+        path: request.url.path(),
+        query: request.url.query(),
+        headers: &request.headers,
+        takes_codings: false,
+        is_last: function.is_files(),
+    };
+    let answer = assets.answer(asked).await;
+    if let Ok(None) = answer {
+        return None;
+    }
+    let mut context = context(node, request).named(function.name().clone());
+    match answer {
+        Ok(answer) => {
+            let response = assets::outbound(assets, answer);
+            context.serving(response.status);
+            context.gave(response.body.length().unwrap_or_default());
+            context.served();
+            Some(response)
+        }
+        Err(error) => {
+            context.not_served(&error.to_string());
+            Some(without_answer(Outcome::InternalError))
+        }
+    }
 }
 
 /// Asks a function on behalf of another.

@@ -18,6 +18,7 @@ use holm_graph::Compiler;
 use holm_graph::GraphError;
 use holm_graph::ModuleGraph;
 use holm_model::start::StartError;
+use holm_runtime::deployment;
 use holm_runtime::deployment::Code;
 use holm_runtime::deployment::Deployment;
 use holm_runtime::pool::Pool;
@@ -29,8 +30,13 @@ use super::Entry;
 use super::Function;
 use super::Node;
 use super::Stamp;
+use super::is_same;
 use super::progress::Progress;
+use crate::assets::Assets;
+use crate::assets::Binding;
+use crate::assets::Faults;
 use crate::config::FunctionPlan;
+use crate::config::MainFile;
 use crate::config::Plan;
 
 /// Functions that are started at the same time.
@@ -47,6 +53,7 @@ pub(crate) struct FunctionProblem {
 #[derive(Debug)]
 enum Why {
     Graph(GraphError),
+    Assets(Faults),
     Start {
         error: StartError,
         frame: Option<String>,
@@ -61,6 +68,7 @@ impl FunctionProblem {
     pub(crate) fn watched(&self) -> Vec<PathBuf> {
         match &self.why {
             Why::Graph(error) => error.watch_paths().map(PathBuf::from).collect(),
+            Why::Assets(faults) => faults.paths().map(PathBuf::from).collect(),
             Why::Start { files, .. } => files.clone(),
             Why::Code(_) | Why::Task => Vec::new(),
         }
@@ -73,6 +81,7 @@ impl fmt::Display for FunctionProblem {
         write!(f, "function {function} ({main}) does not start: ")?;
         match &self.why {
             Why::Graph(error) => write!(f, "{error}"),
+            Why::Assets(faults) => write!(f, "its assets cannot be served:\n{faults}"),
             Why::Start { error, frame, .. } => {
                 write!(f, "{error}")?;
                 match frame {
@@ -107,6 +116,17 @@ pub(crate) enum Retry {
     All,
 }
 
+/// A function that is to be started, and what it was.
+#[derive(Clone, Copy)]
+struct Tried<'a> {
+    plan: &'a FunctionPlan,
+    before: Option<&'a Entry>,
+    /// The folder of the configuration, without links.
+    base: &'a Path,
+    /// When that began.
+    since: SystemTime,
+}
+
 /// What became of one function.
 struct Started {
     entry: Entry,
@@ -128,14 +148,13 @@ impl Node {
         let mut changed = Vec::new();
         let mut successions = Vec::new();
         for (Started { entry, problem }, before) in self.start_all(plan, before, retry) {
-            let pool = entry.pool();
-            match (pool, before.and_then(Entry::pool)) {
-                (Some(pool), Some(before)) if Arc::ptr_eq(pool, before) => {}
-                (None, _) => {}
-                (Some(pool), before) => {
-                    changed.push(entry.plan.name.clone());
-                    successions.extend(before.map(|before| (pool.clone(), before.clone())));
-                }
+            if entry.is_ready() && before.is_none_or(|before| !entry.is_still(before)) {
+                changed.push(entry.plan.name.clone());
+            }
+            if let (Some(pool), Some(before)) = (entry.pool(), before.and_then(Entry::pool))
+                && !Arc::ptr_eq(pool, before)
+            {
+                successions.push((pool.clone(), before.clone()));
             }
             functions.push(entry);
             problems.extend(problem);
@@ -161,7 +180,8 @@ impl Node {
         self: &Arc<Self>,
         plan: &FunctionPlan,
     ) -> Result<Option<String>, Box<FunctionProblem>> {
-        let base = plan.root.clone();
+        let base = plan.main.as_ref().map(|file| file.root.as_path());
+        let base = base.unwrap_or(plan.place()).to_owned();
         let Started { entry, problem } =
             self.io()
                 .block_on(self.start_one(plan, None, &base, Retry::All));
@@ -170,6 +190,25 @@ impl Node {
             None => Ok(entry
                 .pool()
                 .and_then(|pool| pool.deployment().not_copyable.get().cloned())),
+        }
+    }
+
+    /// Reads the files beside a function.
+    async fn assets(
+        &self,
+        plan: &FunctionPlan,
+        before: Option<&Entry>,
+    ) -> Result<Option<Arc<Assets>>, Why> {
+        let Some(assets) = plan.assets.clone() else {
+            return Ok(None);
+        };
+        let reads = self.reads.clone();
+        let before = before.and_then(|before| before.assets.clone());
+        let load = move || Assets::load(&assets, reads, before.as_ref());
+        match spawn_blocking(load).await {
+            Ok(Ok(assets)) => Ok(Some(assets)),
+            Ok(Err(faults)) => Err(Why::Assets(faults)),
+            Err(_) => Err(Why::Task),
         }
     }
 
@@ -230,12 +269,41 @@ impl Node {
         }
         let problem = |why| FunctionProblem {
             function: plan.name.clone(),
-            main: shown(&plan.main),
+            main: shown(plan.place()),
             why,
         };
         let since = SystemTime::now();
-        let fails = |problem: FunctionProblem| self.keep(plan, before, problem, base, since);
-        let (main, root) = (plan.main.clone(), plan.root.clone());
+        let tried = Tried {
+            plan,
+            before,
+            base,
+            since,
+        };
+        let assets = match self.assets(plan, before).await {
+            Ok(assets) => assets,
+            Err(why) => return self.keep(tried, None, problem(why)),
+        };
+        let fails = |problem| self.keep(tried, assets.clone(), problem);
+        let folders: Arc<[PathBuf]> = assets.iter().flat_map(|assets| assets.folders()).collect();
+        let Some(MainFile { main, root, .. }) = plan.main.clone() else {
+            let files = files_of(plan, assets.as_deref(), std::iter::empty());
+            let stamp = Stamp::take(&files, &folders, base, since).map(Arc::new);
+            let entry = Entry {
+                function: Function::Files(plan.name.as_str().into()),
+                assets,
+                plan: plan.clone(),
+                made_of: plan.clone(),
+                files,
+                folders,
+                stamp,
+                problem: None,
+                is_older: false,
+            };
+            return Started {
+                entry,
+                problem: None,
+            };
+        };
         let compilers = self.compilers();
         let load = move || ModuleGraph::load(&main, &root, Compiler::Elsewhere(&compilers));
         let graph = match spawn_blocking(load).await {
@@ -243,15 +311,24 @@ impl Node {
             Ok(Err(error)) => return fails(problem(Why::Graph(error))),
             Err(_) => return fails(problem(Why::Task)),
         };
-        let files: Arc<[PathBuf]> = files_of(plan, graph.watch_paths());
-        let stamp = Stamp::take(&files, base, since).map(Arc::new);
+        let files = files_of(plan, assets.as_deref(), graph.watch_paths());
+        let stamp = Stamp::take(&files, &folders, base, since).map(Arc::new);
         let vars = serde_json::Value::from(plan.vars.clone()).to_string();
         let version = version(&graph, &vars);
+        let binding = plan.assets.as_ref().and_then(|of| of.binding.as_deref());
+        let binding = binding
+            .zip(assets.clone())
+            .map(|(name, assets)| deployment::Assets {
+                name: name.into(),
+                port: Arc::new(Binding(assets)),
+            });
         let entry = |pool| Entry {
             function: Function::Ready(pool),
+            assets: assets.clone(),
             plan: plan.clone(),
             made_of: plan.clone(),
             files,
+            folders,
             stamp,
             problem: None,
             is_older: false,
@@ -260,6 +337,7 @@ impl Node {
             && let Some(pool) = before.pool()
             && *pool.deployment().version == *version
             && is_same_elsewhere(&before.made_of, plan)
+            && (binding.is_none() || is_same(assets.as_ref(), before.assets.as_ref()))
         {
             let entry = entry(pool.clone());
             return Started {
@@ -277,6 +355,7 @@ impl Node {
             graph: Arc::new(graph),
             code,
             vars: vars.into(),
+            assets: binding,
             limits: plan.limits,
             concurrency: plan.concurrency,
             eval: plan.eval,
@@ -303,7 +382,7 @@ impl Node {
             frame,
             files,
         });
-        if !may_pass || before.is_some_and(|before| before.pool().is_some()) {
+        if !may_pass || before.is_some_and(Entry::is_ready) {
             return fails(problem);
         }
         let entry = Entry {
@@ -317,32 +396,44 @@ impl Node {
     }
 
     /// A function that does not start: what it was before goes on, or it answers that it does not start. So it
-    /// does under `holm dev`, where somebody wants to see that.
+    /// does under `holm dev`, where somebody wants to see that. `assets` are beside it, if they can be read.
     fn keep(
         &self,
-        plan: &FunctionPlan,
-        before: Option<&Entry>,
+        Tried {
+            plan,
+            before,
+            base,
+            since,
+        }: Tried<'_>,
+        assets: Option<Arc<Assets>>,
         problem: FunctionProblem,
-        base: &Path,
-        since: SystemTime,
     ) -> Started {
         let why: Arc<str> = problem.to_string().into();
         let watched = problem.watched();
-        let files = files_of(plan, watched.iter().map(PathBuf::as_path));
+        let files = files_of(
+            plan,
+            assets.as_deref(),
+            watched.iter().map(PathBuf::as_path),
+        );
+        let folders: Arc<[PathBuf]> = match &assets {
+            Some(assets) => assets.folders().collect(),
+            None => mendable(plan, before),
+        };
         let may_change = match &problem.why {
             Why::Graph(_) => false,
             Why::Start { error, .. } => may_pass(error),
-            Why::Code(_) | Why::Task => true,
+            Why::Assets(_) | Why::Code(_) | Why::Task => true,
         };
         let stamp = match may_change {
             true => None,
-            false => Stamp::take(&files, base, since).map(Arc::new),
+            false => Stamp::take(&files, &folders, base, since).map(Arc::new),
         };
-        let running = before.filter(|before| !self.dev && before.pool().is_some());
+        let running = before.filter(|before| !self.dev && before.is_ready());
         let entry = match running {
             Some(before) => Entry {
                 plan: plan.clone(),
                 files,
+                folders,
                 stamp,
                 problem: Some(why),
                 is_older: true,
@@ -353,9 +444,11 @@ impl Node {
                     name: plan.name.as_str().into(),
                     why: why.to_string(),
                 })),
+                assets,
                 plan: plan.clone(),
                 made_of: plan.clone(),
                 files,
+                folders,
                 stamp,
                 problem: Some(why),
                 is_older: false,
@@ -368,19 +461,34 @@ impl Node {
     }
 }
 
-/// The files in which a function may change: its main module, as it is called, and those of its modules.
-fn files_of<'a>(plan: &'a FunctionPlan, modules: impl Iterator<Item = &'a Path>) -> Arc<[PathBuf]> {
-    let main = [plan.source.as_path(), plan.main.as_path()];
-    main.into_iter().chain(modules).map(PathBuf::from).collect()
+/// The files in which a function may change: its main module and the folder of its assets, as they are called,
+/// and those of its modules and assets.
+fn files_of<'a>(
+    plan: &'a FunctionPlan,
+    assets: Option<&Assets>,
+    modules: impl Iterator<Item = &'a Path>,
+) -> Arc<[PathBuf]> {
+    let main = plan.main.iter().flat_map(|file| [&file.source, &file.main]);
+    let folder = plan.assets.iter().map(|assets| &assets.source);
+    let named = main.chain(folder).map(PathBuf::as_path);
+    let all = named.chain(modules).map(PathBuf::from);
+    all.chain(assets.into_iter().flat_map(Assets::paths))
+        .collect()
+}
+
+/// The folders in which assets may be mended that cannot be served. One that cannot be listed cannot be watched.
+fn mendable(plan: &FunctionPlan, before: Option<&Entry>) -> Arc<[PathBuf]> {
+    let own = plan.assets.iter().map(|assets| &assets.dir);
+    let below = before.iter().flat_map(|before| before.folders.iter());
+    let all = own.chain(below).filter(|folder| folder.read_dir().is_ok());
+    all.cloned().collect()
 }
 
 /// Whether nothing about a function has changed but, perhaps, who is led to it, who may ask for it, and how.
 fn is_same_but_routes(before: &FunctionPlan, after: &FunctionPlan) -> bool {
     let FunctionPlan {
         name: _,
-        source,
         main,
-        root,
         routes: _,
         access: _,
         secure: _,
@@ -389,20 +497,16 @@ fn is_same_but_routes(before: &FunctionPlan, after: &FunctionPlan) -> bool {
         limits: _,
         concurrency: _,
         eval: _,
+        assets: _,
     } = before;
-    *source == after.source
-        && *main == after.main
-        && *root == after.root
-        && is_same_elsewhere(before, after)
+    *main == after.main && is_same_elsewhere(before, after)
 }
 
 /// Whether nothing has changed beside files, routes, access, HTTPS and compression.
 fn is_same_elsewhere(before: &FunctionPlan, after: &FunctionPlan) -> bool {
     let FunctionPlan {
         name,
-        source: _,
         main: _,
-        root: _,
         routes: _,
         access: _,
         secure: _,
@@ -411,12 +515,14 @@ fn is_same_elsewhere(before: &FunctionPlan, after: &FunctionPlan) -> bool {
         limits,
         concurrency,
         eval,
+        assets,
     } = before;
     *name == after.name
         && *vars == after.vars
         && *limits == after.limits
         && *concurrency == after.concurrency
         && *eval == after.eval
+        && *assets == after.assets
 }
 
 /// Whether a start that failed like this may succeed when it is tried again, because it depends on

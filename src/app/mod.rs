@@ -6,7 +6,7 @@
 //!
 //! - [`node`]: the node; [`load`]: plan → app, with its [`progress`]; [`compilers`]: processes that compile scripts
 //! - [`reload`]: when files change: another app in the place of this one; [`listeners`]: where it listens
-//! - [`dispatch`]: edge → isolate and back; [`bodies`]: bodies between the two
+//! - [`dispatch`]: edge → isolate and back; [`bodies`]: bodies between the two; [`files`]: without an isolate
 //! - [`compress`]: answers made shorter
 //! - [`inside`]: function → function without a socket; [`report`]: what there is to tell of them
 //! - [`secure`]: from HTTP to HTTPS
@@ -16,6 +16,7 @@ mod bodies;
 mod compilers;
 mod compress;
 mod dispatch;
+mod files;
 mod inside;
 mod listeners;
 mod load;
@@ -39,6 +40,7 @@ use self::reload::FunctionState;
 use self::reload::Stamp;
 use self::secure::Ports;
 use crate::access::Access;
+use crate::assets::Assets;
 use crate::config::FunctionPlan;
 use crate::config::Secure;
 
@@ -72,12 +74,16 @@ pub(crate) struct App {
 #[derive(Clone, Debug)]
 struct Entry {
     function: Function,
+    /// The files beside it.
+    assets: Option<Arc<Assets>>,
     /// As it was when somebody last tried to start the function.
     plan: FunctionPlan,
     /// As it was when what answers was started.
     made_of: FunctionPlan,
     /// The files in which it may change.
     files: Arc<[PathBuf]>,
+    /// The folders in which files may come and go that are served.
+    folders: Arc<[PathBuf]>,
     /// What they looked like; nothing if they have to be read again to know whether they have changed.
     stamp: Option<Arc<Stamp>>,
     /// Why it does not start, as its files are now.
@@ -90,8 +96,26 @@ impl Entry {
     fn pool(&self) -> Option<&Arc<Pool>> {
         match &self.function {
             Function::Ready(pool) => Some(pool),
-            Function::Broken(_) => None,
+            Function::Broken(_) | Function::Files(_) => None,
         }
+    }
+
+    /// Whether it answers.
+    fn is_ready(&self) -> bool {
+        match &self.function {
+            Function::Ready(_) | Function::Files(_) => true,
+            Function::Broken(_) => false,
+        }
+    }
+
+    /// Whether it answers what `before` would.
+    fn is_still(&self, before: &Self) -> bool {
+        let is_same_code = match (&self.function, &before.function) {
+            (Function::Ready(pool), Function::Ready(before)) => Arc::ptr_eq(pool, before),
+            (Function::Files(_), Function::Files(_)) => true,
+            (Function::Ready(_) | Function::Broken(_) | Function::Files(_), _) => false,
+        };
+        is_same_code && is_same(self.assets.as_ref(), before.assets.as_ref())
     }
 
     fn state(&self) -> FunctionState {
@@ -105,6 +129,11 @@ impl Entry {
     }
 }
 
+/// Whether these are the same files, as they were then.
+fn is_same(assets: Option<&Arc<Assets>>, before: Option<&Arc<Assets>>) -> bool {
+    assets.map(Arc::as_ptr) == before.map(Arc::as_ptr)
+}
+
 /// What stands behind a route.
 #[derive(Clone, Debug)]
 enum Function {
@@ -112,17 +141,21 @@ enum Function {
     Ready(Arc<Pool>),
     /// It does not start.
     Broken(Arc<Broken>),
+    /// There is none, of that name: there are only files.
+    Files(Arc<str>),
 }
 
 /// A function that takes a request, if its client may ask.
 #[derive(Debug)]
-struct Found<'a> {
-    function: &'a Function,
-    access: &'a Arc<Access>,
+struct Found {
+    function: Function,
+    access: Arc<Access>,
     /// What its clients are told of HTTPS.
     secure: Secure,
     /// Its answers are compressed.
     compress: bool,
+    /// The files beside it.
+    assets: Option<Arc<Assets>>,
 }
 
 /// A function that does not start.
@@ -139,6 +172,15 @@ impl Function {
         match self {
             Self::Ready(pool) => &pool.deployment().name,
             Self::Broken(broken) => &broken.name,
+            Self::Files(name) => name,
+        }
+    }
+
+    /// Whether there are only files.
+    fn is_files(&self) -> bool {
+        match self {
+            Self::Files(_) => true,
+            Self::Ready(_) | Self::Broken(_) => false,
         }
     }
 }
@@ -151,7 +193,8 @@ impl App {
 
     /// How many of them are started when they are asked for; the others answer that they are not.
     pub(crate) fn ready(&self) -> usize {
-        self.pools().count()
+        let functions = self.functions.iter();
+        functions.filter(|entry| entry.is_ready()).count()
     }
 
     /// `holm dev`: tells clients that ask where no function is, where they are.
@@ -164,7 +207,7 @@ impl App {
         self.pools().all(|pool| pool.is_quiet())
     }
 
-    /// Those of its functions that answer.
+    /// The isolates of those of its functions that have some.
     fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
         self.functions.iter().filter_map(Entry::pool)
     }
@@ -202,24 +245,31 @@ impl App {
         files.map(PathBuf::as_path)
     }
 
+    /// The folders in which files may come and go that are served.
+    fn folders(&self) -> impl Iterator<Item = &Path> {
+        let folders = self.functions.iter().flat_map(|entry| entry.folders.iter());
+        folders.map(PathBuf::as_path)
+    }
+
     /// What answers a request that came from outside.
-    fn find(&self, host: &Hostname, path: &str) -> Option<Found<'_>> {
+    fn find(&self, host: &Hostname, path: &str) -> Option<Found> {
         self.at(*self.routes.find(host, path)?)
     }
 
     /// What answers a `fetch()` of a function of this node: only what is routed by its full
     /// hostname. A wildcard says which strangers may come, not that all those hosts are ours.
-    fn find_inside(&self, host: &Hostname, path: &str) -> Option<Found<'_>> {
+    fn find_inside(&self, host: &Hostname, path: &str) -> Option<Found> {
         self.at(*self.routes.find_exact(host, path)?)
     }
 
-    fn at(&self, place: usize) -> Option<Found<'_>> {
+    fn at(&self, place: usize) -> Option<Found> {
         let entry = self.functions.get(place)?;
         Some(Found {
-            function: &entry.function,
-            access: &entry.plan.access,
+            function: entry.function.clone(),
+            access: entry.plan.access.clone(),
             secure: entry.plan.secure,
             compress: entry.plan.compress,
+            assets: entry.assets.clone(),
         })
     }
 

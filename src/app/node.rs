@@ -33,6 +33,7 @@ use super::bodies::Ahead;
 use super::compilers::Compilers;
 use super::compress::Encoders;
 use super::inside::Inside;
+use crate::assets::Reads;
 use crate::config::Plan;
 use crate::egress;
 use crate::telemetry::Telemetry;
@@ -51,6 +52,8 @@ pub(crate) struct Node {
     /// Where it listens, once it does.
     ports: ArcSwap<Ports>,
     outbound: Arc<egress::Client>,
+    /// What reads the files beside functions.
+    pub(super) reads: Reads,
     telemetry: Telemetry,
     /// As it was when the zygote was started.
     sandbox: Sandbox,
@@ -145,6 +148,7 @@ impl Node {
             banner: ArcSwapOption::empty(),
             ports: ArcSwap::default(),
             outbound,
+            reads: Reads::new(io.handle().clone()),
             io,
         }))
     }

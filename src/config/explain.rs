@@ -144,7 +144,11 @@ fn winning(
     let pattern = winner.pattern;
     let name = &function.name;
     let limits = limits_of(function);
-    let main = function.main.display();
+    let main = function.main.as_ref();
+    let main = main.map_or_else(
+        || "none: files alone".to_owned(),
+        |file| file.main.display().to_string(),
+    );
     let origin = plan.origin.display();
     let sandbox = sandbox(plan.sandbox);
     write!(
@@ -160,6 +164,15 @@ fn winning(
     if !function.access.is_open() {
         let access = access(&function.access);
         writeln!(text, "\x20 access   {access}").expect("a String takes every write");
+    }
+    if let Some(assets) = &function.assets {
+        let dir = assets.dir.display();
+        let first = if assets.function_first {
+            "; the function is asked first"
+        } else {
+            ""
+        };
+        writeln!(text, "\x20 assets   {dir}{first}").expect("a String takes every write");
     }
     if !matches!(pattern.host(), HostPattern::Exact(_)) {
         text.push_str(

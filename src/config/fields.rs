@@ -197,7 +197,7 @@ fn hint(key: &str) -> Option<&'static str> {
     Some(match key {
         _ if is_limit => "limits stand in [limits], or in a function's `limits = { … }`",
         "max" => "the most that a function may ask for stands in [limits.max]",
-        "main" | "routes" | "vars" | "access" => {
+        "main" | "routes" | "vars" | "access" | "assets" => {
             "this belongs into a function's table, [functions.NAME]"
         }
         "http"
@@ -230,6 +230,9 @@ fn hint(key: &str) -> Option<&'static str> {
             "a certificate stands in [[tls]], with `cert` and `key`"
         }
         "sandbox" | "watch" => "this belongs into [node]",
+        "dir" | "binding" | "not_found" | "html_handling" | "run_worker_first" => {
+            "this belongs into a function's `assets = { … }`"
+        }
         "deny" | "token" => "this belongs into a function's `access = { … }`",
         "hosts" | "hostname" | "hostnames" | "domain" | "domains" | "pattern" | "patterns" => {
             "hostnames stand in a function's `routes = [\"hello.localhost\"]`"

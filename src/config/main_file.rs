@@ -10,13 +10,15 @@ use super::spelling;
 pub(super) const EXTENSIONS: [&str; 6] = ["js", "mjs", "jsx", "ts", "mts", "tsx"];
 
 /// A main module that exists and can be read.
-#[derive(Debug, Default)]
-pub(super) struct MainFile {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MainFile {
+    /// As the file names it: absolute, links as they are. What they lead to may change.
+    pub(crate) source: PathBuf,
     /// Absolute, links resolved: a deployment that is swapped by a link stays what it was until
     /// the next load.
-    pub(super) main: PathBuf,
-    /// Its folder.
-    pub(super) root: PathBuf,
+    pub(crate) main: PathBuf,
+    /// Its folder, which its modules stay in.
+    pub(crate) root: PathBuf,
 }
 
 /// Why a path is no main module.
@@ -123,7 +125,11 @@ pub(super) fn find(path: &Path) -> Result<MainFile, MainFault> {
     let main = fs::canonicalize(path).map_err(unreadable)?;
     File::open(&main).map_err(unreadable)?;
     let root = main.parent().unwrap_or(&main).to_owned();
-    Ok(MainFile { main, root })
+    Ok(MainFile {
+        source: path.to_owned(),
+        main,
+        root,
+    })
 }
 
 /// The module that stands for a folder: `index.js` and its like.

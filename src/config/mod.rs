@@ -8,7 +8,7 @@
 //!   are made from the table in `holm_model::limits`
 //! - [`fields`]: reading them, table by table; [`scalars`], [`network`], [`route`], [`vars`]: value
 //!   by value
-//! - [`settle`]: raw → plan; with [`limits`], [`main_file`], [`admin`], [`access`] and [`tls`]; [`secret`]: what the file only points at
+//! - [`settle`]: raw → plan; with [`limits`], [`main_file`], [`admin`], [`access`], [`assets`] and [`tls`]; [`secret`]: what the file only points at
 //! - [`plan`]: what the rest of the program works with
 //! - [`single`]: a plan without a file, for `holm dev PATH`; [`local`]: what `holm dev` adds to any
 //! - [`mod@explain`]: which route takes a URL, and why
@@ -21,6 +21,7 @@
 
 mod access;
 mod admin;
+mod assets;
 mod at;
 mod explain;
 mod fields;
@@ -61,7 +62,10 @@ pub(crate) use self::explain::explain;
 pub(crate) use self::explain::notes;
 pub(crate) use self::local_ca::{LocalCa, LocalCaError};
 pub(crate) use self::main_file::is_module;
-pub(crate) use self::plan::{AdminPlan, FunctionPlan, LogFormat, LogRequests, Plan, Secure};
+pub(crate) use self::plan::{
+    AdminPlan, AssetsPlan, FunctionPlan, HtmlHandling, LogFormat, LogRequests, MainFile, NotFound,
+    Plan, Secure,
+};
 pub(crate) use self::problem::Problems;
 pub(crate) use self::schema::schema;
 pub(crate) use self::tls::TlsPlan;

@@ -4,7 +4,7 @@
 //! every function knows its own limits.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use holm_model::limits::{Limits, NodeBytes, WallTime};
@@ -16,7 +16,8 @@ use holm_runtime::deployment::Concurrency;
 use http::HeaderName;
 use serde_json::{Map, Value};
 
-pub(crate) use super::raw::{LogFormat, LogRequests};
+pub(crate) use super::main_file::MainFile;
+pub(crate) use super::raw::{HtmlHandling, LogFormat, LogRequests, NotFound};
 use super::tls::TlsPlan;
 use crate::access::Access;
 use crate::admin::Address;
@@ -148,13 +149,8 @@ impl ServerPlan {
 pub(crate) struct FunctionPlan {
     /// Its name: a DNS label.
     pub(crate) name: String,
-    /// The file of its main module as the file names it: absolute, links as they are. What they lead to
-    /// may change.
-    pub(crate) source: PathBuf,
-    /// The file of its main module: absolute, links resolved.
-    pub(crate) main: PathBuf,
-    /// The folder that its modules stay in: the one of `main`.
-    pub(crate) root: PathBuf,
+    /// Its main module; none if it is made of files alone.
+    pub(crate) main: Option<MainFile>,
     /// The requests that go to it. Never empty.
     pub(crate) routes: Vec<Pattern>,
     /// What it finds in `env`.
@@ -171,6 +167,8 @@ pub(crate) struct FunctionPlan {
     pub(crate) secure: Secure,
     /// Its answers are compressed.
     pub(crate) compress: bool,
+    /// The files beside it. There are some if it has no main module.
+    pub(crate) assets: Option<AssetsPlan>,
 }
 
 /// How clients are led from HTTP to HTTPS.
@@ -180,4 +178,32 @@ pub(crate) struct Secure {
     pub(crate) redirect: bool,
     /// Browsers are told to come over HTTPS alone for so long.
     pub(crate) hsts: Option<WallTime>,
+}
+
+impl FunctionPlan {
+    /// The file that it begins with, or the folder that it is made of.
+    pub(crate) fn place(&self) -> &Path {
+        match (&self.main, &self.assets) {
+            (Some(file), _) => &file.main,
+            (None, Some(assets)) => &assets.dir,
+            (None, None) => Path::new(""),
+        }
+    }
+}
+
+/// The files beside a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AssetsPlan {
+    /// The folder that they are in as the file names it: absolute, links as they are.
+    pub(crate) source: PathBuf,
+    /// The folder that they are in: absolute, links resolved.
+    pub(crate) dir: PathBuf,
+    /// The name in `env` by which the function asks for them.
+    pub(crate) binding: Option<String>,
+    /// What is answered where there is none, and nobody else answers.
+    pub(crate) not_found: NotFound,
+    /// The addresses of pages.
+    pub(crate) html_handling: HtmlHandling,
+    /// Whether every request goes to the function, which asks for files itself.
+    pub(crate) function_first: bool,
 }

@@ -17,7 +17,7 @@ use toml::de::DeValue;
 use super::at::{At, List};
 use super::fields::{FromToml, wrong_type};
 use super::problem::{Findings, Problem};
-use super::raw::{Listener, LogFormat, LogRequests, ProxyHeader, Sandbox};
+use super::raw::{HtmlHandling, Listener, LogFormat, LogRequests, NotFound, ProxyHeader, Sandbox};
 use super::schema::{self, InSchema};
 use super::spelling;
 
@@ -148,6 +148,8 @@ macro_rules! one_of {
 }
 
 one_of! {
+    HtmlHandling: "a way with the addresses of pages";
+    NotFound: "an answer for what is not there";
     LogFormat: "a format of the log";
     LogRequests: "a choice of requests";
     Sandbox: "a kind of sandbox";

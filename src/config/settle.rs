@@ -12,9 +12,10 @@ use holm_runtime::deployment::Concurrency;
 
 use super::access;
 use super::admin;
+use super::assets::{self, Beside};
 use super::at::At;
 use super::limits::NodeLimits;
-use super::main_file::{self, MainFile};
+use super::main_file;
 use super::plan::{FunctionPlan, Places, Plan, Secure, ServerPlan};
 use super::problem::{Findings, Problem};
 use super::raw::{RawConfig, RawFunction, RawServer};
@@ -86,6 +87,7 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
         .enumerate()
         .map(|(index, (name, raw))| {
             let node = OfNode {
+                origin: &origin,
                 folder: &folder,
                 limits: &limits,
                 secure: of_node,
@@ -300,6 +302,9 @@ fn secure(
 
 /// What a function takes from its node.
 struct OfNode<'a> {
+    /// The file.
+    origin: &'a Path,
+    /// Where paths in it start.
     folder: &'a Path,
     limits: &'a NodeLimits<'a>,
     secure: Secure,
@@ -315,7 +320,7 @@ fn function(
     findings: &mut Findings,
 ) -> (FunctionPlan, Vec<At<Pattern>>) {
     check_name(&name, findings);
-    let source = raw.main.as_ref().map(|at| node.folder.join(&at.value));
+    let has_main = raw.main.is_some();
     let main = raw.main.and_then(|At { value, span }| {
         main_file::find(&node.folder.join(&value))
             .map_err(|fault| {
@@ -340,8 +345,6 @@ fn function(
     let limits = of_node.of_function(&name.value, own, findings);
     let typed = raw.concurrency.as_ref();
     of_node.check_requests(&name.value, own, &limits, typed, findings);
-    // Without a file the plan is thrown away; the other checks have run all the same.
-    let MainFile { main, root } = main.unwrap_or_default();
     let concurrency = concurrency(&name.value, raw.concurrency, findings);
     let access = access::settle(
         &name.value,
@@ -357,19 +360,29 @@ fn function(
         node.has_https,
         findings,
     );
+    let vars = raw.vars.map(|vars| vars.0).unwrap_or_default();
+    let beside = Beside {
+        name: &name.value,
+        has_main,
+        main: main.as_ref().map(|file| file.main.as_path()),
+        vars: vars.keys().map(String::as_str).collect(),
+        origin: node.origin,
+    };
+    let assets = raw
+        .assets
+        .and_then(|raw| assets::settle(raw, &beside, findings));
     let plan = FunctionPlan {
         name: name.value,
-        source: source.unwrap_or_default(),
         main,
-        root,
         routes: routes.iter().map(|at| at.value.clone()).collect(),
-        vars: raw.vars.map(|vars| vars.0).unwrap_or_default(),
+        vars,
         limits,
         concurrency,
         eval: raw.eval.unwrap_or(true),
         access: Arc::new(access),
         secure,
         compress: raw.compress.unwrap_or(node.compress),
+        assets,
     };
     (plan, routes)
 }

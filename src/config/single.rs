@@ -15,7 +15,7 @@ use holm_router::table::RouteTable;
 use holm_runtime::deployment::Concurrency;
 use serde_json::{Map, Value};
 
-use super::main_file::{self, MainFile};
+use super::main_file;
 use super::plan::{FunctionPlan, LogFormat, LogRequests, Places, Plan, Secure, ServerPlan};
 use super::problem::{Problem, Problems};
 use super::settle::name_fault;
@@ -51,8 +51,8 @@ fn plan(path: &Path) -> Result<Plan, Problem> {
         if let Some(other) = functions.iter().find(|other| other.name == function.name) {
             return Err(Problem::new(format!(
                 "{} and {} would both be called `{}`",
-                other.main.display(),
-                function.main.display(),
+                other.place().display(),
+                function.place().display(),
                 function.name,
             ))
             .help("rename one of them, or serve them from a configuration file"));
@@ -81,7 +81,7 @@ fn plan(path: &Path) -> Result<Plan, Problem> {
 }
 
 fn function(found: &Found) -> Result<FunctionPlan, Problem> {
-    let MainFile { main, root } = main_file::find(&found.main)
+    let main = main_file::find(&found.main)
         .map_err(|fault| Problem::new(fault.to_string()).maybe_help(fault.fix()))?;
     let name = found.name().ok_or_else(|| {
         Problem::new(format!(
@@ -96,9 +96,7 @@ fn function(found: &Found) -> Result<FunctionPlan, Problem> {
     })?;
     Ok(FunctionPlan {
         name,
-        source: found.main.clone(),
-        main,
-        root,
+        main: Some(main),
         routes: vec![route],
         vars: Map::new(),
         limits: Limits::DEFAULT,
@@ -107,6 +105,7 @@ fn function(found: &Found) -> Result<FunctionPlan, Problem> {
         access: Arc::default(),
         secure: Secure::default(),
         compress: false,
+        assets: None,
     })
 }
 

@@ -57,6 +57,11 @@ async fn serve() -> anyhow::Result<Server> {
             );
         }
         *main = path.display().to_string().into();
+        let assets = function.get_mut("assets").and_then(Value::as_table_mut);
+        if let Some(dir) = assets.and_then(|assets| assets.get_mut("dir")) {
+            let path = folder.join(dir.as_str().context("`dir` is no text")?);
+            *dir = path.display().to_string().into();
+        }
     }
     Server::serve(&config, &[]).await
 }

@@ -3,6 +3,7 @@
 mod access;
 mod accounting;
 mod admin;
+mod assets;
 mod bodies;
 mod cancel;
 mod cases;
@@ -51,6 +52,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(access::trials(world));
     trials.extend(accounting::trials(world));
     trials.extend(admin::trials(world));
+    trials.extend(assets::trials(world));
     trials.extend(bodies::trials(world));
     trials.extend(cancel::trials(world));
     trials.extend(drain::trials(world));

@@ -38,6 +38,10 @@ use url::Url;
 /// Bytes that a field takes in a message beside name and value, at most.
 const FIELD_OVERHEAD: usize = 8;
 
+/// What stands in the place of deno_fetch's client, of which Holm has none, in requests to the binding of
+/// assets. `handler.js` has the same number.
+const ASSETS: u32 = 1;
+
 /// Headers of an answer that tell how its body was sent.
 const DESCRIBE_THE_WIRE: [HeaderName; 2] = [CONTENT_ENCODING, CONTENT_LENGTH];
 
@@ -50,6 +54,7 @@ use holm_model::body::BodyStream;
 use holm_model::message::MAX_HEAD;
 use holm_model::outbound::OutboundError;
 use holm_model::outbound::OutboundResponse;
+use holm_model::outbound::Way;
 
 /// Where the requests of a function go out.
 pub trait Outbound {
@@ -68,6 +73,8 @@ pub type Exchange = LocalBoxFuture<'static, Result<OutboundResponse, OutboundErr
 pub struct Subrequest {
     /// Number of the request on whose behalf it is made.
     pub request: u32,
+    /// Which way it goes.
+    pub way: Way,
     /// Method, as the function gave it.
     pub method: Method,
     /// An `http:` or `https:` URL without credentials.
@@ -120,7 +127,7 @@ pub(crate) fn op_fetch<'s, 'i>(
     #[scoped] method: ByteString,
     #[string] url: String,
     #[scoped] headers: Vec<(ByteString, ByteString)>,
-    #[smi] _client: Option<u32>,
+    #[smi] client: Option<u32>,
     has_body: bool,
     data: Option<Uint8Array>,
     #[smi] resource: Option<ResourceId>,
@@ -138,7 +145,11 @@ pub(crate) fn op_fetch<'s, 'i>(
                 (true, None, Some(rid)) => body_of(state, rid)?,
                 (true, None, None) => Body::Empty,
             };
-            start(state, scope, method, url.clone(), headers, body)?
+            let way = match client {
+                Some(ASSETS) => Way::Assets,
+                Some(_) | None => Way::Out,
+            };
+            start(state, scope, way, method, url.clone(), headers, body)?
         }
         "data" => data_url(&url)?,
         "blob" => return Err(JsErrorBox::type_error("Blob for the given URL not found.")),
@@ -166,6 +177,7 @@ pub(crate) fn op_fetch<'s, 'i>(
 fn start(
     state: &mut OpState,
     scope: &mut v8::PinScope<'_, '_>,
+    way: Way,
     method: Method,
     mut url: Url,
     fields: Vec<(ByteString, ByteString)>,
@@ -210,6 +222,7 @@ fn start(
     let port = state.borrow::<OutboundPort>().clone();
     Ok(port.0.send(Subrequest {
         request,
+        way,
         method,
         url,
         headers,

@@ -1,8 +1,9 @@
 // Calls a function's handler and carries what it returns to the host.
 //
 // The host (holm-cell) takes `globalThis.__holm` away before any user code runs:
-//   bind(module, vars, shared)    keeps the default export; says what is wrong with it, or which of
-//                                 its handlers nothing calls; `shared`: several requests run at the same time
+//   bind(module, vars, shared, assets)  keeps the default export; says what is wrong with it, or which of
+//                                 its handlers nothing calls; `shared`: several requests run at the same time;
+//                                 `assets`: the name in `env` of the files beside the function, if they have one
 //   fetch(id, method, url, body)  one request; `body` is a resource id, or -1
 //   isPending()                   whether the event loop has anything left to do
 //   rehearse()                    answers requests that nobody made, before there is a function
@@ -40,6 +41,7 @@ const {
   MapPrototypeDelete,
   MapPrototypeGet,
   MapPrototypeSet,
+  ObjectFreeze,
   ObjectPrototypeIsPrototypeOf,
   PromisePrototypeThen,
   PromiseResolve,
@@ -58,7 +60,7 @@ const event = core.loadExtScript("ext:deno_web/02_event.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
 const { bytesOf, describe } = core.loadExtScript("ext:holm/values.js");
 const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
-const { abortRequest, fromInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
+const { abortRequest, fromInnerRequest, Request, toInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
 const { ResponsePrototype, toInnerResponse, wireHeaderList } = core.loadExtScript(
   "ext:deno_fetch/23_response.js",
 );
@@ -452,8 +454,37 @@ function end(id) {
   internals.holmClearTimers(isShared ? id : undefined);
 }
 
-/** What makes `env` of `vars`, the JSON text of an object. */
-function envOf(vars) {
+/** In the place of deno_fetch's client, it sends a request to the files beside the function. */
+const ASSETS = 1;
+
+/** A binding that is asked as a server would be. */
+class Fetcher {
+  async fetch(input, init = undefined) {
+    const request = new Request(input, init);
+    const inner = toInnerRequest(request);
+    inner.clientRid = ASSETS;
+    // Where a file has moved to is for the client to follow, and may be another server's.
+    inner.redirectMode = "manual";
+    return await core.loadExtScript("ext:deno_fetch/26_fetch.js").fetch(request);
+  }
+}
+webidl.configureInterface(Fetcher);
+
+/** What makes `env` of `vars`, the JSON text of an object, and of a binding called `assets`, if there is to be one. */
+function envOf(vars, assets) {
+  const make = valuesOf(vars);
+  if (assets === undefined) return make;
+  // All requests have the same one: none may leave something on it for the next.
+  ObjectFreeze(Fetcher.prototype);
+  const fetcher = ObjectFreeze(new Fetcher());
+  return () => {
+    const env = make();
+    env[assets] = fetcher;
+    return env;
+  };
+}
+
+function valuesOf(vars) {
   const values = JSONParse(vars);
   for (const name in values) {
     // A copy would share it; nothing that is deep is copied faster than it is read.
@@ -462,10 +493,10 @@ function envOf(vars) {
   return () => ({ ...values });
 }
 
-function bind(namespace, vars, shared) {
+function bind(namespace, vars, shared, assets) {
   isShared = shared;
   exported = namespace.default;
-  freshEnv = envOf(vars);
+  freshEnv = envOf(vars, assets);
   if (exported === undefined) {
     return "the module has no default export; write `export default { fetch(request, env, ctx) { ... } }`";
   }

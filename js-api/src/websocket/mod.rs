@@ -16,6 +16,7 @@ use deno_core::v8;
 use deno_error::JsErrorBox;
 use holm_model::body::Body;
 use holm_model::message::MAX_HEAD;
+use holm_model::outbound::Way;
 use holm_model::websocket::Close;
 use holm_model::websocket::Kind;
 use http::HeaderMap;
@@ -194,6 +195,7 @@ pub(crate) fn op_holm_socket_begin<'s, 'i>(
     let request = invocation.id;
     let exchange = port.send(Subrequest {
         request,
+        way: Way::Out,
         method: Method::GET,
         url,
         headers,

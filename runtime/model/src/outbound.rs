@@ -26,6 +26,16 @@ pub trait Outbound: Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<OutboundResponse, OutboundError>>;
 }
 
+/// Which way a request of a function goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub enum Way {
+    /// Out: `fetch()`.
+    #[default]
+    Out,
+    /// To the files beside the function: its binding's `fetch()`. Nothing leaves the node.
+    Assets,
+}
+
 /// One request that a function makes.
 #[derive(Debug)]
 pub struct OutboundRequest {

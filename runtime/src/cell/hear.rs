@@ -21,6 +21,7 @@ use holm_model::message::ToCell;
 use holm_model::outbound::OutboundError;
 use holm_model::outbound::OutboundRequest;
 use holm_model::outbound::OutboundResponse;
+use holm_model::outbound::Way;
 use holm_model::outcome::Outcome;
 use holm_model::websocket::Socket;
 use http::Method;
@@ -131,11 +132,12 @@ impl Cell {
             FromCell::Fetch {
                 seq,
                 fetch,
+                way,
                 method,
                 url,
                 fields,
                 body,
-            } => self.fetch(seq, fetch, (method, url, &fields), body, payload)?,
+            } => self.fetch((seq, fetch, way), (method, url, &fields), body, payload)?,
             FromCell::FetchLeft { fetch } => {
                 self.fetches.remove(&fetch);
                 self.streams.stop(StreamId::Fetched(fetch));
@@ -314,8 +316,7 @@ impl Cell {
 
     fn fetch(
         &mut self,
-        seq: u32,
-        fetch: u32,
+        (seq, fetch, way): (u32, u32, Way),
         (method, url, fields): (&str, &str, &Fields<'_>),
         body: BodyKind,
         payload: &[u8],
@@ -327,6 +328,11 @@ impl Cell {
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| Garbled)?;
         let url = Url::parse(url).map_err(|_| Garbled)?;
         let headers = fields.to_map()?;
+        let port = match (way, &self.pool.deployment.assets) {
+            (Way::Out, _) => self.pool.services.outbound.clone(),
+            (Way::Assets, Some(assets)) => assets.port.clone(),
+            (Way::Assets, None) => return Err(Garbled),
+        };
         let most = self.pool.deployment.limits.subrequests.as_u32();
         let Some(run) = self.run(seq) else {
             return Ok(());
@@ -337,7 +343,7 @@ impl Cell {
         run.subrequests += 1;
         let caller = run.context.caller();
         let (body, _) = self.body(StreamId::Fetch(fetch), body, payload)?;
-        let sent = self.pool.services.outbound.send(OutboundRequest {
+        let sent = port.send(OutboundRequest {
             method,
             url,
             headers,

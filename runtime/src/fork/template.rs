@@ -97,6 +97,10 @@ pub(crate) fn start_of(deployment: &Deployment, wants_code: bool, enforces: bool
     };
     Start {
         vars: deployment.vars.to_string(),
+        assets: deployment
+            .assets
+            .as_ref()
+            .map(|assets| assets.name.to_string()),
         memory,
         data: memory + OWN,
         subrequests: limits.subrequests.as_u32(),

@@ -275,8 +275,10 @@ impl Reloading {
         let pairs = pairs.flat_map(|pair| [&pair.cert, &pair.key]);
         let files = files.chain(pairs.map(PathBuf::as_path));
         let files: Vec<PathBuf> = files.map(PathBuf::from).collect();
+        let folders = app.as_ref().map(|app| app.folders()).into_iter().flatten();
+        let folders: Vec<PathBuf> = folders.map(PathBuf::from).collect();
         drop(app);
-        if self.watch.only(&self.source, &files, plan.watch) {
+        if self.watch.only(&self.source, &files, &folders, plan.watch) {
             // They may have changed between being read and being watched.
             self.turns.look_again();
         }

@@ -77,7 +77,10 @@ fn parts(path: &Path) -> VecDeque<OsString> {
 
 /// What files looked like when they were read.
 #[derive(Debug)]
-pub(in crate::app) struct Stamp(Vec<(PathBuf, Mark)>);
+pub(in crate::app) struct Stamp {
+    names: Vec<(PathBuf, Mark)>,
+    folders: Vec<(PathBuf, Mark)>,
+}
 
 /// What one name led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +89,12 @@ enum Mark {
     Folder {
         device: u64,
         number: u64,
+    },
+    /// A folder, with what is in it.
+    Listing {
+        device: u64,
+        number: u64,
+        changed: (i64, i64),
     },
     /// A file or a link. Nobody sets the time of its last change but the kernel.
     File {
@@ -114,34 +123,63 @@ impl Mark {
     }
 }
 
+/// Of a folder, with what is in it.
+fn listing(path: &Path) -> Mark {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Mark::Listing {
+            device: metadata.dev(),
+            number: metadata.ino(),
+            changed: changed(&metadata),
+        },
+        Ok(_) | Err(_) => Mark::Nothing,
+    }
+}
+
 fn changed(metadata: &Metadata) -> (i64, i64) {
     (metadata.ctime(), metadata.ctime_nsec())
 }
 
 impl Stamp {
-    /// Of files that were read at `since` or later. Nothing if one of them may have changed since.
-    pub(in crate::app) fn take(files: &[PathBuf], base: &Path, since: SystemTime) -> Option<Self> {
+    /// Of files that were read, and folders that were listed, at `since` or later. Nothing if one of them may
+    /// have changed since.
+    pub(in crate::app) fn take(
+        files: &[PathBuf],
+        folders: &[PathBuf],
+        base: &Path,
+        since: SystemTime,
+    ) -> Option<Self> {
         let names: BTreeSet<PathBuf> = files.iter().flat_map(|file| trail(file, base)).collect();
         let newest = since.checked_sub(TICK)?.duration_since(UNIX_EPOCH).ok()?;
         let newest = (
             i64::try_from(newest.as_secs()).ok()?,
             i64::from(newest.subsec_nanos()),
         );
-        let mut marks = Vec::with_capacity(names.len());
-        for name in names {
-            let mark = Mark::of(&name);
-            match mark {
-                Mark::File { changed, .. } if changed >= newest => return None,
-                Mark::Nothing | Mark::Folder { .. } | Mark::File { .. } => {}
+        let old = |(name, mark): (PathBuf, Mark)| match mark {
+            Mark::File { changed, .. } | Mark::Listing { changed, .. } if changed >= newest => None,
+            Mark::Nothing | Mark::Folder { .. } | Mark::Listing { .. } | Mark::File { .. } => {
+                Some((name, mark))
             }
-            marks.push((name, mark));
-        }
-        Some(Self(marks))
+        };
+        let names = names.into_iter().map(|name| {
+            let mark = Mark::of(&name);
+            old((name, mark))
+        });
+        let folders = folders
+            .iter()
+            .map(|folder| old((folder.clone(), listing(folder))));
+        Some(Self {
+            names: names.collect::<Option<_>>()?,
+            folders: folders.collect::<Option<_>>()?,
+        })
     }
 
     /// Whether they look like that now.
     pub(in crate::app) fn is_current(&self) -> bool {
-        self.0.iter().all(|(path, mark)| Mark::of(path) == *mark)
+        let is_listed = |(path, mark): &(PathBuf, Mark)| listing(path) == *mark;
+        self.names
+            .iter()
+            .all(|(path, mark)| Mark::of(path) == *mark)
+            && self.folders.iter().all(is_listed)
     }
 }
 
@@ -189,14 +227,31 @@ mod tests {
         let file = base.join("a.js");
         fs::write(&file, "one")?;
         let files = [file.clone()];
-        let stamp = Stamp::take(&files, &base, later()).expect("old enough");
+        let stamp = Stamp::take(&files, &[], &base, later()).expect("old enough");
         assert!(stamp.is_current());
         // Another file of the same length.
         fs::write(base.join("draft"), "two")?;
         fs::rename(base.join("draft"), &file)?;
         assert!(!stamp.is_current());
-        let stamp = Stamp::take(&files, &base, later()).expect("old enough");
+        let stamp = Stamp::take(&files, &[], &base, later()).expect("old enough");
         fs::remove_file(&file)?;
+        assert!(!stamp.is_current());
+        Ok(())
+    }
+
+    #[test]
+    fn what_comes_into_a_folder_is_a_change() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let base = folder.path().canonicalize()?;
+        let public = base.join("public");
+        fs::create_dir(&public)?;
+        let folders = [public.clone()];
+        let stamp = Stamp::take(&[], &folders, &base, later()).expect("old enough");
+        assert!(stamp.is_current());
+        fs::write(public.join("new.txt"), "new")?;
+        assert!(!stamp.is_current());
+        let stamp = Stamp::take(&[], &folders, &base, later()).expect("old enough");
+        fs::remove_dir_all(&public)?;
         assert!(!stamp.is_current());
         Ok(())
     }
@@ -208,7 +263,7 @@ mod tests {
         let file = base.join("a.js");
         let since = SystemTime::now();
         fs::write(&file, "one")?;
-        assert!(Stamp::take(&[file], &base, since).is_none());
+        assert!(Stamp::take(&[file], &[], &base, since).is_none());
         Ok(())
     }
 }

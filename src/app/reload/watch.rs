@@ -26,10 +26,19 @@ use tracing::warn;
 use super::source::Source;
 use super::stamp::trail;
 use super::turns::Turns;
+use crate::assets::WELL_KNOWN;
 use crate::config::is_module;
 
 /// Files that say what functions there are.
 const LISTS: [&str; 2] = ["holm.toml", "package.json"];
+
+/// What matters of what happens in the folders that are watched.
+#[derive(Debug, Default)]
+struct Matter {
+    files: BTreeSet<PathBuf>,
+    /// Folders that have files to serve: whatever comes into them may be one more.
+    folders: BTreeSet<PathBuf>,
+}
 
 /// What is under watch.
 pub(super) struct Watch {
@@ -39,7 +48,7 @@ pub(super) struct Watch {
     watcher: Option<RecommendedWatcher>,
     /// Folders that the watcher has.
     folders: BTreeSet<PathBuf>,
-    files: Arc<Mutex<BTreeSet<PathBuf>>>,
+    matter: Arc<Mutex<Matter>>,
     /// It has been said that the system does not.
     is_told: bool,
 }
@@ -52,14 +61,20 @@ impl Watch {
             is_dev,
             watcher: None,
             folders: BTreeSet::new(),
-            files: Arc::default(),
+            matter: Arc::default(),
             is_told: false,
         }
     }
 
-    /// Watches what decides of `source`, and these files of functions, and nothing else; nothing at all unless
-    /// `is_wanted`. Returns whether some of it was not watched before.
-    pub(super) fn only(&mut self, source: &Source, files: &[PathBuf], is_wanted: bool) -> bool {
+    /// Watches what decides of `source`, these files of functions, and what comes and goes in these folders, and
+    /// nothing else; nothing at all unless `is_wanted`. Returns whether some of it was not watched before.
+    pub(super) fn only(
+        &mut self,
+        source: &Source,
+        files: &[PathBuf],
+        served: &[PathBuf],
+        is_wanted: bool,
+    ) -> bool {
         if !is_wanted {
             self.watcher = None;
             self.folders.clear();
@@ -67,12 +82,15 @@ impl Watch {
         }
         let wanted = names(source, files.iter().map(PathBuf::as_path));
         let is_more = {
-            let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_more = !wanted.is_subset(&files);
-            files.clone_from(&wanted);
+            let mut matter = self.matter.lock().unwrap_or_else(PoisonError::into_inner);
+            let served: BTreeSet<PathBuf> = served.iter().cloned().collect();
+            let is_more = !wanted.is_subset(&matter.files) || !served.is_subset(&matter.folders);
+            matter.files.clone_from(&wanted);
+            matter.folders = served;
             is_more
         };
-        let folders = folders(source, &wanted);
+        let mut folders = folders(source, &wanted);
+        folders.extend(served.iter().cloned());
         let (gone, watcher) = (self.folders.difference(&folders), &mut self.watcher);
         for folder in gone {
             // It goes with its folder.
@@ -91,9 +109,9 @@ impl Watch {
         let mut folders = folders(source, &wanted);
         folders.extend(self.folders.iter().cloned());
         let is_more = {
-            let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_more = !wanted.is_subset(&files);
-            files.extend(wanted);
+            let mut matter = self.matter.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_more = !wanted.is_subset(&matter.files);
+            matter.files.extend(wanted);
             is_more
         };
         self.follow(folders);
@@ -117,7 +135,7 @@ impl Watch {
     fn try_to_follow(&mut self, folders: &BTreeSet<PathBuf>) -> notify::Result<()> {
         let watcher = match &mut self.watcher {
             Some(watcher) => watcher,
-            empty => empty.insert(watcher(&self.turns, &self.files, self.is_dev)?),
+            empty => empty.insert(watcher(&self.turns, &self.matter, self.is_dev)?),
         };
         for folder in folders {
             // One that is watched already may have been made anew; one that is gone will be seen when somebody
@@ -141,14 +159,14 @@ fn is_absent(error: &notify::Error) -> bool {
 
 fn watcher(
     turns: &Arc<Turns>,
-    files: &Arc<Mutex<BTreeSet<PathBuf>>>,
+    matter: &Arc<Mutex<Matter>>,
     is_dev: bool,
 ) -> notify::Result<RecommendedWatcher> {
-    let (turns, files) = (turns.clone(), files.clone());
+    let (turns, matter) = (turns.clone(), matter.clone());
     notify::recommended_watcher(move |event: notify::Result<Event>| {
         let does_matter = event.is_ok_and(|event| {
-            let files = files.lock().unwrap_or_else(PoisonError::into_inner);
-            matters(&event, &files, is_dev)
+            let matter = matter.lock().unwrap_or_else(PoisonError::into_inner);
+            matters(&event, &matter, is_dev)
         });
         if does_matter {
             turns.file_changed();
@@ -182,9 +200,9 @@ fn folders(source: &Source, names: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     of_names.map(Path::to_owned).chain(of_source).collect()
 }
 
-/// Whether functions may be others after this, `files` being what they are made of; `is_dev`: new ones are
+/// Whether functions may be others after this, `matter` being what they are made of; `is_dev`: new ones are
 /// found by themselves.
-fn matters(event: &Event, files: &BTreeSet<PathBuf>, is_dev: bool) -> bool {
+fn matters(event: &Event, matter: &Matter, is_dev: bool) -> bool {
     if event.need_rescan() {
         return true;
     }
@@ -201,10 +219,18 @@ fn matters(event: &Event, files: &BTreeSet<PathBuf>, is_dev: bool) -> bool {
     );
     event.paths.iter().any(|path| {
         let name = path.file_name().and_then(|name| name.to_str());
-        files.contains(path)
+        matter.files.contains(path)
+            || (comes_or_goes && is_served_in(&matter.folders, path))
             || (is_dev && name.is_some_and(|name| LISTS.contains(&name)))
             || (is_dev && comes_or_goes && (is_folder || is_module(path) || path.is_dir()))
     })
+}
+
+/// Whether a file at `path` would be served. Hidden ones are not, such as editors keep beside others.
+fn is_served_in(folders: &BTreeSet<PathBuf>, path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let is_hidden = name.is_some_and(|name| name.starts_with('.') && name != WELL_KNOWN);
+    !is_hidden && path.parent().is_some_and(|folder| folders.contains(folder))
 }
 
 #[cfg(test)]
@@ -217,7 +243,10 @@ mod tests {
 
     #[test]
     fn only_what_functions_are_or_could_be_made_of_matters() {
-        let files = BTreeSet::from(["/a/index.js".into(), "/a/text.txt".into()]);
+        let matter = Matter {
+            files: BTreeSet::from(["/a/index.js".into(), "/a/text.txt".into()]),
+            folders: BTreeSet::from(["/a/public".into()]),
+        };
         let written = EventKind::Modify(ModifyKind::Data(DataChange::Content));
         let made = EventKind::Create(CreateKind::File);
         let gone = EventKind::Remove(RemoveKind::File);
@@ -240,9 +269,22 @@ mod tests {
             (EventKind::Create(CreateKind::Folder), "/a/b", true),
         ] {
             let event = Event::new(kind).add_path(path.into());
-            assert_eq!(matters(&event, &files, true), expected, "{kind:?} {path}");
-            let is_known = expected && files.contains(Path::new(path));
-            assert_eq!(matters(&event, &files, false), is_known, "{kind:?} {path}");
+            assert_eq!(matters(&event, &matter, true), expected, "{kind:?} {path}");
+            let is_known = expected && matter.files.contains(Path::new(path));
+            assert_eq!(matters(&event, &matter, false), is_known, "{kind:?} {path}");
+        }
+        for (kind, path, expected) in [
+            (made, "/a/public/new.css", true),
+            (gone, "/a/public/old.css", true),
+            (EventKind::Create(CreateKind::Folder), "/a/public/b", true),
+            (made, "/a/public/.well-known", true),
+            (made, "/a/public/.new.css.swp", false),
+            (written, "/a/public/new.css", false),
+            (read, "/a/public/new.css", false),
+            (made, "/a/public/b/new.css", false),
+        ] {
+            let event = Event::new(kind).add_path(path.into());
+            assert_eq!(matters(&event, &matter, false), expected, "{kind:?} {path}");
         }
     }
 }

@@ -351,11 +351,15 @@ pub(in crate::config) struct RawNodeLimits {
 
 /// `[functions.NAME]`
 #[derive(Debug, JsonSchema)]
-#[schemars(rename = "Function", deny_unknown_fields)]
+#[schemars(
+    rename = "Function",
+    deny_unknown_fields,
+    extend("anyOf" = json!([{ "required": ["main"] }, { "required": ["assets"] }]))
+)]
 pub(in crate::config) struct RawFunction {
     /// The module whose default export has the `fetch` handler, relative to this file. Modules
-    /// that it imports lie in the same folder, or below.
-    #[schemars(required, example = "hello/index.js")]
+    /// that it imports lie in the same folder, or below. A function that has `assets` may do without.
+    #[schemars(with = "Option<String>", example = "hello/index.js")]
     pub(in crate::config) main: Option<At<String>>,
     /// Requests that go to the function, such as "hello.localhost", "*.example.com",
     /// "**.example.com/api/*" or "*".
@@ -389,6 +393,88 @@ pub(in crate::config) struct RawFunction {
     pub(in crate::config) eval: Option<bool>,
     /// Who may ask for it. Default: everybody.
     pub(in crate::config) access: Option<RawAccess>,
+    /// Files beside it, which are served without it.
+    pub(in crate::config) assets: Option<RawAssets>,
+}
+
+/// `[functions.NAME.assets]`
+#[derive(Debug, JsonSchema)]
+#[schemars(rename = "Assets", deny_unknown_fields)]
+pub(in crate::config) struct RawAssets {
+    /// The folder of the files, relative to this file.
+    #[schemars(required, with = "Option<String>", example = json!("public"))]
+    pub(in crate::config) dir: Option<At<String>>,
+    /// The name in `env` by which the function asks for them: `env.ASSETS.fetch(request)`. Default:
+    /// none.
+    #[schemars(with = "Option<String>", example = json!("ASSETS"))]
+    pub(in crate::config) binding: Option<At<String>>,
+    /// What is answered where there is no such file, and no function: "none" (the default), "404-page"
+    /// for the nearest `404.html`, "single-page-application" for `/index.html`.
+    pub(in crate::config) not_found: Option<NotFound>,
+    /// The addresses of pages: "auto-trailing-slash" (the default) for `/page` and `/folder/`, "none"
+    /// for the names of the files.
+    pub(in crate::config) html_handling: Option<HtmlHandling>,
+    /// Whether every request goes to the function, which asks for files itself. Default: false.
+    #[schemars(with = "Option<bool>", extend("default" = false))]
+    pub(in crate::config) run_worker_first: Option<At<bool>>,
+}
+
+/// What is answered for what is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub(crate) enum NotFound {
+    /// That it is not.
+    #[default]
+    None,
+    /// The nearest `404.html`, with status 404.
+    #[schemars(rename = "404-page")]
+    Page,
+    /// `/index.html`, with status 200.
+    SinglePageApplication,
+}
+
+impl NotFound {
+    pub(in crate::config) const ALL: [Self; 3] =
+        [Self::None, Self::Page, Self::SinglePageApplication];
+
+    pub(in crate::config) fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Page => "404-page",
+            Self::SinglePageApplication => "single-page-application",
+        }
+    }
+
+    /// The file that has to be there for it.
+    pub(crate) fn page(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Page => Some("/404.html"),
+            Self::SinglePageApplication => Some("/index.html"),
+        }
+    }
+}
+
+/// The addresses of pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+pub(crate) enum HtmlHandling {
+    /// `/page` for `page.html`, `/folder/` for `folder/index.html`; other spellings lead there.
+    #[default]
+    AutoTrailingSlash,
+    /// The names of the files.
+    None,
+}
+
+impl HtmlHandling {
+    pub(in crate::config) const ALL: [Self; 2] = [Self::AutoTrailingSlash, Self::None];
+
+    pub(in crate::config) fn word(self) -> &'static str {
+        match self {
+            Self::AutoTrailingSlash => "auto-trailing-slash",
+            Self::None => "none",
+        }
+    }
 }
 
 /// `[functions.NAME.access]`

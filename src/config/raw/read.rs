@@ -6,8 +6,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    RawAccess, RawConfig, RawEgress, RawFunction, RawLimits, RawLog, RawNode, RawNodeLimits,
-    RawServer,
+    RawAccess, RawAssets, RawConfig, RawEgress, RawFunction, RawLimits, RawLog, RawNode,
+    RawNodeLimits, RawServer,
 };
 use crate::config::at::At;
 use crate::config::fields::{Fields, FromToml};
@@ -176,8 +176,14 @@ impl FromToml for RawFunction {
     ) -> Option<Self> {
         let mut fields = Fields::of_value(value, name, findings)?;
         let last = name.rsplit('.').next().unwrap_or(name);
+        let table = value.get_ref().as_table();
+        let has_assets = table.is_some_and(|table| table.contains_key("assets"));
         let function = Self {
-            main: fields.required("main", "name its file: main = \"hello/index.js\""),
+            main: if has_assets {
+                fields.optional("main")
+            } else {
+                fields.required("main", "name its file: main = \"hello/index.js\"")
+            },
             routes: fields.required(
                 "routes",
                 &format!("without a route nobody reaches it: routes = [\"{last}.localhost\"]"),
@@ -190,9 +196,29 @@ impl FromToml for RawFunction {
             redirect_to_https: fields.optional("redirect_to_https"),
             hsts: fields.optional("hsts"),
             compress: fields.optional("compress"),
+            assets: fields.optional("assets"),
         };
         fields.finish();
         Some(function)
+    }
+}
+
+impl FromToml for RawAssets {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut fields = Fields::of_value(value, name, findings)?;
+        let assets = Self {
+            dir: fields.required("dir", "name the folder of the files: dir = \"public\""),
+            binding: fields.optional("binding"),
+            not_found: fields.optional("not_found"),
+            html_handling: fields.optional("html_handling"),
+            run_worker_first: fields.optional("run_worker_first"),
+        };
+        fields.finish();
+        Some(assets)
     }
 }
 

@@ -91,7 +91,7 @@ fn a_log_line_says_it_all() {
         [
             "holm.toml:3:1: unknown key `mian` in [functions.a]: not a key of this table (did you \
              mean `main`? keys here: `main`, `routes`, `vars`, `limits`, \
-             `concurrency`, `eval`, `access`, `redirect_to_https`, `hsts` and `compress`)",
+             `concurrency`, `eval`, `access`, `redirect_to_https`, `hsts`, `compress` and `assets`)",
             "holm.toml:4:10: function `a` has no route: nobody reaches it (write routes = \
              [\"a.localhost\"])",
         ]

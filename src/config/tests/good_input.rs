@@ -16,7 +16,7 @@ use super::beside_the_site;
 use crate::admin::Address;
 use crate::config::plan::ServerPlan;
 use crate::config::tls::PairPlan;
-use crate::config::{self, LogFormat, Plan, Problems, Secure};
+use crate::config::{self, AssetsPlan, HtmlHandling, LogFormat, NotFound, Plan, Problems, Secure};
 use crate::egress::Allow;
 
 const FULL: &str = r#"
@@ -64,6 +64,10 @@ routes = ["*"]
 concurrency = 100
 eval = false
 access = { allow = ["10.0.0.0/8"], deny = ["10.6.6.6"], token = "file:token" }
+assets = { dir = "site/hello", binding = "FILES", not_found = "404-page", html_handling = "none", run_worker_first = true }
+[functions.files]
+routes = ["files.test"]
+assets = { dir = "site/hello" }
 "#;
 
 fn plan(source: &str) -> Result<Plan, Problems> {
@@ -116,13 +120,14 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
     let and = vec!["127.0.0.1".parse()?, "fd00::/8".parse()?];
     assert_eq!(plan.egress, Allow::Public { and });
 
-    let [hello, other] = plan.functions.as_slice() else {
-        panic!("two functions, in the order of the file");
+    let [hello, other, files] = plan.functions.as_slice() else {
+        panic!("three functions, in the order of the file");
     };
     let site = fs::canonicalize(beside_the_site("site"))?;
     assert_eq!(hello.name, "hello");
-    assert_eq!(hello.main, site.join("hello/index.js"));
-    assert_eq!(hello.root, site.join("hello"));
+    assert_eq!(hello.place(), site.join("hello/index.js"));
+    let file = hello.main.as_ref().ok_or("a module")?;
+    assert_eq!(file.root, site.join("hello"));
     let routes: Vec<String> = hello.routes.iter().map(ToString::to_string).collect();
     assert_eq!(routes, ["hello.localhost", "*.example.com/hello/*"]);
     assert_eq!(
@@ -132,11 +137,32 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
             "list": [1, "a"], "table": { "x": 1 },
         })
     );
-    assert_eq!(other.main, site.join("folder/index.ts"));
+    assert_eq!(other.place(), site.join("folder/index.ts"));
     assert!(hello.access.is_open());
     assert_eq!(other.access.allow, ["10.0.0.0/8".parse()?]);
     assert_eq!(other.access.deny, ["10.6.6.6".parse()?]);
     assert!(other.access.token.is_some());
+    assert_eq!(hello.assets, None);
+    let dir = site.join("hello");
+    let typed = AssetsPlan {
+        source: std::path::absolute(beside_the_site("site/hello"))?,
+        dir: dir.clone(),
+        binding: Some("FILES".to_owned()),
+        not_found: NotFound::Page,
+        html_handling: HtmlHandling::None,
+        function_first: true,
+    };
+    assert_eq!(other.assets, Some(typed));
+    let usual = AssetsPlan {
+        source: std::path::absolute(beside_the_site("site/hello"))?,
+        dir: dir.clone(),
+        binding: None,
+        not_found: NotFound::None,
+        html_handling: HtmlHandling::AutoTrailingSlash,
+        function_first: false,
+    };
+    assert_eq!(files.assets, Some(usual));
+    assert!(files.main.is_none() && files.place() == dir);
 
     let found = |host: &str, path: &str| -> Result<_, Box<dyn Error>> {
         Ok(plan.routes.find(&Hostname::parse(host)?, path).copied())
@@ -317,7 +343,7 @@ fn a_star_allows_every_address() -> Result<(), Box<dyn Error>> {
 #[test]
 fn a_byte_order_mark_and_windows_line_ends_are_no_problem() -> Result<(), Box<dyn Error>> {
     let windows = format!("\u{feff}{}", FULL.replace('\n', "\r\n"));
-    assert_eq!(plan(&windows)?.functions.len(), 2);
+    assert_eq!(plan(&windows)?.functions.len(), 3);
     Ok(())
 }
 
@@ -334,7 +360,7 @@ fn a_file_is_read_from_disk_and_its_paths_are_relative_to_it() -> Result<(), Box
     let plan = config::load(&file)?;
     assert_eq!(plan.origin, file);
     let main = fs::canonicalize(folder.path())?.join("a/index.mts");
-    assert_eq!(plan.functions[0].main, main);
+    assert_eq!(plan.functions[0].place(), main);
     Ok(())
 }
 

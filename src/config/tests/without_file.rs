@@ -19,7 +19,7 @@ fn served(folder: &Path, path: &Path) -> Result<Vec<(String, String)>, Box<dyn E
     let folder = fs::canonicalize(folder)?;
     let plan = Plan::single(path)?;
     let functions = plan.functions.iter().map(|function| {
-        let main = function.main.strip_prefix(&folder)?;
+        let main = function.place().strip_prefix(&folder)?;
         Ok((function.routes[0].to_string(), main.display().to_string()))
     });
     functions.collect()

@@ -85,10 +85,33 @@ impl Site {
             .await
     }
 
+    /// As [`Site::until`], at that path.
+    pub(super) async fn until_path(
+        &self,
+        name: &str,
+        path: &str,
+        status: u16,
+        body: &str,
+    ) -> anyhow::Result<()> {
+        self.until_all(self.server.address(), name, path, status, body)
+            .await
+    }
+
     pub(super) async fn until_at(
         &self,
         address: SocketAddr,
         name: &str,
+        status: u16,
+        body: &str,
+    ) -> anyhow::Result<()> {
+        self.until_all(address, name, "/", status, body).await
+    }
+
+    async fn until_all(
+        &self,
+        address: SocketAddr,
+        name: &str,
+        path: &str,
         status: u16,
         body: &str,
     ) -> anyhow::Result<()> {
@@ -97,13 +120,13 @@ impl Site {
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             poll.tick().await;
-            let answer = Request::get(&host(name), "/").send(address).await?;
+            let answer = Request::get(&host(name), path).send(address).await?;
             if answer.status == status && (body.is_empty() || answer.body == body) {
                 return Ok(());
             }
             ensure!(
                 begin.elapsed() < DEADLINE,
-                "{name} still says {answer:?}, not {status} {body}\n{}",
+                "{name}{path} still says {answer:?}, not {status} {body}\n{}",
                 self.server.log().tail()
             );
         }

@@ -249,8 +249,14 @@ impl Isolate {
             .ok_or_else(|| StartError::Host("vars are too long".into()))?
             .into();
         let shared = v8::Boolean::new(scope, start.concurrency > 1).into();
+        let assets = match &start.assets {
+            Some(name) => v8::String::new(scope, name)
+                .ok_or_else(|| StartError::Host("the binding's name is too long".into()))?
+                .into(),
+            None => v8::undefined(scope).into(),
+        };
         let bind = v8::Local::new(scope, bind);
-        match bind.call(scope, receiver, &[namespace, vars, shared]) {
+        match bind.call(scope, receiver, &[namespace, vars, shared, assets]) {
             Some(bound) => match v8::Local::<v8::Array>::try_from(bound) {
                 Ok(uncalled) => Ok((0..uncalled.length())
                     .filter_map(|index| uncalled.get_index(scope, index))

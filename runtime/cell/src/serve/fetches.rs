@@ -84,6 +84,7 @@ impl Outbound for Port {
         let message = FromCell::Fetch {
             seq: request.request,
             fetch,
+            way: request.way,
             method: request.method.as_str(),
             url: request.url.as_str(),
             fields: Fields::Map(&request.headers),

@@ -100,6 +100,7 @@ fn blob_of(graph: &ModuleGraph, compiled: &[(String, Vec<u8>)]) -> OwnedFd {
 pub(crate) fn start() -> Start {
     Start {
         vars: r#"{"NAME":"value"}"#.into(),
+        assets: None,
         memory: 64 << 20,
         data: 512 << 20,
         subrequests: 50,
@@ -307,6 +308,7 @@ fn own(message: FromCell<'_>, payload: &[u8]) -> Said {
         FromCell::Fetch {
             seq,
             fetch,
+            way: _,
             method,
             url,
             fields,

@@ -11,6 +11,7 @@ use super::StreamId;
 use super::StreamMessage;
 use crate::log::Level;
 use crate::log::Thrown;
+use crate::outbound::Way;
 use crate::outcome::Outcome;
 use crate::start::StartError;
 
@@ -86,6 +87,8 @@ pub enum FromCell<'a> {
         seq: u32,
         /// Its number, given by the cell in ascending order.
         fetch: u32,
+        /// Which way it goes.
+        way: Way,
         /// Method.
         method: &'a str,
         /// URL.

@@ -78,6 +78,8 @@ pub enum ToCell<'a> {
 pub struct Start {
     /// `env`, as JSON text of an object.
     pub vars: String,
+    /// The name in `env` of the files beside it, if they have one.
+    pub assets: Option<String>,
     /// Bytes that its heap and its buffers may hold.
     pub memory: u64,
     /// Bytes of private writable memory that the process may have beyond what it is forked with.
