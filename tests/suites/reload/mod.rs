@@ -1,5 +1,6 @@
 //! What changes in files is served, what is wrong in them is not, and no client notices either.
 
+mod front;
 mod site;
 
 use std::net::SocketAddr;
@@ -55,6 +56,7 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         trial("a_function_that_is_removed_leaves_nothing", |_| {
             Box::pin(removed())
         }),
+        trial("proxies", |_| Box::pin(front::proxies())),
         trial("a_listener_that_moves", |_| Box::pin(moved())),
         trial("an_address_that_cannot_be_had", |_| Box::pin(taken())),
         trial("by_signal_alone", |_| Box::pin(by_signal())),
