@@ -146,14 +146,13 @@ impl Folder {
 
     /// Whether all in it is what it was in `before`.
     pub(super) fn is_same(&self, before: &Self) -> bool {
-        let is_known = |(path, asset): (&Box<str>, &Asset)| {
-            let known = before.get(path);
-            known.is_some_and(|known| known.stamp == asset.stamp)
-        };
         self.rules == before.rules
             && self.folders == before.folders
             && self.files.len() == before.files.len()
-            && self.files.iter().all(is_known)
+            && self.files.iter().all(|(path, asset)| {
+                let known = before.get(path);
+                known.is_some_and(|known| known.stamp == asset.stamp)
+            })
     }
 
     /// The file at `path`, if there is one.
