@@ -34,8 +34,8 @@ pub(crate) fn signals_are_as_at_the_start() {
     crate::acts::disturb_signals();
     let node = Node::with(&["auto", "disturbed"]).expect("a zygote");
     let template = node.template("shop");
-    // Rust ignores SIGPIPE in all programs. Nothing is blocked.
-    let usual = format!("[{}] []", libc::SIGPIPE);
+    // Rust ignores SIGPIPE in all programs, and nobody is to be stopped for writing to a terminal. Nothing is blocked.
+    let usual = format!("[{}, {}] []", libc::SIGPIPE, libc::SIGTTOU);
     assert_eq!(template.cell.says("signals"), usual);
     template.freeze();
     assert_eq!(node.cell("cell").says("signals"), usual);
