@@ -28,7 +28,7 @@ from twisted.web.client import Agent, readBody
 GOOD = {"OK", "INFORMATIONAL"}
 ORDER = ["OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED", "UNCLEAN", "WRONG CODE", "FAILED BY CLIENT", "FAILED"]
 # The longest that any case waits for what it expects, in seconds.
-PATIENCE = 120
+PATIENCE = 300
 
 
 # As the specification says, and patient with a debug build on a busy machine.
