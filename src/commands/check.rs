@@ -41,19 +41,26 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
     }
     let verdict = match uncalled.len() + about_tls.len() {
         0 => "all in order".to_owned(),
-        1 => "1 warning".to_owned(),
-        count => format!("{count} warnings"),
+        warnings => counted(warnings, "warning"),
     };
     let mut text = format!(
-        "{}: {} functions, {} routes, {verdict}\n",
+        "{}: {}, {}, {verdict}\n",
         file.display(),
-        app.functions(),
-        plan.routes.routes().len()
+        counted(app.functions(), "function"),
+        counted(plan.routes.routes().len(), "route"),
     );
     for note in config::notes(&plan) {
         text.push_str(&format!("note: {note}\n"));
     }
     print::out(&text)
+}
+
+/// So many of what `one` is called.
+fn counted(count: usize, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
+    }
 }
 
 /// What is to be seen to, of certificates.
