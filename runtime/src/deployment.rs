@@ -60,6 +60,19 @@ impl fmt::Debug for Assets {
     }
 }
 
+/// Handlers that are told of as not called, and bytes of the name of each: those that Holm may know one day have short
+/// names.
+const MAX_UNCALLED: (usize, usize) = (16, 64);
+
+impl Deployment {
+    /// Keeps what it said when it started, unless it has said so before; as little of it as can be true.
+    pub(crate) fn note_uncalled(&self, handlers: Vec<String>) {
+        let (most, longest) = MAX_UNCALLED;
+        let short = handlers.into_iter().filter(|name| name.len() <= longest);
+        let _ = self.uncalled.set(short.take(most).collect());
+    }
+}
+
 /// A function's modules in sealed memory, and, once it has started, what V8 has compiled of them: for the
 /// processes that start it again.
 #[derive(Debug)]

@@ -23,3 +23,6 @@ pub mod memory;
 pub mod pool;
 pub mod request;
 pub mod services;
+
+#[cfg(fuzzing)]
+pub use cell::fuzz;

@@ -25,6 +25,8 @@ mod assets;
 mod at;
 mod explain;
 mod fields;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod limits;
 mod local;
 mod local_ca;

@@ -464,6 +464,11 @@ function rehearse() {
 }
 rehearse();
 
+/** Something may come with the answer to a fetch() that nobody has looked at: the first thing to do with sockets. */
+function loadSockets() {
+  if (internals.holmSocketMessage === undefined) core.loadExtScript("ext:holm/websocket.js");
+}
+
 globalThis.__holm = {
   abort,
   bind,
@@ -472,8 +477,14 @@ globalThis.__holm = {
   forget: internals.holmForget,
   isPending: op_event_loop_has_more_work,
   lazy: internals.holmLazy,
-  socketClosed: (key, code, reason, wasClean) => internals.holmSocketClosed(key, code, reason, wasClean),
-  socketMessage: (key, data) => internals.holmSocketMessage(key, data),
+  socketClosed: (key, code, reason, wasClean) => {
+    loadSockets();
+    internals.holmSocketClosed(key, code, reason, wasClean);
+  },
+  socketMessage: (key, data) => {
+    loadSockets();
+    internals.holmSocketMessage(key, data);
+  },
   rehearse,
 };
 })(globalThis);

@@ -87,6 +87,8 @@ pub use message::ForkFailure;
 pub use message::Garbled;
 pub use message::MAX_CHILD_FDS;
 pub use message::MAX_NAME;
+#[cfg(fuzzing)]
+pub use message::fuzz_messages;
 pub use rustix::process::Pid;
 pub use rustix::process::getpid as this_pid;
 pub use sys::exit;

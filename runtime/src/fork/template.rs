@@ -154,8 +154,7 @@ pub(crate) async fn begin(
             uncalled,
             not_copyable,
         } => {
-            // One before may have said so.
-            let _ = deployment.uncalled.set(uncalled);
+            deployment.note_uncalled(uncalled);
             let template = match not_copyable {
                 Some(why) => {
                     let _ = deployment.not_copyable.set(why);
