@@ -4,16 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustc_hash::FxHashMap;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
-use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
+use rustls::server::{
+    NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, StoresServerSessions,
+};
 use rustls::sign::SingleCertAndKey;
 use rustls::version::{TLS12, TLS13};
 
 use super::Alpn;
+use super::challenge::{ACME, Challenge, Proof};
 use super::name::{CertifiedName, above};
 use super::pair::{Pair, date, days};
 use crate::hostname::Hostname;
@@ -138,6 +141,8 @@ impl CertificateSetBuilder {
 /// The certificates in force, shared by listeners and whoever swaps them.
 pub struct Certificates {
     current: ArcSwap<Current>,
+    /// What a certificate authority is shown that wants a proof, while it wants one.
+    pub(super) challenge: ArcSwapOption<Challenge>,
     common: Common,
 }
 
@@ -169,6 +174,7 @@ impl Certificates {
         };
         Ok(Arc::new(Self {
             current: ArcSwap::from_pointee(common.prepare(set)?),
+            challenge: ArcSwapOption::empty(),
             common,
         }))
     }
@@ -189,6 +195,22 @@ impl Certificates {
         self.current.load().set.expiries().collect()
     }
 
+    /// Shows `pair` to a certificate authority that wants to know whether `host` is ours (TLS-ALPN-01,
+    /// RFC 8737), and to no other client, until the result is dropped. One at a time: a later one takes
+    /// the place of it.
+    ///
+    /// # Errors
+    /// The library cannot work with it.
+    pub fn prove(self: &Arc<Self>, host: Hostname, pair: &Pair) -> Result<Proof, rustls::Error> {
+        let mut config = self.common.bare(pair)?;
+        config.alpn_protocols = vec![ACME.into()];
+        // There is nothing to come back to.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        let config = Arc::new(config);
+        Ok(Proof::begin(self, Challenge { host, config }))
+    }
+
     /// How to shake hands with a client that asks for `sni`; `None`: not at all.
     pub(super) fn find(&self, sni: Option<&Hostname>) -> Option<Arc<ServerConfig>> {
         let current = self.current.load();
@@ -204,12 +226,19 @@ impl Common {
         Ok(Current { set, configs })
     }
 
-    fn config(&self, pair: &Pair) -> Result<Arc<ServerConfig>, rustls::Error> {
+    /// Without protocols.
+    fn bare(&self, pair: &Pair) -> Result<ServerConfig, rustls::Error> {
         let certificate = SingleCertAndKey::from(Arc::clone(&pair.key));
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&[&TLS13, &TLS12])?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(certificate));
+        Ok(
+            ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+                .with_protocol_versions(&[&TLS13, &TLS12])?
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(certificate)),
+        )
+    }
+
+    fn config(&self, pair: &Pair) -> Result<Arc<ServerConfig>, rustls::Error> {
+        let mut config = self.bare(pair)?;
         config.alpn_protocols = Alpn::ALL.map(|alpn| alpn.as_str().into()).to_vec();
         config.ticketer = Arc::clone(&self.tickets);
         config.session_storage = Arc::clone(&self.sessions) as Arc<dyn StoresServerSessions>;

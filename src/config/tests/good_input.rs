@@ -1,6 +1,6 @@
 //! What a sound file means.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
 use std::path::Path;
@@ -218,7 +218,7 @@ fn certificates_are_read_and_shown_for_their_names() -> Result<(), Box<dyn Error
     assert!(!first.is_default);
     assert_eq!(names(second), ["example.com", "*.example.com"]);
     assert!(second.is_default);
-    assert_eq!(tls.certificates().expiries().count(), 2);
+    assert_eq!(tls.certificates(&BTreeMap::new()).expiries().count(), 2);
 
     let secure: Vec<Secure> = plan
         .functions
@@ -376,6 +376,7 @@ fn the_schema_has_the_keys_that_are_read() -> Result<(), Box<dyn Error>> {
         ("", &schema),
         ("server", &schema["$defs"]["Server"]),
         ("[tls]", &schema["$defs"]["Tls"]),
+        ("tls.acme", &schema["$defs"]["Acme"]),
         ("log", &schema["$defs"]["Log"]),
         ("node", &schema["$defs"]["Node"]),
         ("egress", &schema["$defs"]["Egress"]),
