@@ -11,6 +11,7 @@ use instant_acme::{
     Identifier, NewAccount, NewOrder, Order, OrderStatus, Problem, RetryPolicy,
 };
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 
 use super::client::{Answer, Client};
@@ -209,8 +210,9 @@ impl Desk<'_> {
                     self.proofs.by_http(host.clone(), token, proof.as_str())
                 }
                 AcmeChallenge::TlsAlpn01 => {
-                    let pair = certificate_of_proof(host, proof.digest().as_ref())?;
-                    self.proofs.by_tls(host.clone(), &pair).map_err(other)?
+                    let (certificate, key) = certificate_of(host, proof.digest().as_ref())?;
+                    let shown = self.proofs.by_tls(host.clone(), certificate, &key);
+                    shown.map_err(other)?
                 }
             });
             challenge.set_ready().await?;
@@ -307,12 +309,15 @@ async fn why_not(order: &mut Order) -> Option<Problem> {
 }
 
 /// The certificate that shows a proof (RFC 8737, 3).
-fn certificate_of_proof(host: &Hostname, digest: &[u8]) -> Result<Pair, Error> {
+fn certificate_of(
+    host: &Hostname,
+    digest: &[u8],
+) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), Error> {
     let key = KeyPair::generate().map_err(other)?;
     let mut params = CertificateParams::new([host.to_string()]).map_err(other)?;
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let certificate = params.self_signed(&key).map_err(other)?;
-    Pair::new(vec![certificate.der().clone()], key.into()).map_err(other)
+    Ok((certificate.der().clone(), key.into()))
 }
 
 /// Key and chain of `host` in one PEM.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use holm_router::hostname::Hostname;
-use holm_router::tls::{Certificates, Pair, Proof};
+use holm_router::tls::{Certificates, Proof};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Where an authority asks for it, the token behind.
 const PATH: &str = "/.well-known/acme-challenge/";
@@ -83,10 +84,16 @@ impl Proofs {
         Shown::Http(self.http.clone())
     }
 
-    /// Has the edge show `pair` in the handshake for `host`.
-    pub(super) fn by_tls(&self, host: Hostname, pair: &Pair) -> Result<Shown, NotShown> {
+    /// Has the edge show `certificate` in the handshake for `host`.
+    pub(super) fn by_tls(
+        &self,
+        host: Hostname,
+        certificate: CertificateDer<'static>,
+        key: &PrivateKeyDer<'static>,
+    ) -> Result<Shown, NotShown> {
         let certificates = self.tls.load_full().ok_or(NotShown::NoListener)?;
-        let proof = certificates.prove(host, pair).map_err(NotShown::Tls)?;
+        let proof = certificates.prove(host, certificate, key);
+        let proof = proof.map_err(NotShown::Tls)?;
         Ok(Shown::Tls { _proof: proof })
     }
 }

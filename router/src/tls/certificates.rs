@@ -12,8 +12,9 @@ use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::server::{
     NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, StoresServerSessions,
 };
-use rustls::sign::SingleCertAndKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::Alpn;
 use super::challenge::{ACME, Challenge, Proof};
@@ -195,14 +196,26 @@ impl Certificates {
         self.current.load().set.expiries().collect()
     }
 
-    /// Shows `pair` to a certificate authority that wants to know whether `host` is ours (TLS-ALPN-01,
+    /// Shows `certificate` to a certificate authority that wants to know whether `host` is ours (TLS-ALPN-01,
     /// RFC 8737), and to no other client, until the result is dropped. One at a time: a later one takes
     /// the place of it.
     ///
     /// # Errors
-    /// The library cannot work with it.
-    pub fn prove(self: &Arc<Self>, host: Hostname, pair: &Pair) -> Result<Proof, rustls::Error> {
-        let mut config = self.common.bare(pair)?;
+    /// The library cannot work with the key.
+    pub fn prove(
+        self: &Arc<Self>,
+        host: Hostname,
+        certificate: CertificateDer<'static>,
+        key: &PrivateKeyDer<'static>,
+    ) -> Result<Proof, rustls::Error> {
+        let key = self
+            .common
+            .provider
+            .key_provider
+            .load_private_key(key.clone_key())?;
+        // Not compared: it has an extension that none but the authority knows.
+        let key = CertifiedKey::new(vec![certificate], key);
+        let mut config = self.common.bare(Arc::new(key))?;
         config.alpn_protocols = vec![ACME.into()];
         // There is nothing to come back to.
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -227,8 +240,8 @@ impl Common {
     }
 
     /// Without protocols.
-    fn bare(&self, pair: &Pair) -> Result<ServerConfig, rustls::Error> {
-        let certificate = SingleCertAndKey::from(Arc::clone(&pair.key));
+    fn bare(&self, key: Arc<CertifiedKey>) -> Result<ServerConfig, rustls::Error> {
+        let certificate = SingleCertAndKey::from(key);
         Ok(
             ServerConfig::builder_with_provider(Arc::clone(&self.provider))
                 .with_protocol_versions(&[&TLS13, &TLS12])?
@@ -238,7 +251,7 @@ impl Common {
     }
 
     fn config(&self, pair: &Pair) -> Result<Arc<ServerConfig>, rustls::Error> {
-        let mut config = self.bare(pair)?;
+        let mut config = self.bare(Arc::clone(&pair.key))?;
         config.alpn_protocols = Alpn::ALL.map(|alpn| alpn.as_str().into()).to_vec();
         config.ticketer = Arc::clone(&self.tickets);
         config.session_storage = Arc::clone(&self.sessions) as Arc<dyn StoresServerSessions>;
