@@ -33,7 +33,7 @@ pub(in crate::config) enum TlsTables {
     /// Certificates.
     Pairs(Vec<RawTls>),
     /// None but those of an authority.
-    Acme(AcmeAlone),
+    Acme(Box<AcmeAlone>),
 }
 
 /// `[tls.acme]` without `[[tls]]`.
