@@ -32,7 +32,7 @@ use crate::harness::{Request, World};
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     let kinds = [
         ("garbage", Kind::Garbage, "not of the protocol"),
-        ("endless", Kind::Endless, "does not answer"),
+        ("long", Kind::Long, "length limit"),
         ("limited", Kind::Limited, "rateLimited"),
         ("busy", Kind::Busy, "503"),
         ("lying", Kind::Lying, "does not answer"),
@@ -57,8 +57,8 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
 enum Kind {
     /// A page.
     Garbage,
-    /// A document without an end.
-    Endless,
+    /// A directory behind megabytes of spaces.
+    Long,
     /// A problem: too many requests.
     Limited,
     /// A page, and when to come back.
@@ -69,8 +69,11 @@ enum Kind {
     Silent,
 }
 
-/// What a directory that is limited, or busy, asks for.
-const RETRY_AFTER: u64 = 3_000;
+/// What a directory that is limited, or busy, asks for, in seconds.
+const RETRY_AFTER: f64 = 7_000.0;
+
+/// How long one host's limit may keep the others waiting, in seconds.
+const FOR_ALL: f64 = 3_600.0;
 
 /// A directory on loopback.
 struct Directory {
@@ -153,10 +156,12 @@ async fn answer(
     let is_directory = request.uri().path() == "/dir";
     match kind {
         Kind::Garbage => response.body(full("<html>hello</html>".to_owned())),
-        Kind::Endless => {
+        Kind::Long => {
             let chunk = Bytes::from(vec![b' '; 1 << 16]);
-            let chunks = stream::repeat_with(move || Ok(Frame::data(chunk.clone())));
-            response.body(BodyExt::boxed(StreamBody::new(chunks)))
+            let end = Bytes::from(directory.to_string());
+            let chunks = std::iter::repeat_n(chunk, 64).chain([end]);
+            let frames = stream::iter(chunks.map(|chunk| Ok(Frame::data(chunk))));
+            response.body(BodyExt::boxed(StreamBody::new(frames)))
         }
         Kind::Limited if is_directory => response.body(full(directory.to_string())),
         Kind::Limited if request.uri().path() == "/nonce" => response
@@ -164,7 +169,7 @@ async fn answer(
             .body(full(String::new())),
         Kind::Limited => response
             .status(429)
-            .header("retry-after", RETRY_AFTER)
+            .header("retry-after", RETRY_AFTER as u64)
             .header("content-type", "application/problem+json")
             .body(full(
                 json!({
@@ -175,7 +180,7 @@ async fn answer(
             )),
         Kind::Busy => response
             .status(503)
-            .header("retry-after", RETRY_AFTER)
+            .header("retry-after", RETRY_AFTER as u64)
             .body(full("busy".to_owned())),
         Kind::Lying => {
             let nowhere = "https://127.0.0.1:1/";
@@ -225,7 +230,7 @@ async fn no_good(kind: Kind, said: &str) -> anyhow::Result<()> {
     let wait = next - now.as_secs_f64();
     match kind {
         Kind::Limited | Kind::Busy => {
-            ensure!(wait > RETRY_AFTER as f64 - 60.0, "{wait} s: {status}");
+            ensure!(wait > RETRY_AFTER - 60.0, "{wait} s: {status}");
             // The other host has to wait as well, and nobody who asks for a reload changes that.
             let asked = directory.asked.load(Ordering::SeqCst);
             site.server.signal("HUP").await?;
@@ -237,16 +242,13 @@ async fn no_good(kind: Kind, said: &str) -> anyhow::Result<()> {
                 "{other}"
             );
             let next = other["nextTrySeconds"].as_f64().context("no time")?;
-            ensure!(
-                next - now.as_secs_f64() > RETRY_AFTER as f64 - 60.0,
-                "{other}"
-            );
+            ensure!(next - now.as_secs_f64() > FOR_ALL - 60.0, "{other}");
             ensure!(
                 directory.asked.load(Ordering::SeqCst) == asked,
                 "asked again"
             );
         }
-        Kind::Garbage | Kind::Endless | Kind::Lying => {
+        Kind::Garbage | Kind::Long | Kind::Lying => {
             ensure!(wait < 8.0, "{wait} s: {status}");
             // It goes on trying, one host after the other.
             let line = site.server.log().nth("the second", 1, is_told).await?;
