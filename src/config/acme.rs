@@ -1,6 +1,8 @@
 //! `[tls.acme]`: certificates that an authority issues, and whether all that it takes is there.
 
 use std::collections::HashMap;
+use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use rustls_pki_types::pem::PemObject as _;
 use url::Url;
 
 use super::at::{At, List};
+use super::plan::FunctionPlan;
 use super::problem::{Findings, Problem};
 use super::raw::{AcmeChallenge, RawAcme};
 use super::{secret, tls};
@@ -40,6 +43,8 @@ pub(crate) struct AcmePlan {
     pub(crate) authority: Arc<Authority>,
     /// Where in the file `dir` is: `holm.toml:3:8`.
     pub(crate) place: String,
+    /// The same, in bytes.
+    span: Range<usize>,
 }
 
 /// A certificate authority, and who we are to it.
@@ -133,7 +138,7 @@ pub(super) fn settle(
         }
     };
     let dir = raw.dir?;
-    let place = findings.place(&dir.span);
+    let (place, span) = (findings.place(&dir.span), dir.span.clone());
     let path = folder.join(&dir.value);
     let directory = directory?;
     if let Err(fault) = acme::Store::inspect(&path, &directory) {
@@ -156,7 +161,33 @@ pub(super) fn settle(
             dir: path,
         }),
         place,
+        span,
     })
+}
+
+impl AcmePlan {
+    /// Reports that keys would be among the files that `function` serves, if they would.
+    pub(super) fn keep_from(&self, function: &FunctionPlan, findings: &mut Findings) {
+        let Some(assets) = &function.assets else {
+            return;
+        };
+        let dir = &self.authority.dir;
+        // It need not be there yet.
+        let resolved = fs::canonicalize(dir).or_else(|_| {
+            let parent = fs::canonicalize(dir.parent().unwrap_or(dir))?;
+            Ok::<_, io::Error>(parent.join(dir.file_name().unwrap_or_default()))
+        });
+        if resolved.is_ok_and(|dir| dir.starts_with(&assets.dir)) {
+            let name = &function.name;
+            findings.report(
+                Problem::new(format!(
+                    "`tls.acme.dir` is in a folder that function `{name}` serves"
+                ))
+                .at(self.span.clone(), "clients could ask for the keys")
+                .help("name one that is in no `assets`, such as \"/var/lib/holm/acme\""),
+            );
+        }
+    }
 }
 
 fn hosts(
