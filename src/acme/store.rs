@@ -368,6 +368,22 @@ mod tests {
     }
 
     #[test]
+    fn what_another_user_has_is_refused() {
+        if !geteuid().is_root() {
+            eprintln!("skipped: only root can give a folder away");
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().join("acme");
+        Store::open(&dir, DIRECTORY).expect("open");
+        std::os::unix::fs::chown(&dir, Some(65_534), None).expect("given away");
+        // Whoever checks the file may be another than who serves it.
+        Store::inspect(&dir, DIRECTORY).expect("it is closed");
+        let fault = Store::open(&dir, DIRECTORY).expect_err("of another user");
+        assert!(matches!(fault, StoreError::Foreign { uid: 65_534, .. }));
+    }
+
+    #[test]
     fn where_nothing_can_be_kept_is_told() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");

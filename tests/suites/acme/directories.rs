@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Site, acme, config};
 use crate::harness::tls::Pair;
-use crate::harness::{Request, World};
+use crate::harness::{Request, World, program};
 
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     let kinds = [
@@ -224,6 +224,12 @@ async fn no_good(kind: Kind, said: &str) -> anyhow::Result<()> {
     let message = status["lastProblem"]["message"].as_str();
     ensure!(message == Some(problem), "{status}");
     ensure!(status["state"] == "missing", "{status}");
+
+    let args = ["status", "--admin", &site.admin.to_string()].map(str::to_owned);
+    let printed = program::run(site.folder.path(), &args).await?.stdout;
+    for part in ["certificate of a.test by ACME: missing", problem] {
+        ensure!(printed.contains(part), "no {part:?}: {printed}");
+    }
 
     let next = status["nextTrySeconds"].as_f64().context("no time")?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
