@@ -5,7 +5,7 @@
 //! wants a proof ([`proofs`]), and the certificates, which are swapped as they are when their files change. So
 //! a directory that is slow, down or hostile costs handshakes and requests nothing.
 //!
-//! - [`order`]: one order, by the crate `instant-acme`; [`client`]: HTTPS to the directory, bounded
+//! - [`mod@order`]: one order, by the crate `instant-acme`; [`client`]: HTTPS to the directory, bounded
 //! - [`schedule`]: when a host is seen to, and when again after a failure (pure); [`hosts`]: how each is doing
 //! - [`store`]: account, keys and certificates on disk
 
