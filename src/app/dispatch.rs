@@ -22,6 +22,7 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
 use http::Response;
+use http::StatusCode;
 use http::header::ACCEPT;
 use http::uri::Scheme;
 use url::Url;
@@ -50,6 +51,11 @@ impl Dispatch for Node {
             serialized(exchange.url()),
         );
         let context = context.from_client(exchange.client.clone());
+        // Nobody else is asked: whatever a function, a redirect or a token says, it is for us to prove.
+        if let Some(proof) = self.http_proof().answer(&exchange.host, exchange.path()) {
+            context.answered(StatusCode::OK);
+            return Response::new(ResponseBody::from(proof));
+        }
         let Found {
             function,
             access,

@@ -33,6 +33,7 @@ use super::bodies::Ahead;
 use super::compilers::Compilers;
 use super::compress::Encoders;
 use super::inside::Inside;
+use crate::acme::HttpProof;
 use crate::assets::Reads;
 use crate::config::Plan;
 use crate::egress;
@@ -51,6 +52,8 @@ pub(crate) struct Node {
     pub(super) encoders: Encoders,
     /// Where it listens, once it does.
     ports: ArcSwap<Ports>,
+    /// What a certificate authority finds that asks for a proof.
+    http_proof: Arc<HttpProof>,
     outbound: Arc<egress::Client>,
     /// What reads the files beside functions.
     pub(super) reads: Reads,
@@ -147,6 +150,7 @@ impl Node {
             remains: Mutex::default(),
             banner: ArcSwapOption::empty(),
             ports: ArcSwap::default(),
+            http_proof: Arc::default(),
             outbound,
             reads: Reads::new(io.handle().clone()),
             io,
@@ -261,6 +265,11 @@ impl Node {
     /// Keeps functions away from the listener on `address`, whatever they may reach.
     pub(crate) fn keep_from(&self, address: SocketAddr) {
         self.outbound.keep_from(address);
+    }
+
+    /// What a certificate authority finds that asks for a proof.
+    pub(super) fn http_proof(&self) -> &Arc<HttpProof> {
+        &self.http_proof
     }
 
     /// The ports it listens on.

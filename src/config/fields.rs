@@ -226,6 +226,7 @@ fn hint(key: &str) -> Option<&'static str> {
         | "request_id_header" => {
             "this belongs into [server]; the address is `http = \"127.0.0.1:8080\"`"
         }
+        "acme" | "letsencrypt" => "certificates that an authority issues stand in [tls.acme]",
         "cert" | "certificate" | "key" | "ssl" => {
             "a certificate stands in [[tls]], with `cert` and `key`"
         }

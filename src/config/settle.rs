@@ -95,6 +95,9 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
                 compress,
             };
             let plan = function(name, raw, &node, findings);
+            if let Some(acme) = tls.as_ref().and_then(|tls| tls.acme.as_ref()) {
+                acme.keep_from(&plan.0, findings);
+            }
             for At { value, span } in &plan.1 {
                 routes.add(index, &plan.0.name, value, span.clone(), findings);
             }

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounting;
+mod acme;
 mod admin;
 mod assets;
 mod bodies;
@@ -51,6 +52,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(keep_alive::trials(world));
     trials.extend(access::trials(world));
     trials.extend(accounting::trials(world));
+    trials.extend(acme::trials(world));
     trials.extend(admin::trials(world));
     trials.extend(assets::trials(world));
     trials.extend(bodies::trials(world));

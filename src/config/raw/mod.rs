@@ -7,6 +7,7 @@
 //! The doc comments here are what `holm schema` prints, and so what an editor shows. Those of limits
 //! are in the table of limits, as is all that [`limits`] reads.
 
+mod acme;
 mod limits;
 mod read;
 mod tls;
@@ -26,6 +27,8 @@ use crate::admin::Address;
 use crate::egress::{Allow, Network};
 use crate::secret::Source;
 
+pub(crate) use self::acme::AcmeChallenge;
+pub(in crate::config) use self::acme::{RawAcme, RawTlsTables};
 pub(in crate::config) use self::limits::RawLimits;
 pub(in crate::config) use self::tls::RawTls;
 
@@ -39,9 +42,10 @@ pub(in crate::config) struct RawConfig {
     pub(in crate::config) version: Option<At<u32>>,
     /// Where the node listens.
     pub(in crate::config) server: Option<RawServer>,
-    /// Certificates for HTTPS.
-    #[schemars(with = "Option<Vec<RawTls>>")]
-    pub(in crate::config) tls: Option<List<RawTls>>,
+    /// Certificates for HTTPS: an array of those that are there, and `acme` for those that a certificate
+    /// authority issues.
+    #[schemars(with = "Option<acme::TlsTables>")]
+    pub(in crate::config) tls: Option<RawTlsTables>,
     /// The node's log.
     pub(in crate::config) log: Option<RawLog>,
     /// What the node as a whole may use.
