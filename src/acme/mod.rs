@@ -5,6 +5,9 @@
 //! wants a proof ([`proofs`]), and the certificates, which are swapped as they are when their files change. So
 //! a directory that is slow, down or hostile costs handshakes and requests nothing.
 //!
+//! The protocol is that of `instant-acme`, because it leaves connections, files and time to us: TLS ends at the edge
+//! already, and what `rustls-acme` brings for that, with a state machine of its own, would be there twice.
+//!
 //! - [`mod@order`]: one order, by the crate `instant-acme`; [`client`]: HTTPS to the directory, bounded
 //! - [`schedule`]: when a host is seen to, and when again after a failure (pure); [`hosts`]: how each is doing
 //! - [`store`]: account, keys and certificates on disk
@@ -168,7 +171,7 @@ impl Acme {
             .keep(&plan.hosts, Some(&plan.authority), found);
         if is_new {
             let (hosts, directory) = (plan.hosts.len(), &plan.authority.directory);
-            info!(hosts, kept, %directory, "certificates are had by ACME");
+            info!(hosts, kept, %directory, "certificates are issued by an authority");
         }
         self.shared.work.send_replace(Some(work));
         if let Err(error) = self.start(listeners) {

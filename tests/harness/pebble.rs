@@ -115,6 +115,11 @@ impl Drop for Pebble {
 impl Pebble {
     /// Starts one; `more` are further keys of its configuration.
     pub(crate) async fn start(more: Value) -> anyhow::Result<Self> {
+        Self::start_refusing(0, more).await
+    }
+
+    /// The same, that refuses so many of a hundred sound nonces: clients have to come again with another.
+    pub(crate) async fn start_refusing(nonces: u8, more: Value) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let certificate = Pair::new(&["127.0.0.1"])?;
         certificate.write(folder.path(), "directory")?;
@@ -140,6 +145,7 @@ impl Pebble {
             .arg(&config)
             .args(["-dnsserver", &resolver.to_string()])
             .env("PEBBLE_VA_NOSLEEP", "1")
+            .env("PEBBLE_WFE_NONCEREJECT", nonces.to_string())
             // Each order is to be proved.
             .env("PEBBLE_AUTHZREUSE", "0")
             .stdin(Stdio::null())

@@ -234,7 +234,7 @@ async fn by_tls() -> anyhow::Result<()> {
     ensure!(answer.status == 200, "{answer:?}");
     let status = site.status("a.test").await?;
     ensure!(status["state"] == "missing", "{status}");
-    ensure!(status["failures"] == 1, "{status}");
+    ensure!(status["failures"].as_u64() >= Some(1), "{status}");
     let problem = status["lastProblem"]["message"].as_str();
     ensure!(
         problem.is_some_and(|why| why.contains("does not answer")),
@@ -317,7 +317,7 @@ async fn by_http() -> anyhow::Result<()> {
     if !pebble::is_there() {
         return Ok(());
     }
-    let pebble = Pebble::start(json!({})).await?;
+    let pebble = Pebble::start_refusing(5, json!({})).await?;
     let mut acme = acme(&["a.test"], &pebble.url(), &pebble.ca());
     acme.insert("challenge".to_owned(), "http-01".into());
     let mut config = config(acme);
