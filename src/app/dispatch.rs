@@ -254,8 +254,8 @@ impl Node {
             }
         };
         let is_head = head.method == Method::HEAD;
-        let coding = (compress && !is_head).then(|| Coding::wanted(&head.headers));
-        let offer = coding.flatten().map(|coding| Offer {
+        let coding = compress.then(|| Coding::wanted(&head.headers)).flatten();
+        let offer = coding.filter(|_| !is_head).map(|coding| Offer {
             coding,
             record: context.keep_open(),
         });
@@ -267,6 +267,7 @@ impl Node {
             body,
         };
         let failure = match ask(pool, context, request).await {
+            Ok(response) if compress && is_head => return compress::head(response, coding),
             Ok(response) if compress => {
                 return compress::answer(response, offer, &self.encoders);
             }
