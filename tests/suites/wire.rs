@@ -126,6 +126,10 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("wire::pipelined_requests_answer_in_order", async |_| {
             pipelined().await
         }),
+        world.trial(
+            "wire::leave_to_send_is_given_where_a_body_is_wanted",
+            async |_| leave().await,
+        ),
         world.trial("wire::frames_do_not_write_the_log", async |_| {
             frames().await
         }),
@@ -215,6 +219,54 @@ async fn pipelined() -> anyhow::Result<()> {
             .find(&expected)
             .with_context(|| format!("no {expected} in {answer}"))?;
         rest = &rest[at + expected.len()..];
+    }
+    server.assert_healthy().await
+}
+
+/// `Expect: 100-continue` spares a client sending what is refused.
+async fn leave() -> anyhow::Result<()> {
+    let mut small = function("worker.js", "small.test");
+    let limits = table([("request_body", "1KiB".into())]);
+    small.insert("limits".to_owned(), limits.into());
+    let mut closed = function("worker.js", "closed.test");
+    let access = table([("deny", vec!["127.0.0.0/8"].into())]);
+    closed.insert("access".to_owned(), access.into());
+    let functions = table([
+        ("one", function("worker.js", "one.test").into()),
+        ("small", small.into()),
+        ("closed", closed.into()),
+    ]);
+    let server = Server::serve(&node(functions), &[("worker.js", WORKER)]).await?;
+    let body = "b".repeat(50_000);
+    for (host, expect, begins) in [
+        ("one.test", "100-continue", "HTTP/1.1 100 Continue\r\n\r\n"),
+        ("one.test", "a-pony", "HTTP/1.1 417 "),
+        ("small.test", "100-continue", "HTTP/1.1 413 "),
+        ("closed.test", "100-continue", "HTTP/1.1 403 "),
+        ("nowhere.test", "100-continue", "HTTP/1.1 404 "),
+    ] {
+        let mut socket = TcpStream::connect(server.address()).await?;
+        let head = format!(
+            "POST /p HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\nexpect: {expect}\r\n\
+             connection: close\r\n\r\n",
+            body.len()
+        );
+        socket.write_all(head.as_bytes()).await?;
+        let mut answer = vec![0; begins.len()];
+        let read = socket.read_exact(&mut answer);
+        tokio::time::timeout(CLOSE_DEADLINE, read).await??;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        ensure!(answer == begins, "{host} {expect}: {answer}");
+        if begins.contains(" 100 ") {
+            socket.write_all(body.as_bytes()).await?;
+        }
+        let mut rest = String::new();
+        let read = socket.read_to_string(&mut rest);
+        tokio::time::timeout(CLOSE_DEADLINE, read).await??;
+        ensure!(
+            rest.ends_with("b]") == begins.contains(" 100 "),
+            "{host} {expect}: {rest}"
+        );
     }
     server.assert_healthy().await
 }

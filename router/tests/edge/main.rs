@@ -13,3 +13,4 @@ mod slow;
 mod smuggling;
 mod support;
 mod tls;
+mod trailers;
