@@ -265,6 +265,16 @@ impl<D: Dispatch> Edge<D> {
         Arc::new(Link::new(Arc::clone(&self.unsent)))
     }
 
+    /// Whether the process has descriptors for one more connection.
+    pub(crate) fn has_room(&self) -> bool {
+        self.dispatch.has_room()
+    }
+
+    /// There is one more connection.
+    pub(crate) fn connected(&self) {
+        self.dispatch.connected();
+    }
+
     /// The connections that may be closed for others.
     pub(crate) fn seats(&self) -> &Seats {
         &self.seats

@@ -16,6 +16,7 @@ use holm_router::Refused;
 use holm_router::ResponseBody;
 use holm_router::synthetic::OUTCOME;
 use holm_router::synthetic::REQUEST_ID;
+use holm_runtime::descriptors::Purpose;
 use holm_runtime::pool::Pool;
 use holm_runtime::request::RequestContext;
 use http::HeaderMap;
@@ -99,6 +100,14 @@ impl Dispatch for Node {
 
     fn aborting(&self) {
         self.abort();
+    }
+
+    fn has_room(&self) -> bool {
+        !self.services.descriptors.are_short(Purpose::Connection)
+    }
+
+    fn connected(&self) {
+        self.services.descriptors.connected();
     }
 
     fn prewarm(&self, host: &Hostname) {

@@ -5,7 +5,6 @@ use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::Hash;
 use std::hash::Hasher;
-use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,7 +58,6 @@ enum Why {
         frame: Option<String>,
         files: Vec<PathBuf>,
     },
-    Code(io::Error),
     Task,
 }
 
@@ -70,7 +68,7 @@ impl FunctionProblem {
             Why::Graph(error) => error.watch_paths().map(PathBuf::from).collect(),
             Why::Assets(faults) => faults.paths().map(PathBuf::from).collect(),
             Why::Start { files, .. } => files.clone(),
-            Why::Code(_) | Why::Task => Vec::new(),
+            Why::Task => Vec::new(),
         }
     }
 }
@@ -89,7 +87,6 @@ impl fmt::Display for FunctionProblem {
                     None => Ok(()),
                 }
             }
-            Why::Code(error) => write!(f, "its code cannot be kept in memory: {error}"),
             Why::Task => f.write_str("loading it failed inside Holm"),
         }
     }
@@ -345,15 +342,11 @@ impl Node {
                 problem: None,
             };
         }
-        let code = match Code::of(&graph) {
-            Ok(code) => code,
-            Err(error) => return fails(problem(Why::Code(error))),
-        };
         let deployment = Arc::new(Deployment {
             name: plan.name.as_str().into(),
             version: version.into(),
             graph: Arc::new(graph),
-            code,
+            code: Code::default(),
             vars: vars.into(),
             assets: binding,
             limits: plan.limits,
@@ -422,7 +415,7 @@ impl Node {
         let may_change = match &problem.why {
             Why::Graph(_) => false,
             Why::Start { error, .. } => may_pass(error),
-            Why::Assets(_) | Why::Code(_) | Why::Task => true,
+            Why::Assets(_) | Why::Task => true,
         };
         let stamp = match may_change {
             true => None,

@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use futures::future::{BoxFuture, FutureExt};
 use holm_model::body::Body;
 use holm_model::outbound::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
+use holm_runtime::descriptors::Descriptors;
 use http::{HeaderMap, StatusCode};
 use rustls_pki_types::CertificateDer;
 use tokio::runtime::Handle;
@@ -74,6 +75,11 @@ impl Client {
     /// one counts.
     pub(crate) fn keep_from(&self, listener: SocketAddr) {
         self.dialer.keep_from(listener);
+    }
+
+    /// Connects no function where `descriptors` are short. The first ones count.
+    pub(crate) fn spares(&self, descriptors: &Descriptors) {
+        self.dialer.spares(descriptors);
     }
 
     /// From now on functions may reach these addresses.

@@ -9,6 +9,7 @@ mod cancel;
 mod cases;
 mod compilers;
 mod compress;
+mod descriptors;
 mod dev;
 mod drain;
 mod examples;
@@ -55,6 +56,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(assets::trials(world));
     trials.extend(bodies::trials(world));
     trials.extend(cancel::trials(world));
+    trials.extend(descriptors::trials(world));
     trials.extend(drain::trials(world));
     trials.extend(overload::trials(world));
     trials.extend(pipes::trials(world));
