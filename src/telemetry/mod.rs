@@ -127,7 +127,7 @@ impl Telemetry {
         &self.meters
     }
 
-    /// Entries that were dropped because the log could not be written as fast as it grew.
+    /// Entries that were dropped because the log could not be written, or not as fast as it grew.
     pub(crate) fn lost(&self) -> u64 {
         self.sink.as_ref().map_or(0, |sink| sink.lost())
     }

@@ -19,6 +19,7 @@ mod globals;
 mod hostile;
 mod keep_alive;
 mod listen;
+mod log;
 mod overload;
 mod pipes;
 mod processes;
@@ -78,6 +79,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(compilers::trials(world));
     trials.extend(compress::trials(world));
     trials.extend(listen::trials(world));
+    trials.extend(log::trials(world));
     trials.extend(dev::trials(world));
     trials.extend(reload::trials(world));
     Ok(trials)
