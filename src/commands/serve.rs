@@ -123,6 +123,8 @@ pub(super) fn listen(
         info!(%bound, "the system bounds the number of processes");
     }
     board.listens(listeners);
+    // Before anything is accepted: a signal that comes right behind a request does not cut it off.
+    signals.accepts();
     let reloader = begin()?;
     board.reloads(reloader.clone());
     board.serves();
