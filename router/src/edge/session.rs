@@ -139,7 +139,9 @@ impl<D: Dispatch> Session<D> {
             request: request.map(|body| {
                 let settings = self.edge.settings.load();
                 let pace = Pace::new(settings.upload_rate, settings.upload_time);
-                RequestBody::wire(body, version, pace)
+                let mut body = RequestBody::wire(body, version, pace);
+                body.idle(settings.upload_idle);
+                body
             }),
         });
         let mut response = answer.await;
