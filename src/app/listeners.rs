@@ -18,6 +18,7 @@ use std::time::SystemTime;
 use holm_router::BindError;
 use holm_router::Drained;
 use holm_router::Edge;
+use holm_router::Http2Settings;
 use holm_router::ProxyProtocol;
 use holm_router::Server;
 use holm_router::Settings;
@@ -440,6 +441,16 @@ impl Listener {
 
 fn settings(plan: &Plan) -> Settings {
     Settings {
+        head: usize::try_from(plan.server.max_head.as_u64()).unwrap_or(usize::MAX),
+        head_time: plan.server.head_time.as_duration(),
+        idle_time: plan.server.keep_alive.as_duration(),
+        http2: Http2Settings {
+            streams: plan.server.max_streams,
+            head: u32::try_from(plan.server.max_head.as_u64()).unwrap_or(u32::MAX),
+            pending_resets: plan.server.max_resets as usize,
+            ..Http2Settings::default()
+        },
+        upload_idle: plan.server.upload_idle.as_duration(),
         connections: plan.server.max_connections,
         connections_per_address: plan.server.max_connections_per_address,
         requests_per_address: plan.server.max_requests_per_address,

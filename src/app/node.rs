@@ -18,6 +18,7 @@ use holm_process::sandbox::Mode as Sandbox;
 use holm_process::schedule::prepare_allocator;
 use holm_process::schedule::take_short_turns;
 use holm_process::spawn::SpawnError;
+use holm_runtime::descriptors::Descriptors;
 use holm_runtime::fork::zygote::Zygote;
 use holm_runtime::memory::NodeMemory;
 use holm_runtime::pool::Admission;
@@ -123,12 +124,14 @@ impl Node {
         let zygote = Zygote::start(io.handle(), plan.sandbox).map_err(NodeError::Zygote)?;
         let budget = plan.memory.map(NodeBytes::as_u64);
         let memory = NodeMemory::start(budget, &zygote, io.handle());
+        let descriptors = Descriptors::start(&memory, io.handle());
         let outbound = egress::Client::new(egress::Options {
             io: io.handle().clone(),
             allow: plan.egress.clone(),
             extra_roots: Vec::new(),
         })
         .map_err(NodeError::Outbound)?;
+        outbound.spares(&descriptors);
         let outbound = Arc::new(outbound);
         Ok(Arc::new(Self {
             services: Services {
@@ -139,6 +142,7 @@ impl Node {
                 admission: Admission::new(plan.server.max_queued),
                 cores: Cores::new(cores),
                 memory,
+                descriptors,
                 enforces: mode != Mode::WithoutLimits,
             },
             dev: mode == Mode::Dev,

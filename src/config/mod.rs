@@ -41,6 +41,7 @@ mod route;
 mod scalars;
 mod schema;
 mod secret;
+mod server;
 mod settle;
 mod single;
 mod spelling;

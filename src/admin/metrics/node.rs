@@ -51,7 +51,7 @@ impl Out<'_> {
         )?;
         self.counter(
             "holm_log_entries_lost",
-            "Lines of the log that were dropped because nobody took them in time",
+            "Lines of the log that were dropped because nobody took them in time, or they could not be written",
             node.log_entries_lost,
         )?;
         let reloads = &status.reloads;

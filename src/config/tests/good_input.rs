@@ -32,6 +32,12 @@ trusted_proxies = ["10.0.0.1/8", "fd00::1"]
 proxy_protocol = ["http"]
 request_id_header = "X-Request-Id"
 max_handshakes = 200
+max_head = "16KiB"
+head_time = "3s"
+keep_alive = "20s"
+max_streams = 100
+max_resets = 5
+upload_idle = "4s"
 max_connections = 500
 upload_rate = "1MiB"
 upload_time = "7s"
@@ -92,6 +98,12 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
             http: "0.0.0.0:80".parse()?,
             handshake_time: WallTime::from_secs(5),
             max_handshakes: 200,
+            max_head: NodeBytes::from_kib(16),
+            head_time: WallTime::from_secs(3),
+            keep_alive: WallTime::from_secs(20),
+            max_streams: 100,
+            max_resets: 5,
+            upload_idle: WallTime::from_secs(4),
             max_connections: 500,
             max_connections_per_address: 40,
             max_requests_per_address: 2_000,
@@ -117,7 +129,7 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
     assert_eq!(plan.sandbox, Mode::Require);
     assert!(!plan.watch);
     let sandbox = plan.places.sandbox.as_deref().ok_or("no place")?;
-    assert!(sandbox.ends_with("holm.toml:26:11"), "{sandbox}");
+    assert!(sandbox.ends_with("holm.toml:32:11"), "{sandbox}");
     assert_eq!(plan.log, LogFormat::Json);
     let and = vec!["127.0.0.1".parse()?, "fd00::/8".parse()?];
     assert_eq!(plan.egress, Allow::Public { and });
