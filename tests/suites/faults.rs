@@ -103,9 +103,6 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("faults::what_was_begun_is_lost_alone", async |world| {
             lost_alone(&world).await
         }),
-        world.trial("faults::a_cell_that_says_what_it_may_not", async |world| {
-            garbage::garbage(&world).await
-        }),
         world.trial("faults::a_template_that_starts_again", async |_| {
             killed_at_its_start().await
         }),
