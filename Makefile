@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-bench setup-deny serve test fuzz fuzz-targets autobahn check fmt lint doc deny bench bench-limits bench-peers bench-cells bench-reload bench-soak bench-websockets hostile
+.PHONY: help setup setup-bench setup-deny serve test fuzz fuzz-targets autobahn check fmt lint doc deny bench bench-limits bench-peers bench-cells bench-reload bench-slow-clients bench-soak bench-websockets hostile
 
 help: ## List the targets
 	@echo "Holm: targets of make"
@@ -55,6 +55,10 @@ bench-websockets: setup-bench ## Measure echoed WebSocket messages beside worker
 bench-reload: setup ## Reload 500 times under load, a tenth of it to what does not hold, and see what clients notice
 	$(CARGO) build --release
 	python3 benches/reload.py
+
+bench-slow-clients: setup ## Hold 5,000 slow clients, and see what a good one notices
+	$(CARGO) build --release
+	python3 benches/slow_clients.py
 
 bench-soak: setup ## Start and end 100,000 isolates, each a process, and see what is left of them
 	$(CARGO) build --release

@@ -295,15 +295,11 @@ impl Node {
                 problem: None,
             };
         }
-        let code = match Code::of(&graph) {
-            Ok(code) => code,
-            Err(error) => return fails(problem(Why::Code(error))),
-        };
         let deployment = Arc::new(Deployment {
             name: plan.name.as_str().into(),
             version: version.into(),
             graph: Arc::new(graph),
-            code,
+            code: Code::default(),
             vars: vars.into(),
             assets: binding,
             limits: plan.limits,
@@ -372,7 +368,7 @@ impl Node {
         let may_change = match &problem.why {
             Why::Graph(_) => false,
             Why::Start { error, .. } => may_pass(error),
-            Why::Assets(_) | Why::Code(_) | Why::Task => true,
+            Why::Assets(_) | Why::Task => true,
         };
         let stamp = match may_change {
             true => None,

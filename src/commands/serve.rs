@@ -4,10 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Resource;
-use rustix::process::Rlimit;
-use rustix::process::getrlimit;
-use rustix::process::setrlimit;
+use holm_process::descriptors;
 use tracing::info;
 use tracing::warn;
 
@@ -21,6 +18,7 @@ use crate::app::Node;
 use crate::app::Reloader;
 use crate::app::Reloading;
 use crate::app::Source;
+use crate::config::Plan;
 use crate::config::TlsPlan;
 use crate::telemetry::Telemetry;
 
@@ -49,6 +47,9 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
     board.has(&node);
     let (listeners, bound) = Listeners::bind(node.clone(), &plan)?;
     for warning in plan.tls.iter().flat_map(TlsPlan::open_keys) {
+        warn!("{warning}");
+    }
+    if let Some(warning) = shortage(&plan) {
         warn!("{warning}");
     }
     let mut reloading = Reloading::new(node.clone(), listeners.clone(), source, bound.port());
@@ -84,17 +85,29 @@ pub(super) fn flush(telemetry: &Telemetry) -> Result<(), Failure> {
     telemetry.flush(LOG_DEADLINE).map_err(Failure::Unwritten)
 }
 
-/// Lets the process have as many files and connections as the system allows it. What it gets by default
-/// is made for programs that use `select`.
+/// Lets the process have as many descriptors as the system allows it.
 pub(super) fn allow_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+    if let Err(error) = descriptors::raise() {
         warn!(%error, "cannot raise the limit of open files");
     }
+}
+
+/// What is to be said of descriptors, if there may come to be too few.
+pub(super) fn shortage(plan: &Plan) -> Option<String> {
+    /// For what is open for a moment only, and for the node's own.
+    const OTHERS: u64 = 256;
+    let most = descriptors::most();
+    let connections = plan.server.max_connections as u64;
+    let functions = plan.functions.len() as u64;
+    let wanted = connections + 3 * functions + OTHERS;
+    (most < wanted).then(|| {
+        format!(
+            "RLIMIT_NOFILE is {most}, and {connections} connections (`server.max_connections`) and 3 descriptors for \
+             each of {functions} functions at rest take {wanted}, isolates 2 each beside them: when few are left, new \
+             connections wait, and idle functions start anew; raise the hard limit (`ulimit -Hn`, `LimitNOFILE` of a \
+             systemd unit), or lower `server.max_connections`"
+        )
+    })
 }
 
 /// Begins to serve, until a signal ends it, and drains.

@@ -27,7 +27,7 @@
 //! | [`page`], [`blob`] | memory that edge and cell share; a function's code, read by many |
 //! | [`duplex`] | a cell's socket in a tokio task |
 //! | [`schedule`] | what the edge asks for its own threads |
-//! | [`bounds`] | what bounds the number of processes |
+//! | [`bounds`], [`descriptors`] | what bounds the number of processes, and what of descriptors |
 //! | `sys` | the system calls that rustix does not offer |
 //!
 //! In the edge:
@@ -69,6 +69,7 @@
 pub mod blob;
 pub mod bounds;
 pub mod clock;
+pub mod descriptors;
 pub mod duplex;
 mod fork;
 pub mod lifeline;

@@ -1,7 +1,6 @@
 //! Why a function does not start.
 
 use std::fmt;
-use std::io;
 use std::path::PathBuf;
 
 use holm_graph::GraphError;
@@ -26,7 +25,6 @@ pub(super) enum Why {
         frame: Option<String>,
         files: Vec<PathBuf>,
     },
-    Code(io::Error),
     Task,
 }
 
@@ -37,7 +35,7 @@ impl FunctionProblem {
             Why::Graph(error) => error.watch_paths().map(PathBuf::from).collect(),
             Why::Assets(faults) => faults.paths().map(PathBuf::from).collect(),
             Why::Start { files, .. } => files.clone(),
-            Why::Code(_) | Why::Task => Vec::new(),
+            Why::Task => Vec::new(),
         }
     }
 }
@@ -56,7 +54,6 @@ impl fmt::Display for FunctionProblem {
                     None => Ok(()),
                 }
             }
-            Why::Code(error) => write!(f, "its code cannot be kept in memory: {error}"),
             Why::Task => f.write_str("loading it failed inside Holm"),
         }
     }

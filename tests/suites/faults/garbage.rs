@@ -1,125 +1,235 @@
-//! A cell that was taken over says what it may not.
+//! A cell whose process somebody else has taken over: it says what no cell may say.
 //!
-//! The test takes a copy of the cell's end of its socket, which takes the rights of root, and speaks in its name.
+//! The words are put into its socket from outside, which takes the rights of root: without, this is skipped.
 
 use std::fs;
 use std::io::Write as _;
-use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
-use anyhow::Context as _;
-use anyhow::ensure;
-use holm_model::message::{BodyKind, Fields, FromCell, StreamId, StreamMessage, put};
+use anyhow::{Context as _, ensure};
+use holm_model::message::{BodyKind, Fields, FromCell, MAX_FRAME, StreamId, StreamMessage, put};
 use holm_model::outbound::Way;
 use holm_model::outcome::Outcome;
 use http::HeaderMap;
-use rustix::io::Errno;
-use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use super::{FILES, ask_behind, config, host, impatient, quick_cell};
-use crate::harness::log::{is_record, record_path};
+use super::{FILES, config, host, impatient};
 use crate::harness::processes::is_alive;
 use crate::harness::program::until;
 use crate::harness::{Request, Server, World};
 
-/// Its process is killed, the request in it fails, and nothing else happens.
-pub(super) async fn garbage(world: &World) -> anyhow::Result<()> {
-    let mut limits = impatient();
-    limits.insert("max_isolates".to_owned(), 1.into());
-    limits.insert("idle".to_owned(), "1min".into());
-    let server = Server::serve(&config(world, limits), FILES).await?;
-    for (nth, (what, bytes)) in sayings().into_iter().enumerate() {
-        let cell = quick_cell(&server).await?;
-        let mut socket = match socket_of(cell, server.pid()) {
-            Ok(socket) => socket,
-            Err(error) if error.downcast_ref() == Some(&Errno::PERM) => {
-                println!("skipped: no right to the descriptors of another process");
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
-        let key = format!("faults-garbage-{nth}");
-        let held = Request::get(&host("a"), &format!("/hold?{key}"));
-        let address = server.address();
-        let held = tokio::spawn(async move { held.send(address).await });
-        world.origin().reached(&key).await;
-        let mut asked = ask_behind(address);
-        socket.write_all(&bytes)?;
-        let answer = held.await??;
-        let outcome = answer.headers.get("holm-outcome");
-        let outcome = outcome.with_context(|| format!("{what}: {answer:?}"))?;
-        ensure!(outcome == "crashed", "{what}: {answer:?}");
-        while let Some(answer) = asked.join_next().await {
-            let answer = answer??;
-            ensure!(answer.status == 200, "{what}: {answer:?}");
-        }
-        let gone = until(|| Ok((!is_alive(cell)).then_some(()))).await?;
-        gone.with_context(|| format!("{what}: it lives"))?;
-        world.origin().gone(&key).await;
+/// The request that is in the cell: the second one that it has.
+const SEQ: u32 = 2;
+
+/// The subrequest that it has made.
+const FETCH: u32 = 1;
+
+fn frames(messages: &[(FromCell<'_>, &[u8])]) -> Vec<u8> {
+    let mut wire = Vec::new();
+    for (message, payload) in messages {
+        put(&mut wire, message, payload);
     }
-    let of_it = |line: &serde_json::Value| is_record(line) && record_path(line) == "/hold";
-    let record = server.log().first("its record", of_it).await?;
-    ensure!(record["outcome"] == "crashed", "{record}");
-    server.assert_healthy().await
+    wire
 }
 
-/// What no cell says, each with a word for it.
-fn sayings() -> Vec<(&'static str, Vec<u8>)> {
-    let fields = HeaderMap::new();
-    let say = |message: FromCell<'_>, payload: &[u8]| {
-        let mut bytes = Vec::new();
-        put(&mut bytes, &message, payload);
-        bytes
-    };
-    let reply = FromCell::Reply {
-        seq: 1,
-        status: 42,
-        fields: Fields::Map(&fields),
-        body: BodyKind::Empty,
+fn reply(status: u16, body: BodyKind, none: &HeaderMap) -> FromCell<'_> {
+    FromCell::Reply {
+        seq: SEQ,
+        status,
+        fields: Fields::Map(none),
+        body,
         settled: None,
-    };
-    let fetch = FromCell::Fetch {
-        seq: 1,
-        fetch: u32::MAX,
+    }
+}
+
+fn fetch<'a>(
+    number: u32,
+    method: &'a str,
+    url: &'a str,
+    body: BodyKind,
+    none: &'a HeaderMap,
+) -> FromCell<'a> {
+    FromCell::Fetch {
+        seq: SEQ,
+        fetch: number,
         way: Way::Out,
-        method: "GET",
-        url: "nowhere",
-        fields: Fields::Map(&fields),
-        body: BodyKind::Empty,
-    };
-    let failed = FromCell::Failed {
-        seq: 1,
-        outcome: Outcome::ExceededCpu,
+        method,
+        url,
+        fields: Fields::Map(none),
+        body,
+    }
+}
+
+/// What no cell says, each with its name. Words about streams and sockets that are over are passed over: they may have been
+/// under way.
+fn cases() -> Vec<(&'static str, Vec<u8>)> {
+    let none = HeaderMap::new();
+    let empty: &[u8] = b"";
+    let one = |message: FromCell<'_>| frames(&[(message, empty)]);
+    let url = "http://127.0.0.1:1/";
+    let too_long = u32::try_from(MAX_FRAME + 1).unwrap_or(u32::MAX);
+    let stream = BodyKind::Stream { length: None };
+    let pass = |of| BodyKind::Pass { of, length: None };
+    let failed = |outcome| FromCell::Failed {
+        seq: SEQ,
+        outcome,
         thrown: None,
     };
-    let not_its = FromCell::Stream(StreamId::Request(1), StreamMessage::Chunk);
+    let chunk = |id| FromCell::Stream(id, StreamMessage::Chunk);
+    let mut floods = vec![(reply(200, stream, &none), empty)];
+    floods.extend((0..100).map(|_| (chunk(StreamId::Reply(SEQ)), &b"x"[..])));
+    let many: Vec<_> = (2..200)
+        .map(|n| (fetch(n, "GET", url, BodyKind::Empty, &none), empty))
+        .collect();
     vec![
-        ("a frame of 4 GiB", vec![0xFF; 64]),
-        ("a frame of nothing", vec![0; 4]),
-        ("a kind that there is not", vec![1, 0, 0, 0, 0xFF]),
-        ("a status that is none", say(reply, b"")),
-        ("a URL that is none", say(fetch, b"")),
-        ("an outcome that it does not know", say(failed, b"")),
-        ("a chunk of a body that it reads", say(not_its, b"x")),
+        ("a frame of no end", vec![0xff; 64]),
+        ("a frame that is too long", too_long.to_le_bytes().to_vec()),
+        ("a message that there is not", vec![3, 0, 0, 0, 0x7f, 1, 2]),
+        ("an empty message", vec![0, 0, 0, 0]),
+        ("a message that ends early", vec![2, 0, 0, 0, 4, 2]),
+        (
+            "a status that there is not",
+            one(reply(99, BodyKind::Empty, &none)),
+        ),
+        ("an interim answer", one(reply(103, BodyKind::Empty, &none))),
+        (
+            "an upgrade to nothing",
+            one(reply(101, BodyKind::Empty, &none)),
+        ),
+        (
+            "two answers",
+            frames(&[
+                (reply(200, stream, &none), empty),
+                (reply(200, BodyKind::Empty, &none), empty),
+            ]),
+        ),
+        (
+            "more than its memory",
+            one(reply(200, BodyKind::Large { length: 1 << 40 }, &none)),
+        ),
+        (
+            "a body that nobody has",
+            one(reply(200, pass(StreamId::Request(77)), &none)),
+        ),
+        (
+            "a body of its own, passed on",
+            one(reply(200, pass(StreamId::Fetch(1)), &none)),
+        ),
+        (
+            "a verdict that is the node's",
+            one(failed(Outcome::ExceededCpu)),
+        ),
+        ("a good end that failed", one(failed(Outcome::Ok))),
+        (
+            "chunks of what the node writes",
+            frames(&[(chunk(StreamId::Request(SEQ)), b"x")]),
+        ),
+        ("chunks that nobody asked for", frames(&floods)),
+        (
+            "a line that is no text",
+            frames(&[(
+                FromCell::Log {
+                    seq: SEQ,
+                    level: holm_model::log::Level::Info,
+                    dropped: 0,
+                },
+                &[0xff, 0xfe],
+            )]),
+        ),
+        (
+            "a subrequest again",
+            one(fetch(FETCH, "GET", url, BodyKind::Empty, &none)),
+        ),
+        (
+            "a subrequest without a URL",
+            one(fetch(2, "GET", "nonsense", BodyKind::Empty, &none)),
+        ),
+        (
+            "a subrequest of two words",
+            one(fetch(2, "GET /", url, BodyKind::Empty, &none)),
+        ),
+        (
+            "a subrequest that is a socket",
+            one(fetch(2, "GET", url, BodyKind::Socket, &none)),
+        ),
+        ("more subrequests than it may", frames(&many)),
     ]
 }
 
-/// A copy of the socket between a cell and the edge: the only one that the edge has made.
-fn socket_of(cell: u32, edge: u32) -> anyhow::Result<UnixStream> {
-    let pid = |number: u32| Pid::from_raw(number.try_into()?).context("no process");
-    let process = pidfd_open(pid(cell)?, PidfdFlags::empty())?;
-    for entry in fs::read_dir(format!("/proc/{cell}/fd"))? {
+/// The end of the socket that `cell` has, if this process may have it.
+fn socket_of(cell: u32) -> anyhow::Result<Option<UnixStream>> {
+    let folder = fs::read_dir(format!("/proc/{cell}/fd"));
+    let Ok(folder) = folder else {
+        return Ok(None);
+    };
+    let pid = Pid::from_raw(i32::try_from(cell)?).context("a process")?;
+    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    for entry in folder {
         let entry = entry?;
-        let target = fs::read_link(entry.path())?;
+        let Ok(target) = fs::read_link(entry.path()) else {
+            return Ok(None);
+        };
         if !target.to_string_lossy().starts_with("socket:") {
             continue;
         }
-        let number = entry.file_name().to_string_lossy().parse()?;
-        let socket = pidfd_getfd(process.as_fd(), number, PidfdGetfdFlags::empty())?;
-        if socket_peercred(&socket)?.pid == pid(edge)? {
-            return Ok(UnixStream::from(socket));
-        }
+        let number: i32 = entry.file_name().to_string_lossy().parse()?;
+        return match pidfd_getfd(&process, number, PidfdGetfdFlags::empty()) {
+            Ok(socket) => Ok(Some(UnixStream::from(socket))),
+            Err(_) => Ok(None),
+        };
     }
-    anyhow::bail!("it has no such socket")
+    Ok(None)
+}
+
+pub(super) async fn garbage(world: &World) -> anyhow::Result<()> {
+    let mut limits = impatient();
+    limits.insert("max_isolates".to_owned(), 1.into());
+    limits.insert("idle".to_owned(), "10min".into());
+    let server = Server::serve(&config(world, limits), FILES).await?;
+    let address = server.address();
+    let answer = Request::get(&host("b"), "/").send(address).await?;
+    ensure!(answer.status == 200, "{answer:?}");
+    let neighbours = server.family().cells("b")?;
+    let zygote = server.family().zygote()?;
+    for (number, (name, words)) in cases().into_iter().enumerate() {
+        let answer = Request::get(&host("a"), "/").send(address).await?;
+        ensure!(answer.status == 200, "before {name}: {answer:?}");
+        let cells = server.family().cells("a")?;
+        let [cell] = cells[..] else {
+            anyhow::bail!("before {name}: {cells:?}");
+        };
+        let key = format!("faults-garbage-{number}");
+        let held = Request::get(&host("a"), &format!("/hold?{key}"));
+        let held = tokio::spawn(async move { held.send(address).await });
+        world.origin().reached(&key).await;
+        let Some(mut socket) = socket_of(cell)? else {
+            println!("skipped: the socket of a cell cannot be had");
+            return Ok(());
+        };
+        socket.set_nonblocking(false)?;
+        // It is killed in the middle of it.
+        let _ = socket.write_all(&words);
+        drop(socket);
+        let gone = until(|| Ok((!is_alive(cell)).then_some(()))).await?;
+        ensure!(gone.is_some(), "{name}: it lives on");
+        // Its request fails, or breaks off where it was answered; and what it asked of others goes with it.
+        if let Ok(answer) = held.await? {
+            ensure!(
+                answer.status == 500 && answer.headers["holm-outcome"] == "crashed"
+                    || answer.broken.is_some(),
+                "{name}: {answer:?}"
+            );
+        }
+        world.origin().gone(&key).await;
+    }
+    // Nobody else noticed, and it answers again.
+    for name in ["a", "b", "c"] {
+        let answer = Request::get(&host(name), "/").send(address).await?;
+        ensure!(answer.status == 200, "{name}: {answer:?}");
+    }
+    ensure!(server.family().cells("b")? == neighbours);
+    ensure!(server.family().zygote()? == zygote);
+    let errors = server.log().events("error");
+    ensure!(errors.is_empty(), "{errors:?}");
+    server.assert_healthy().await
 }
