@@ -5,6 +5,9 @@
 #[path = "../../src/access.rs"]
 mod access;
 #[allow(dead_code, reason = "the program uses the rest")]
+#[path = "../../src/acme/store.rs"]
+mod acme;
+#[allow(dead_code, reason = "the program uses the rest")]
 #[path = "../../src/admin/address.rs"]
 mod admin;
 #[allow(dead_code, unused_imports, reason = "the program uses the rest")]
