@@ -95,9 +95,8 @@ async fn together() -> anyhow::Result<()> {
         }
     }
     let mut kept = Connection::open(server.address(), Version::Http1).await?;
-    for number in 0..REQUESTS {
+    for (number, (kind, stream)) in slow.iter_mut().take(REQUESTS).enumerate() {
         // They are not idle, either: a byte now and then.
-        let (kind, stream) = &mut slow[number];
         if matches!(kind.0, "head" | "body") {
             stream.write_all(b"a").await?;
         }
