@@ -56,7 +56,8 @@ pub struct Settings {
     /// How long a drain may take before what is left is aborted: 30 s.
     pub drain_time: Duration,
     /// How long an idle HTTP/1 connection stays open at the start of a drain: 500 ms. A client
-    /// that is about to send on it is answered, and told to close.
+    /// that is about to send on it is answered, and told to close. One that has just connected has as long as
+    /// at any other time.
     pub last_chance: Duration,
     /// Who may speak of clients that are not on the other end of their connections: nobody.
     pub proxies: Proxies,

@@ -219,6 +219,7 @@ fn hint(key: &str) -> Option<&'static str> {
         | "upload_ahead"
         | "websocket_ping"
         | "websocket_compression"
+        | "upgrade_time"
         | "drain"
         | "trusted_proxies"
         | "proxy_headers"

@@ -31,6 +31,9 @@ const LEAST_MEMORY: NodeBytes = NodeBytes::from_mib(64);
 /// The least that responses may hold: a few of a size that pages have.
 const LEAST_UNSENT: NodeBytes = NodeBytes::from_mib(1);
 
+/// The least `server.upgrade_time`.
+const LEAST_UPGRADE: WallTime = WallTime::from_secs(1);
+
 /// The least `server.websocket_ping`.
 const LEAST_PING: WallTime = WallTime::from_secs(1);
 /// The least that a handshake may take: on the other side of the world it takes half of that.
@@ -216,6 +219,17 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
                 .help("clients on slow networks take that long to answer; leave it out for 30s"),
         );
     }
+    if let Some(At { value, span }) = &raw.upgrade_time
+        && *value < LEAST_UPGRADE
+    {
+        findings.report(
+            Problem::new("`server.upgrade_time` is less than makes sense")
+                .at(span.clone(), format!("at least {LEAST_UPGRADE}"))
+                .help(
+                    "a successor starts every function before it is ready; leave it out for 300s",
+                ),
+        );
+    }
     ServerPlan {
         request_id: proxies::request_id(raw.request_id_header, findings),
         http: raw.http.map_or(ServerPlan::DEFAULT.http, |at| at.value),
@@ -259,6 +273,9 @@ fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
         websocket_compression: raw
             .websocket_compression
             .unwrap_or(ServerPlan::DEFAULT.websocket_compression),
+        upgrade_time: raw
+            .upgrade_time
+            .map_or(ServerPlan::DEFAULT.upgrade_time, |at| at.value),
         drain: raw.drain.map_or(ServerPlan::DEFAULT.drain, |at| at.value),
         ..ServerPlan::DEFAULT
     }

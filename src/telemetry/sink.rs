@@ -12,6 +12,7 @@ use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -20,6 +21,9 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 use holm_model::record::Record;
+use rustix::fs::FlockOperation;
+use rustix::fs::fcntl_lock;
+use rustix::io::Errno;
 use tracing::Level;
 
 use super::Style;
@@ -84,6 +88,8 @@ pub(super) struct Sink {
     written: Condvar,
     /// Entries that were dropped, ever.
     lost: AtomicU64,
+    /// Another process writes to the same file.
+    is_shared: AtomicBool,
 }
 
 impl Sink {
@@ -95,6 +101,7 @@ impl Sink {
             filled: Condvar::new(),
             written: Condvar::new(),
             lost: AtomicU64::new(0),
+            is_shared: AtomicBool::new(false),
         });
         let of_thread = sink.clone();
         let spawned = thread::Builder::new()
@@ -194,6 +201,26 @@ impl Sink {
         queue
     }
 
+    /// Another process writes to the same file from now on, or none any more.
+    pub(super) fn share(&self, is_shared: bool) {
+        self.is_shared.store(is_shared, Ordering::Relaxed);
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        // What goes into a pipe at once may be cut up by what others write (pipe(7)), so they take turns. Where
+        // there is no such lock, it is written all the same.
+        let is_shared = self.is_shared.load(Ordering::Relaxed);
+        if is_shared {
+            while fcntl_lock(stderr(), FlockOperation::LockExclusive) == Err(Errno::INTR) {}
+        }
+        // A log whose reader is gone has nowhere to complain.
+        let _ = stderr().write_all(out);
+        if is_shared {
+            let _ = fcntl_lock(stderr(), FlockOperation::Unlock);
+        }
+        out.clear();
+    }
+
     /// What is not written yet is written like this.
     pub(super) fn set_style(&self, style: Style) {
         *self.style.lock().unwrap_or_else(PoisonError::into_inner) = style;
@@ -217,7 +244,7 @@ impl Sink {
                 {
                     render(&mut out, style, &entry);
                 }
-                write(&mut out);
+                self.write(&mut out);
                 let mut queue = self.queue();
                 queue.writing = left.len().max(1);
                 if queue.given_up {
@@ -229,16 +256,10 @@ impl Sink {
             drop(left);
             if dropped > 0 {
                 render(&mut out, style, &lost(dropped));
-                write(&mut out);
+                self.write(&mut out);
             }
         }
     }
-}
-
-fn write(out: &mut Vec<u8>) {
-    // A log whose reader is gone has nowhere to complain.
-    let _ = stderr().write_all(out);
-    out.clear();
 }
 
 fn render(out: &mut Vec<u8>, style: Style, entry: &Entry) {

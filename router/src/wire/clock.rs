@@ -9,7 +9,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// How long each kind of waiting may last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Windows {
-    /// For a head, from its first byte, and for the first byte of a new connection.
+    /// For a head, from its first byte, for the first byte of a new connection, and for the last word of
+    /// HTTP/2.
     pub(crate) head: Duration,
     /// Between one response and the next head.
     pub(crate) idle: Duration,
@@ -30,6 +31,9 @@ pub(super) enum Phase {
     Idle,
     /// The next head, while the server drains.
     LastChance,
+    /// The same, over HTTP/2: that the client has read GOAWAY. It says so, and the connection is closed then;
+    /// what it had sent before takes as long to come as the way is.
+    Leaving,
     /// Nothing of the client's: a request is being answered.
     Busy,
 }
@@ -109,7 +113,7 @@ impl Clock {
     fn window(&self, phase: Phase) -> Duration {
         match phase {
             Phase::Busy => Duration::MAX,
-            Phase::Fresh | Phase::Head => self.windows.head,
+            Phase::Fresh | Phase::Head | Phase::Leaving => self.windows.head,
             Phase::Idle => self.windows.idle,
             Phase::LastChance => self.windows.last_chance,
         }

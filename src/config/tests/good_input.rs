@@ -39,6 +39,7 @@ max_queued = 50
 max_unsent = "64MiB"
 websocket_ping = "10s"
 websocket_compression = false
+upgrade_time = "60s"
 drain = "5s"
 [log]
 format = "json"
@@ -100,6 +101,7 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
             upload_ahead: NodeBytes::from_mib(0),
             websocket_ping: WallTime::from_secs(10),
             websocket_compression: false,
+            upgrade_time: WallTime::from_secs(60),
             drain: WallTime::from_secs(5),
         }
     );
