@@ -128,6 +128,8 @@ enum Listener {
 struct Socket {
     path: PathBuf,
     inode: Option<u64>,
+    /// It is another process's, until that one leaves it.
+    is_lent: bool,
 }
 
 impl Admin {
@@ -272,7 +274,9 @@ fn bind(
             Ok((Listener::Tcp(listener), Address::Tcp(got), holder))
         }
         Address::Unix(path) => {
-            let (listener, holder) = match sockets.take_unix(path) {
+            let given = sockets.take_unix(path);
+            let is_lent = given.is_some();
+            let (listener, holder) = match given {
                 Some(given) => given,
                 None => {
                     clear(path, address)?;
@@ -287,6 +291,7 @@ fn bind(
                 inode: found
                     .filter(|_| holder == Holder::Nobody)
                     .map(|found| found.ino()),
+                is_lent,
             };
             let listener = tokio::net::UnixListener::from_std(listener).map_err(other)?;
             Ok((Listener::Unix { listener, socket }, address.clone(), holder))
@@ -329,7 +334,7 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 impl Drop for Socket {
     fn drop(&mut self) {
         let found = fs::symlink_metadata(&self.path).ok();
-        if self.inode.is_some() && found.map(|found| found.ino()) == self.inode {
+        if !self.is_lent && self.inode.is_some() && found.map(|found| found.ino()) == self.inode {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -346,6 +351,9 @@ async fn serve(mut listener: Listener, answers: Arc<Answers>, mut course: watch:
         .is_err()
     {
         return;
+    }
+    if *course.borrow() == Course::Accept {
+        listener.lend_file(false);
     }
     loop {
         let accepted = tokio::select! {
@@ -377,7 +385,7 @@ async fn serve(mut listener: Listener, answers: Arc<Answers>, mut course: watch:
             is_handed_over: true,
         })
     {
-        listener.forget_file();
+        listener.lend_file(true);
     }
     drop(listener);
     let answered = async { while open.join_next().await.is_some() {} };
@@ -398,11 +406,11 @@ impl Listener {
         }
     }
 
-    /// Its file is another process's.
-    fn forget_file(&mut self) {
+    /// Whether its file is another process's.
+    fn lend_file(&mut self, is_lent: bool) {
         match self {
             Self::Tcp(_) => {}
-            Self::Unix { socket, .. } => socket.inode = None,
+            Self::Unix { socket, .. } => socket.is_lent = is_lent,
         }
     }
 

@@ -7,6 +7,7 @@ use http_body_util::BodyExt as _;
 use libtest_mimic::Trial;
 
 use super::node::{HOST, Node};
+use crate::harness::area::{merge, table};
 use crate::harness::client::Version;
 use crate::harness::websocket::{Ended, WebSocket};
 use crate::harness::{Connection, Request, World};
@@ -31,8 +32,12 @@ fn waiting(key: &str) -> Request {
 async fn serve(world: &World, drain: &str) -> anyhow::Result<Node> {
     let origin = world.origin().url().to_owned();
     Node::serve(|config| {
-        config["server"]["drain"] = drain.into();
-        config["functions"]["site"]["vars"]["ORIGIN"] = origin.into();
+        let vars = table([("vars", table([("ORIGIN", origin.into())]).into())]);
+        let extra = table([
+            ("server", table([("drain", drain.into())]).into()),
+            ("functions", table([("site", vars.into())]).into()),
+        ]);
+        merge(config, extra);
     })
     .await
 }

@@ -111,7 +111,7 @@ async fn bad_program() -> anyhow::Result<()> {
         (script(&node, "exit 7")?, "exit status: 7"),
         (script(&node, "kill -SEGV $$")?, "signal: 11"),
         (
-            script(&node, "echo garbage >&0; exit 0")?,
+            script(&node, "echo garbage >&0; exec sleep 600")?,
             "does not understand",
         ),
     ] {
@@ -126,7 +126,13 @@ async fn bad_program() -> anyhow::Result<()> {
 }
 
 async fn hangs() -> anyhow::Result<()> {
-    let node = Node::serve(|config| config["server"]["upgrade_time"] = "2s".into()).await?;
+    let node = Node::serve(|config| {
+        merge(
+            config,
+            table([("server", table([("upgrade_time", "2s".into())]).into())]),
+        );
+    })
+    .await?;
     let load = Load::on(&node).await?;
     node.replace_program(&script(&node, "exec sleep 600")?)?;
     let begin = Instant::now();
