@@ -23,6 +23,15 @@ impl Drain {
         self.has_begun.load(Ordering::Relaxed)
     }
 
+    /// Resolves when it has begun.
+    pub(crate) async fn begun(&self) {
+        let mut news = pin!(self.news.notified());
+        news.as_mut().enable();
+        if !self.has_begun.load(Ordering::SeqCst) {
+            news.await;
+        }
+    }
+
     /// Drives `connection` to its end, and calls `on_drain` once between two polls when the drain
     /// begins.
     ///

@@ -212,6 +212,11 @@ impl<D: Dispatch> Edge<D> {
         displaced.one(now)
     }
 
+    /// Resolves when a drain has begun.
+    pub(crate) async fn draining(&self) {
+        self.drain.begun().await;
+    }
+
     /// Serves one connection to its end. Dropping the future aborts it: its requests are
     /// cancelled, and the client sees a reset.
     pub fn connection<I: Transport>(

@@ -268,18 +268,21 @@ impl<I: Transport> Wire<I> {
             Phase::Busy
         } else if is_head_begun {
             Phase::Head
-        } else if self.link.requests() == 0 {
-            // Also while the server drains: who has just connected is about to ask.
-            Phase::Fresh
         } else if self.drain.has_begun() {
             match &self.inbound {
-                Inbound::Http2(_) => Phase::Leaving,
+                Inbound::Http2(_) => Phase::OnItsWay,
                 Inbound::Unknown { .. }
                 | Inbound::Http1 { .. }
                 | Inbound::Raw
                 | Inbound::Refused
-                | Inbound::Broken => Phase::LastChance,
+                | Inbound::Broken => match self.link.requests() {
+                    // Who has just connected is about to ask.
+                    0 => Phase::OnItsWay,
+                    _ => Phase::LastChance,
+                },
             }
+        } else if self.link.requests() == 0 {
+            Phase::Fresh
         } else {
             Phase::Idle
         };

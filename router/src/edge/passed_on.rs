@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::{Edge, Origin};
@@ -26,8 +26,15 @@ impl<D: Dispatch> Edge<D> {
         // Counted before the future is first polled, as every connection.
         let open = self.stats.connection();
         async move {
-            let deadline = self.settings().head_time;
-            let preface = timeout(deadline, read_preface(&mut stream)).await;
+            let (deadline, arrival) = (self.settings().head_time, self.settings().arrival);
+            let draining = async {
+                self.draining().await;
+                sleep(arrival).await;
+            };
+            let preface = tokio::select! {
+                read = timeout(deadline, read_preface(&mut stream)) => read,
+                () = draining => return,
+            };
             let preface = match preface {
                 Ok(Ok(preface)) => preface,
                 Ok(Err(error)) => {

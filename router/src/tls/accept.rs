@@ -8,7 +8,7 @@ use std::time::Instant;
 use rustls::server::Acceptor;
 use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::AsyncWriteExt as _;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tracing::{debug, warn};
 
@@ -39,6 +39,9 @@ enum HandshakeFailure {
     /// It had to make room for newer ones.
     #[error("there are too many others")]
     Displaced,
+    /// The server is going down.
+    #[error("the server is going down")]
+    Draining,
 }
 
 impl<D: Dispatch> Edge<D> {
@@ -104,14 +107,18 @@ impl<D: Dispatch> Edge<D> {
         certificates: Arc<Certificates>,
         mut place: Place,
     ) -> Result<(TlsStream<I>, Origin), HandshakeFailure> {
-        // The same while the server drains: who shakes hands is about to ask.
-        let deadline = self.settings().handshake_time;
+        let (deadline, arrival) = (self.settings().handshake_time, self.settings().arrival);
+        let draining = async {
+            self.draining().await;
+            sleep(arrival).await;
+        };
         let session = tokio::select! {
             session = timeout(deadline, self.negotiate(io, &certificates)) => match session {
                 Ok(session) => session?,
                 Err(_) => return Err(HandshakeFailure::TimedOut),
             },
             () = place.ended() => return Err(HandshakeFailure::Displaced),
+            () = draining => return Err(HandshakeFailure::Draining),
         };
         let (stream, session) = session;
         self.stats().handshake(session.is_resumed);
@@ -159,9 +166,10 @@ impl<D: Dispatch> Edge<D> {
         match failure {
             HandshakeFailure::UnknownName(_) => stats.unknown_name(),
             // The line about too many is written where the new one comes in.
-            HandshakeFailure::Io(_) | HandshakeFailure::TimedOut | HandshakeFailure::Displaced => {
-                stats.failed_handshake()
-            }
+            HandshakeFailure::Io(_)
+            | HandshakeFailure::TimedOut
+            | HandshakeFailure::Displaced
+            | HandshakeFailure::Draining => stats.failed_handshake(),
         }
         debug!(%peer, %failure, "no TLS connection");
     }

@@ -9,13 +9,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// How long each kind of waiting may last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Windows {
-    /// For a head, from its first byte, for the first byte of a new connection, and for the last word of
-    /// HTTP/2.
+    /// For a head, from its first byte, and for the first byte of a new connection.
     pub(crate) head: Duration,
     /// Between one response and the next head.
     pub(crate) idle: Duration,
     /// As `idle`, once a drain has begun.
     pub(crate) last_chance: Duration,
+    /// As `head`, once a drain has begun, for the first byte; and for the last word of HTTP/2.
+    pub(crate) arrival: Duration,
     /// For a client to take a byte of a response.
     pub(crate) stall: Duration,
 }
@@ -31,9 +32,9 @@ pub(super) enum Phase {
     Idle,
     /// The next head, while the server drains.
     LastChance,
-    /// The same, over HTTP/2: that the client has read GOAWAY. It says so, and the connection is closed then;
-    /// what it had sent before takes as long to come as the way is.
-    Leaving,
+    /// Something that is on its way, while the server drains: the first byte; over HTTP/2, the word of the
+    /// client that it has read GOAWAY, behind which the connection is closed.
+    OnItsWay,
     /// Nothing of the client's: a request is being answered.
     Busy,
 }
@@ -113,9 +114,10 @@ impl Clock {
     fn window(&self, phase: Phase) -> Duration {
         match phase {
             Phase::Busy => Duration::MAX,
-            Phase::Fresh | Phase::Head | Phase::Leaving => self.windows.head,
+            Phase::Fresh | Phase::Head => self.windows.head,
             Phase::Idle => self.windows.idle,
             Phase::LastChance => self.windows.last_chance,
+            Phase::OnItsWay => self.windows.arrival,
         }
     }
 
@@ -150,6 +152,7 @@ mod tests {
             head: seconds(10),
             idle: seconds(60),
             last_chance: seconds(1),
+            arrival: seconds(3),
             stall: seconds(30),
         })
     }

@@ -117,7 +117,7 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
     assert_eq!(plan.sandbox, Mode::Require);
     assert!(!plan.watch);
     let sandbox = plan.places.sandbox.as_deref().ok_or("no place")?;
-    assert!(sandbox.ends_with("holm.toml:26:11"), "{sandbox}");
+    assert!(sandbox.ends_with("holm.toml:27:11"), "{sandbox}");
     assert_eq!(plan.log, LogFormat::Json);
     let and = vec!["127.0.0.1".parse()?, "fd00::/8".parse()?];
     assert_eq!(plan.egress, Allow::Public { and });
