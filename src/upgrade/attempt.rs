@@ -248,7 +248,8 @@ impl Shared {
             }
             Err(trouble) => return Err(trouble.with_the_end(successor)),
         };
-        // It serves. From here on nothing can fail.
+        // It serves. From here on nothing can fail, and what is served here does not change any more.
+        parts.reloader.close();
         let pid = successor.pid();
         listeners.share(&taken);
         if let Some(admin) = &parts.admin {

@@ -147,9 +147,13 @@ impl Heir {
         }
         info!(predecessor = self.predecessor, "serving in its place");
         let wait = move || {
-            // `Released`, or the end; then the end.
-            while talk::receive::<ToHeir>(&self.control).is_ok() {
-                admin.iter().for_each(AdminHandle::accept);
+            loop {
+                match talk::receive(&self.control) {
+                    Ok((ToHeir::Released, _)) => admin.iter().for_each(AdminHandle::accept),
+                    // Another version may have more to say.
+                    Ok((ToHeir::Offer { .. } | ToHeir::Go, _)) | Err(TalkError::Strange(_)) => {}
+                    Err(TalkError::Gone | TalkError::Passing(_)) => break,
+                }
             }
             admin.iter().for_each(AdminHandle::accept);
             telemetry.share(false);

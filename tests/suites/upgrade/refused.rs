@@ -140,7 +140,13 @@ async fn hangs() -> anyhow::Result<()> {
     // While it is waited for, there is no second one.
     let second = async {
         node.only_more().await?;
-        node.upgrade().await
+        let second = node.upgrade().await?;
+        // A reload waits for the end of it.
+        let reloaded = node.holm(&["reload"]).await?;
+        ensure!(reloaded.status.success(), "{reloaded:?}");
+        let log = node.server.log();
+        ensure!(log.events("error").len() == 1, "{}", log.tail());
+        Ok(second)
     };
     let (first, second) = tokio::try_join!(first, second)?;
     ensure!(begin.elapsed().as_secs() >= 2, "{:?}", begin.elapsed());
