@@ -5,12 +5,17 @@ use std::sync::Arc;
 use anyhow::ensure;
 use http_body_util::BodyExt as _;
 use libtest_mimic::Trial;
+use serde_json::Value;
+use tokio::task::JoinSet;
 
 use super::node::{HOST, Node};
 use crate::harness::area::{merge, table};
 use crate::harness::client::Version;
 use crate::harness::websocket::{Ended, WebSocket};
 use crate::harness::{Connection, Request, World};
+
+/// Lines that each of two processes writes at the same time.
+const LINES: usize = 24;
 
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
@@ -19,6 +24,9 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         }),
         world.trial("upgrade::what_takes_too_long_is_cut", async |world| {
             cut(&world).await
+        }),
+        world.trial("upgrade::two_processes_write_one_log", async |world| {
+            one_log(&world).await
         }),
     ]
 }
@@ -98,5 +106,46 @@ async fn cut(world: &World) -> anyhow::Result<()> {
     node.is_alone(0).await?;
     let answer = Request::get(HOST, "/").send(address).await?;
     ensure!(answer.body == "one", "{answer:?}");
+    Ok(())
+}
+
+/// Lines that are longer than what a pipe takes at once, of both processes at the same time: each is whole.
+async fn one_log(world: &World) -> anyhow::Result<()> {
+    const KEY: &str = "upgrade-log";
+    let node = serve(world, "60s").await?;
+    let address = node.server.address();
+    let mut held = Vec::new();
+    for _ in 0..LINES {
+        let mut connection = Connection::open(address, Version::Http1).await?;
+        let answer = connection.head(waiting(KEY)).await?;
+        held.push((connection, answer));
+    }
+    let done = node.upgrade().await?;
+    ensure!(done.status.success(), "{done:?}");
+    world.origin().release(KEY);
+    let mut others = JoinSet::new();
+    for _ in 0..LINES {
+        others.spawn(Request::get(HOST, "/log").send(address));
+    }
+    for (_connection, answer) in held {
+        answer.into_body().collect().await?;
+    }
+    while let Some(answer) = others.join_next().await {
+        let answer = answer??;
+        ensure!(answer.status == 200, "{answer:?}");
+    }
+    node.is_alone(0).await?;
+    node.signal("TERM").await?;
+    let is_end = |line: &Value| line["msg"] == "ended";
+    node.server.log().nth("second end", 1, is_end).await?;
+    let stray = node.server.log().take_stray();
+    ensure!(stray.is_empty(), "{} lines are in pieces", stray.len());
+    let records = node.server.log().records();
+    let whole = records.iter().filter(|record| {
+        let line = record["logs"][0]["message"].as_str().unwrap_or_default();
+        line.len() == 60_000
+    });
+    let (whole, all) = (whole.count(), records.len());
+    ensure!((whole, all) == (2 * LINES, 2 * LINES), "{whole} of {all}");
     Ok(())
 }

@@ -27,10 +27,12 @@ const WORKER: &str = "export default {
       writer.write(new TextEncoder().encode('begin '));
       fetch(`${env.ORIGIN}/gone${search}`).then(async (response) => {
         await writer.write(new TextEncoder().encode(await response.text()));
+        if (search.includes('log')) console.log('o'.repeat(60_000));
         await writer.close();
       });
       return new Response(readable);
     }
+    if (pathname === '/log') console.log('n'.repeat(60_000));
     if (pathname === '/socket') {
       const [client, server] = Object.values(new WebSocketPair());
       server.accept();
