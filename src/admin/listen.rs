@@ -22,6 +22,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use holm_process::schedule::take_short_turns;
+use http::HeaderValue;
+use http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -61,6 +63,8 @@ const BUFFER: usize = 16 << 10;
 const LIFE: Duration = Duration::from_secs(60);
 /// How long the answer at hand may still take to be read then.
 const LAST_ANSWER: Duration = Duration::from_secs(10);
+/// How long a connection may be silent before it is closed, once another process has the listener.
+const ARRIVAL: Duration = Duration::from_secs(1);
 /// Pause when the process is out of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -436,10 +440,20 @@ async fn connection(
 ) {
     // A reload takes as long as it takes.
     let is_patient = Arc::new(AtomicBool::new(false));
-    let of_service = is_patient.clone();
+    let (of_service, followed) = (is_patient.clone(), course.clone());
     let service = service_fn(move |request| {
         let (answers, is_patient) = (answers.clone(), of_service.clone());
-        async move { answers.answer(request, &is_patient).await }
+        let followed = followed.clone();
+        async move {
+            let mut answer = answers.answer(request, &is_patient).await;
+            if let Ok(answer) = &mut answer
+                && followed.borrow().has_left()
+            {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
+            answer
+        }
     });
     let mut builder = http1::Builder::new();
     builder
@@ -455,6 +469,18 @@ async fn connection(
         () = tokio::time::sleep(LIFE) => {}
         // Whoever has the handle may be gone, too.
         _ = course.wait_for(|course| course.has_left()) => {}
+    }
+    let is_handed_over = Course::Leave {
+        is_handed_over: true,
+    };
+    if *course.borrow() == is_handed_over {
+        // Who was accepted just now has not asked yet.
+        if tokio::time::timeout(ARRIVAL, connection.as_mut())
+            .await
+            .is_ok()
+        {
+            return;
+        }
     }
     connection.as_mut().graceful_shutdown();
     loop {

@@ -171,16 +171,17 @@ pub(super) fn listen(
     let drained = node.io().block_on(async {
         tokio::select! {
             () = drain => {
+                board.drains();
                 if upgrader.as_ref().is_some_and(Upgrader::stop) {
                     info!("the successor serves already, and is told to end as well");
                 } else {
                     service::stopping();
                 }
             }
+            // Who asks this process now is meant for the other one, which is ready.
             () = replaced => {}
             never = listeners.warn_of_ends() => match never {},
         }
-        board.drains();
         reloader.close();
         listeners.drain().await
     });

@@ -1,11 +1,14 @@
 //! Clients of every kind, who ask all the time and take no failure.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use anyhow::{Context as _, ensure};
 use rustls::ClientConfig;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
 use super::node::{HOST, Node};
@@ -64,7 +67,25 @@ impl Load {
                 }
             }
         }
+        load.watch(node.path("admin.sock"));
         Ok(load)
+    }
+
+    /// Somebody who asks all the time whether the node is ready, which it always is.
+    fn watch(&mut self, socket: PathBuf) {
+        let stop = self.stop.clone();
+        self.clients.spawn(async move {
+            while !stop.load(Ordering::Relaxed) {
+                let mut stream = UnixStream::connect(&socket).await?;
+                let request =
+                    "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+                stream.write_all(request.as_bytes()).await?;
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await?;
+                ensure!(answer.starts_with("HTTP/1.1 200 "), "not ready: {answer:?}");
+            }
+            Ok(())
+        });
     }
 
     fn add(&mut self, way: Way) {
