@@ -106,6 +106,9 @@ fn serve(
             predecessor: heir.as_ref().map(Heir::predecessor),
         });
         let upgrader = upgrader.map_err(Failure::UpgradeThread)?;
+        board.reloads(reloader.clone());
+        board.upgrades(upgrader.clone());
+        board.serves();
         match heir {
             Some(heir) => heir.serving(&sockets, handle, telemetry.clone(), upgrader.clone())?,
             None => service::ready(),
@@ -156,11 +159,6 @@ pub(super) fn listen(
     }
     board.listens(listeners);
     let (reloader, upgrader) = begin()?;
-    board.reloads(reloader.clone());
-    if let Some(upgrader) = &upgrader {
-        board.upgrades(upgrader.clone());
-    }
-    board.serves();
     let drain = signals.drain(reloader.clone(), upgrader.clone());
     let replaced = async {
         match &upgrader {

@@ -166,6 +166,31 @@ fn who_has_just_connected_is_waited_for() {
     assert_eq!(served.drained().aborted, 0);
 }
 
+/// The same over HTTP/2, where a client that hears GOAWAY first sends nothing.
+#[test]
+fn who_has_just_connected_over_http2_is_answered() {
+    let served = Served::new();
+    served.runtime.block_on(async {
+        let (mut fresh, mut other) = (
+            crate::http2::connect(served.address).await,
+            crate::http2::connect(served.address).await,
+        );
+        let answer = other.send_request(crate::http2::request("/x", "")).await;
+        assert_eq!(answer.expect("an answer").status(), 200);
+        served.begin_drain();
+        // This one has asked before, and hears of it.
+        while other.ready().await.is_ok() && !other.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        let answer = fresh.send_request(crate::http2::request("/x", "")).await;
+        assert_eq!(answer.expect("an answer").status(), 200);
+        while fresh.ready().await.is_ok() && !fresh.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(served.drained().aborted, 0);
+}
+
 /// Where another process has the socket, too, who waits in its backlog is that one's.
 #[test]
 fn the_backlog_of_a_shared_socket_is_left_to_who_shares_it() {
