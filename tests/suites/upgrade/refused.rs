@@ -150,9 +150,13 @@ async fn hangs() -> anyhow::Result<()> {
             said.starts_with(text)
         };
         let ended = log.first("the end of it", |line| is(line, "not upgraded"));
-        let ended = ended.await?["time"].to_string();
+        let ended = ended.await?;
         let reloaded = log.first("reload", |line| is(line, "reloaded")).await?;
-        ensure!(reloaded["time"].to_string() > ended, "{}", log.tail());
+        ensure!(
+            reloaded["time"].as_str() > ended["time"].as_str(),
+            "{}",
+            log.tail()
+        );
         Ok(second)
     };
     let (first, second) = tokio::try_join!(first, second)?;
