@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-bench setup-deny serve test fuzz check fmt lint doc deny bench bench-limits bench-peers bench-cells bench-reload bench-soak bench-websockets hostile
+.PHONY: help setup setup-bench setup-deny serve test fuzz fuzz-targets autobahn check fmt lint doc deny bench bench-limits bench-peers bench-cells bench-reload bench-slow-clients bench-soak bench-websockets hostile
 
 help: ## List the targets
 	@echo "Holm: targets of make"
@@ -19,10 +19,16 @@ serve: setup ## Build the release and serve examples/holm.toml on port 8080
 test: setup ## Run all tests
 	$(CARGO) test --workspace
 
-fuzz: setup ## Look for inputs that break what parses: other seeds and more cases than test has
+fuzz: setup ## Look for inputs that break what parses: other seeds and more cases than test has (fuzz/README.md)
 	@seed=$${SEED:-$$(od -An -N8 -tu8 /dev/urandom | tr -d ' ')}; \
 	echo "Seed $$seed (SEED=$$seed draws the same again). What fails belongs into a list beside its test."; \
 	PROPTEST_RNG_SEED=$$seed PROPTEST_CASES=$${CASES:-10000} $(CARGO) test --workspace --lib --bins
+
+fuzz-targets: ## Run each fuzz target for a minute (SECONDS_EACH=60); fuzz/README.md says what they look at
+	@tools/fuzz all $${SECONDS_EACH:-60}
+
+autobahn: setup ## Run the Autobahn test suite of WebSockets against Holm, as client and as server
+	@tools/autobahn/run
 
 check: fmt lint doc test deny ## Everything that must hold before a change lands
 
@@ -49,6 +55,10 @@ bench-websockets: setup-bench ## Measure echoed WebSocket messages beside worker
 bench-reload: setup ## Reload 500 times under load, a tenth of it to what does not hold, and see what clients notice
 	$(CARGO) build --release
 	python3 benches/reload.py
+
+bench-slow-clients: setup ## Hold 5,000 slow clients, and see what a good one notices
+	$(CARGO) build --release
+	python3 benches/slow_clients.py
 
 bench-soak: setup ## Start and end 100,000 isolates, each a process, and see what is left of them
 	$(CARGO) build --release

@@ -8,6 +8,7 @@
 //! - [`config`]: the file → a plan in which nothing is open any more
 //! - [`app`]: a plan → functions that answer; the edge's `Dispatch`
 //! - [`access`]: who may ask for a function
+//! - [`acme`]: certificates that an authority issues
 //! - [`admin`]: how the node does, over a listener of its own: metrics, status, reload
 //! - [`secret`]: tokens that the file points at
 //! - [`egress`]: where functions' own requests go out
@@ -16,6 +17,7 @@
 //! - [`zygote`]: the program again, as the process that others are forked from
 
 mod access;
+mod acme;
 mod admin;
 mod app;
 mod assets;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::HOST;
+use http::header::{EXPECT, HOST};
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
@@ -92,6 +92,16 @@ pub(crate) fn check_method(method: &Method) -> Result<(), Refusal> {
         return Err(Refusal::Method);
     }
     Ok(())
+}
+
+/// Refuses what cannot be met (RFC 9110, 10.1.1). HTTP/1.0 has no expectations: there they mean nothing.
+pub(crate) fn check_expectation(version: Version, headers: &HeaderMap) -> Result<(), Refusal> {
+    let is_met = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if version == Version::HTTP_10 || headers.get_all(EXPECT).iter().all(is_met) {
+        Ok(())
+    } else {
+        Err(Refusal::Expectation)
+    }
 }
 
 /// Checks the target's path. Returns the target to use instead where the path has characters

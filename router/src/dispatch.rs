@@ -41,6 +41,15 @@ pub trait Dispatch: Send + Sync + 'static {
         let _ = refused;
     }
 
+    /// Whether the process has descriptors for one more connection. Where it has none, accepting waits. Must not
+    /// block.
+    fn has_room(&self) -> bool {
+        true
+    }
+
+    /// There is one more connection.
+    fn connected(&self) {}
+
     /// The drain's deadline has passed: the futures and bodies that are dropped from now on are
     /// aborted by the server, and their clients are still there.
     fn aborting(&self) {}
@@ -57,6 +66,14 @@ impl<D: Dispatch> Dispatch for std::sync::Arc<D> {
 
     fn refused(&self, refused: Refused) {
         D::refused(self, refused);
+    }
+
+    fn has_room(&self) -> bool {
+        D::has_room(self)
+    }
+
+    fn connected(&self) {
+        D::connected(self);
     }
 
     fn aborting(&self) {

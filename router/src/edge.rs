@@ -10,10 +10,12 @@ mod sockets;
 mod streams;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::uri::Scheme;
@@ -22,6 +24,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::sleep;
 use tracing::debug;
 
 use crate::body::ResponseBody;
@@ -265,6 +268,16 @@ impl<D: Dispatch> Edge<D> {
         Arc::new(Link::new(Arc::clone(&self.unsent)))
     }
 
+    /// Whether the process has descriptors for one more connection.
+    pub(crate) fn has_room(&self) -> bool {
+        self.dispatch.has_room()
+    }
+
+    /// There is one more connection.
+    pub(crate) fn connected(&self) {
+        self.dispatch.connected();
+    }
+
     /// The connections that may be closed for others.
     pub(crate) fn seats(&self) -> &Seats {
         &self.seats
@@ -353,6 +366,7 @@ impl<D: Dispatch> Edge<D> {
         reception: Reception,
     ) -> hyper::Result<()> {
         let drain = Arc::clone(&self.drain);
+        let last_link = Arc::clone(&link);
         let streams = Streams::default();
         let settings = self.settings.load_full();
         let starter = streams.starter(settings.stall_time);
@@ -361,17 +375,22 @@ impl<D: Dispatch> Edge<D> {
         let asked = Arc::clone(&link);
         let service = self.service(link, origin, reception, sockets);
         let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
-        drain
-            .drive(connection, |connection| {
-                // A client that hears GOAWAY before it has asked cannot ask any more: whoever has just
-                // connected is told with the first answer. The wire ends those who never ask.
-                let has_asked = asked.requests() > 0;
-                if has_asked {
-                    connection.graceful_shutdown();
-                }
-                has_asked
-            })
-            .await
+        let mut served = pin!(drain.drive(connection, |connection| {
+            // A client that hears GOAWAY before it has asked cannot ask any more: whoever has just
+            // connected is told with the first answer.
+            let has_asked = asked.requests() > 0;
+            if has_asked {
+                connection.graceful_shutdown();
+            }
+            has_asked
+        }));
+        let mut asks_no_more = pin!(asks_no_more(&last_link, settings.arrival));
+        // Looked at once there is a drain, and not before: `served` is woken by that.
+        poll_fn(|cx| match served.as_mut().poll(cx) {
+            Poll::Pending if drain.has_begun() => asks_no_more.as_mut().poll(cx).map(Ok),
+            polled => polled,
+        })
+        .await
     }
 
     /// What hyper calls for each request. Nothing is boxed and nothing is spawned on the way to
@@ -394,6 +413,19 @@ impl<D: Dispatch> Edge<D> {
             let (received, active) = (Instant::now(), session.begin(request.version()));
             Arc::clone(&session).answer(request, received, active)
         })
+    }
+}
+
+/// Resolves when a connection that is to end has asked for nothing for as long as `chance`. hyper ends it as soon as the
+/// client has confirmed that it knows; one that does not is not waited for.
+async fn asks_no_more(link: &Link, chance: Duration) {
+    let mut requests = None;
+    loop {
+        let seen = Some(link.requests());
+        if std::mem::replace(&mut requests, seen) == seen && !link.is_active() {
+            return;
+        }
+        sleep(chance).await;
     }
 }
 

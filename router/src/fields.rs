@@ -2,7 +2,9 @@
 //! together, and what it does not allow is refused, as the bytes of HTTP/1 were before. And the
 //! values of a response's.
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderValue, Uri, Version};
 
 use crate::refusal::Refusal;
@@ -40,6 +42,38 @@ pub(crate) fn trim(headers: &mut HeaderMap) {
         {
             *value = trimmed;
         }
+    }
+}
+
+/// Fields that speak of one hop (RFC 9110, 7.6.1), and the length: hyper writes its own, and
+/// HTTP/2 forbids the rest. No response has trailers.
+static OF_THE_CONNECTION: [HeaderName; 8] = [
+    CONTENT_LENGTH,
+    CONNECTION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Whether a response's field is for this end to say.
+pub(crate) fn is_of_the_connection(name: &HeaderName) -> bool {
+    OF_THE_CONNECTION.contains(name)
+}
+
+/// Takes those out of a response, and what its `Connection` names beside them: whoever handed the
+/// response on has not done it.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(trimmed(name)).ok())
+        .collect();
+    for name in named.iter().chain(&OF_THE_CONNECTION) {
+        headers.remove(name);
     }
 }
 

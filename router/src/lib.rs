@@ -67,6 +67,8 @@ mod drain;
 pub mod edge;
 mod fields;
 mod framing;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod hints;
 pub mod hostname;
 mod link;

@@ -29,6 +29,8 @@ use ipnet::IpNet;
 
 use crate::edge::Origin;
 use list::Hop;
+#[cfg(fuzzing)]
+pub use protocol::fuzz_header;
 pub(crate) use protocol::{Preface, read_preface};
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

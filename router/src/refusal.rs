@@ -81,6 +81,9 @@ pub enum Refusal {
     /// Its client has as many requests in flight as it may.
     #[error("there are more than the {0} requests at a time that one address may have")]
     TooManyRequests(usize),
+    /// It expects something else than `100-continue`.
+    #[error("the only expectation that can be met is `100-continue`")]
+    Expectation,
     /// It asks for a WebSocket in another version of the protocol than there is.
     #[error("the version of the WebSocket protocol is 13")]
     WebSocketVersion,
@@ -113,6 +116,7 @@ impl Refusal {
             }
             Self::TooManyConnections => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Self::BadStatus(_) => StatusCode::BAD_GATEWAY,
         }
@@ -156,6 +160,7 @@ impl Refusal {
             | Self::HeadTooLarge(_)
             | Self::TooManyFields(_)
             | Self::TooManyRequests(_)
+            | Self::Expectation
             | Self::WebSocketVersion => Outcome::Refused,
         }
     }
@@ -184,6 +189,7 @@ impl Refusal {
             | Self::TokenMissing
             | Self::Asterisk
             | Self::TooManyRequests(_)
+            | Self::Expectation
             | Self::WebSocketVersion
             | Self::BadStatus(_) => false,
         }

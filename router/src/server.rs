@@ -33,6 +33,8 @@ const TURNED_AWAY: usize = 64;
 /// How long accepting pauses when the process is out of file descriptors or memory. Connections
 /// wait in the backlog meanwhile.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Between two looks at whether there are descriptors for one more connection.
+const SHORT_PAUSE: Duration = Duration::from_millis(10);
 
 /// A bound address, not yet served.
 #[derive(Debug)]
@@ -231,7 +233,8 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let mut guests = Guests::new(edge, self.certificates, self.speaks_proxy);
+        let mut short = Notices::default();
+        let mut guests = Guests::new(Arc::clone(&edge), self.certificates, self.speaks_proxy);
         let mut shutdown = pin!(shutdown);
         let mut retired = pin!(retired);
         let mut is_shut_down = true;
@@ -244,7 +247,7 @@ impl Server {
                     break;
                 }
                 Some(()) = guests.ended() => {}
-                accepted = listener.accept() => match accepted {
+                accepted = accept(&listener, &edge, &mut short) => match accepted {
                     Ok((stream, peer)) => guests.receive(stream, peer),
                     Err(error) => pause_after(&error).await,
                 },
@@ -441,6 +444,32 @@ impl<D: Dispatch> Guests<D> {
             aborted,
         }
     }
+}
+
+/// The next connection, once there are descriptors for it. Whoever waits for them is in the backlog, and idle
+/// connections make room.
+async fn accept<D: Dispatch>(
+    listener: &tokio::net::TcpListener,
+    edge: &Edge<D>,
+    short: &mut Notices,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    while !edge.has_room() {
+        if let Some(times) = short.one(Instant::now()) {
+            warn!(
+                times,
+                open = edge.stats().open(),
+                "few descriptors are left: new connections wait; a higher hard limit (`ulimit -Hn`, \
+                 `LimitNOFILE` of a systemd unit) makes more"
+            );
+        }
+        if edge.seats().reclaim(Instant::now()) {
+            edge.stats().reclaiming();
+        }
+        sleep(SHORT_PAUSE).await;
+    }
+    let accepted = listener.accept().await?;
+    edge.connected();
+    Ok(accepted)
 }
 
 async fn pause_after(error: &io::Error) {

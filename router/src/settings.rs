@@ -45,6 +45,8 @@ pub struct Settings {
     pub upload_rate: u64,
     /// See `upload_rate`.
     pub upload_time: Duration,
+    /// How long a client may be silent within a body that is waited for: 30 s.
+    pub upload_idle: Duration,
     /// Bytes of responses that wait for slow clients, over all connections: 256 MiB. Beyond it,
     /// connections are ended whose clients do not keep up (`slow_rate`, `slow_time`).
     pub unsent: u64,
@@ -110,6 +112,7 @@ impl Default for Settings {
             buffer: 128 << 10,
             upload_rate: 1 << 10,
             upload_time: Duration::from_secs(30),
+            upload_idle: Duration::from_secs(30),
             unsent: 256 << 20,
             slow_rate: 8 << 10,
             slow_time: Duration::from_secs(10),

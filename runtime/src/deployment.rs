@@ -6,10 +6,9 @@ use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 
 use holm_graph::ModuleGraph;
 use holm_model::limits::Limits;
@@ -60,52 +59,78 @@ impl fmt::Debug for Assets {
     }
 }
 
+/// Handlers that are told of as not called, and bytes of the name of each: those that Holm may know one day have short
+/// names.
+const MAX_UNCALLED: (usize, usize) = (16, 64);
+
+impl Deployment {
+    /// Keeps what it said when it started, unless it has said so before; as little of it as can be true.
+    pub(crate) fn note_uncalled(&self, handlers: Vec<String>) {
+        let (most, longest) = MAX_UNCALLED;
+        let short = handlers.into_iter().filter(|name| name.len() <= longest);
+        let _ = self.uncalled.set(short.take(most).collect());
+    }
+}
+
 /// A function's modules in sealed memory, and, once it has started, what V8 has compiled of them: for the
-/// processes that start it again.
+/// processes that start it again. Made when it is needed, and given up where descriptors are short.
+#[derive(Debug, Default)]
+pub struct Code(Mutex<Option<Packed>>);
+
 #[derive(Debug)]
-pub struct Code {
-    file: Mutex<Arc<OwnedFd>>,
-    is_compiled: AtomicBool,
+struct Packed {
+    file: Arc<OwnedFd>,
+    is_compiled: bool,
 }
 
 impl Code {
-    /// The modules of `graph`.
+    fn packed(&self) -> MutexGuard<'_, Option<Packed>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a process maps: the modules of `graph`.
     ///
     /// # Errors
     /// The system has no memory, or no more descriptors.
-    pub fn of(graph: &ModuleGraph) -> io::Result<Self> {
-        Ok(Self {
-            file: Mutex::new(Arc::new(file(graph, &[])?)),
-            is_compiled: AtomicBool::new(false),
-        })
-    }
-
-    /// What a process maps.
-    pub(crate) fn file(&self) -> Arc<OwnedFd> {
-        self.file
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    pub(crate) fn file(&self, graph: &ModuleGraph) -> io::Result<Arc<OwnedFd>> {
+        let mut packed = self.packed();
+        if let Some(packed) = &*packed {
+            return Ok(packed.file.clone());
+        }
+        let file = Arc::new(file(graph, &[])?);
+        *packed = Some(Packed {
+            file: file.clone(),
+            is_compiled: false,
+        });
+        Ok(file)
     }
 
     /// Whether what V8 compiled is missing.
     pub(crate) fn wants_compiled(&self) -> bool {
-        !self.is_compiled.load(Ordering::Relaxed)
+        let packed = self.packed();
+        !packed.as_ref().is_some_and(|packed| packed.is_compiled)
     }
 
     /// Adds what V8 has compiled, by specifier.
     ///
     /// # Errors
-    /// As of [`Code::of`]; everything stays as it was.
+    /// As of [`Code::file`]; everything stays as it was.
     pub(crate) fn add(
         &self,
         graph: &ModuleGraph,
         compiled: &[(String, Vec<u8>)],
     ) -> io::Result<()> {
         let file = Arc::new(file(graph, compiled)?);
-        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
-        self.is_compiled.store(true, Ordering::Relaxed);
+        *self.packed() = Some(Packed {
+            file,
+            is_compiled: true,
+        });
         Ok(())
+    }
+
+    /// Gives it up until it is needed. Returns whether there was any.
+    pub(crate) fn give_up(&self) -> bool {
+        self.packed().take().is_some()
     }
 }
 

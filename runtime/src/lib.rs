@@ -11,15 +11,21 @@
 //! - [`pool`]: queue, scale-out, scale-in
 //! - `cell`: one process, its socket, its requests, its deadlines
 //! - [`fork`]: the zygote and templates, where cells come from
-//! - `deadline`: when a limit is broken; [`memory`]: the node's budget
+//! - `deadline`: when a limit is broken
+//! - [`memory`], [`descriptors`]: what the node may hold; `pools`: who can do without
 
 #![forbid(unsafe_code)]
 
 mod cell;
 mod deadline;
 pub mod deployment;
+pub mod descriptors;
 pub mod fork;
 pub mod memory;
 pub mod pool;
+mod pools;
 pub mod request;
 pub mod services;
+
+#[cfg(fuzzing)]
+pub use cell::fuzz;

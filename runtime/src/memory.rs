@@ -5,7 +5,6 @@
 //! between two readings, a cell that starts counts as what the last ones of its function came to. Who has been
 //! idle for longest makes room; then templates that nobody uses; and if all else fails, the largest cell.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -22,6 +21,7 @@ use tracing::warn;
 
 use crate::fork::zygote::Zygote;
 use crate::pool::Shared as Pool;
+use crate::pools::Pools;
 
 /// Time between two readings.
 const LOOK: Duration = Duration::from_millis(250);
@@ -45,9 +45,6 @@ const HEADROOM: u64 = 16;
 /// The share of the budget, as a divisor, beyond it that functions may have for their first cells.
 const RESERVE: u64 = 20;
 
-/// Functions that were asked for within this time are all in use: of those, the largest makes room first.
-const IN_USE: Duration = Duration::from_secs(1);
-
 /// The memory budget of a node. Clones share it.
 #[derive(Clone, Debug)]
 pub struct NodeMemory {
@@ -63,7 +60,7 @@ struct Ledger {
     /// What all processes hold: as it was read, and what has been started since.
     held: AtomicU64,
     share: Share,
-    pools: Mutex<Vec<Weak<Pool>>>,
+    pools: Pools,
     bell: Notify,
 }
 
@@ -99,7 +96,7 @@ impl NodeMemory {
                 is_kept: Mutex::new(false),
                 held: AtomicU64::new(0),
                 share: Share::default(),
-                pools: Mutex::default(),
+                pools: Pools::default(),
                 bell: Notify::new(),
             }),
         }
@@ -107,9 +104,12 @@ impl NodeMemory {
 
     /// Cells of `pool` make room for others from now on.
     pub(crate) fn join(&self, pool: Weak<Pool>) {
-        let mut pools = lock(&self.ledger.pools);
-        pools.retain(|pool| pool.strong_count() > 0);
-        pools.push(pool);
+        self.ledger.pools.add(pool);
+    }
+
+    /// All that make room.
+    pub(crate) fn pools(&self) -> &Pools {
+        &self.ledger.pools
     }
 
     /// The budget in bytes; none if there is no bound.
@@ -123,7 +123,7 @@ impl NodeMemory {
             return self.ledger.held.load(Ordering::Relaxed);
         }
         let own = memory::own(holm_process::this_pid()).unwrap_or(0);
-        let pools = self.ledger.pools();
+        let pools = self.ledger.pools.all();
         own + pools.iter().map(|pool| pool.last_memory()).sum::<u64>()
     }
 
@@ -289,14 +289,10 @@ impl Ledger {
         self.held.load(Ordering::Relaxed) > self.budget() / 4 * 3
     }
 
-    fn pools(&self) -> Vec<Arc<Pool>> {
-        lock(&self.pools).iter().filter_map(Weak::upgrade).collect()
-    }
-
     /// What all processes but the zygote hold now.
     fn read(&self) -> u64 {
         let own = memory::own(holm_process::this_pid()).unwrap_or(0);
-        let pools = self.pools();
+        let pools = self.pools.all();
         let mut exact = EXACT;
         let read = pools.iter().map(|pool| pool.read_memory(&mut exact));
         own + read.sum::<u64>()
@@ -306,21 +302,8 @@ impl Ledger {
     /// for longest ago, and of those in use the ones of the function that holds most. Returns how many bytes that
     /// makes.
     fn make_room(&self, wanted: u64) -> u64 {
-        let mut pools: Vec<_> = self
-            .pools()
-            .into_iter()
-            .map(|pool| {
-                let in_use = pool.asked().filter(|asked| asked.elapsed() < IN_USE);
-                let order = match in_use {
-                    Some(_) => (true, None, Reverse(pool.memory())),
-                    None => (false, pool.asked(), Reverse(0)),
-                };
-                (order, pool)
-            })
-            .collect();
-        pools.sort_by_key(|(order, _)| *order);
         let mut freed = 0;
-        for (_, pool) in pools {
+        for pool in self.pools.by_need() {
             while freed < wanted
                 && let Some(bytes) = pool.end_idle()
             {
@@ -330,14 +313,14 @@ impl Ledger {
                 break;
             }
             // Only where no cell is left, which those that were just told to end still are.
-            freed += pool.give_up_template();
+            freed += pool.give_up_template().unwrap_or(0);
         }
         freed
     }
 
     /// Ends the largest cell of the function that holds most. Returns what it held.
     fn evict_largest(&self) -> u64 {
-        let pools = self.pools();
+        let pools = self.pools.all();
         let largest = pools.iter().max_by_key(|pool| pool.memory());
         largest.map_or(0, |pool| pool.evict_largest())
     }

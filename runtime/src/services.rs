@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use holm_model::outbound::Outbound;
 use tokio::runtime::Handle;
 
+use crate::descriptors::Descriptors;
 use crate::fork::zygote::Zygote;
 use crate::memory::NodeMemory;
 use crate::pool::Admission;
@@ -29,6 +30,8 @@ pub struct Services {
     pub cores: Cores,
     /// What the node may hold.
     pub memory: NodeMemory,
+    /// What the edge may have open.
+    pub descriptors: Descriptors,
     /// Whether there are limits at all. Without them it can be measured what they cost.
     pub enforces: bool,
 }

@@ -14,6 +14,8 @@ use holm_runtime::pool::Load;
 
 use super::Board;
 use super::process;
+use super::status::AcmeHost;
+use super::status::AcmeStatus;
 use super::status::CertificateStatus;
 use super::status::EdgeStatus;
 use super::status::FunctionStatus;
@@ -59,6 +61,7 @@ pub(super) fn look(board: &Board) -> Status {
         reloads: reloads.map_or_else(Reloads::default, |state| of_reloads(&state)),
         upgrades: upgrades(board),
         certificates: certificates(board),
+        acme: acme(board),
         bounds_seconds: BOUNDS[..BUCKETS - 1].to_vec(),
         functions: views.iter().map(|view| function(view, meters)).collect(),
         others: meters
@@ -163,6 +166,30 @@ fn certificates(board: &Board) -> Vec<CertificateStatus> {
             until_seconds: seconds(certificate.not_after),
         })
         .collect()
+}
+
+fn acme(board: &Board) -> Option<AcmeStatus> {
+    let listeners = board.listeners()?;
+    let acme = listeners.acme();
+    let (views, counts) = (acme.views(), acme.counts());
+    let hosts = views.into_iter().map(|view| AcmeHost {
+        host: view.host,
+        state: view.state.word().to_owned(),
+        until: view.until.map(timestamp),
+        next_try: timestamp(view.next_try),
+        next_try_seconds: seconds(view.next_try),
+        failures: view.failures,
+        last_problem: view.problem.map(|(at, message)| Reload {
+            time: timestamp(at),
+            message,
+        }),
+    });
+    let hosts: Vec<_> = hosts.collect();
+    (!hosts.is_empty()).then_some(AcmeStatus {
+        issued: counts.issued,
+        failed: counts.failed,
+        hosts,
+    })
 }
 
 fn function(view: &View, meters: &Meters) -> FunctionStatus {

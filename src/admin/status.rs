@@ -34,6 +34,9 @@ pub(crate) struct Status {
     pub(crate) upgrades: Upgrades,
     /// Certificates, by the order of the file.
     pub(crate) certificates: Vec<CertificateStatus>,
+    /// Those that an authority issues, if one is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) acme: Option<AcmeStatus>,
     /// Upper bounds of the histograms' buckets, in seconds; the last bucket has none.
     pub(crate) bounds_seconds: Vec<f64>,
     /// The functions, in the order of the file.
@@ -180,7 +183,7 @@ pub(crate) struct Upgrades {
     pub(crate) predecessor: Option<u32>,
 }
 
-/// A reload or an upgrade that failed.
+/// A reload, an upgrade, or an order of a certificate, that failed.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Reload {
@@ -200,6 +203,40 @@ pub(crate) struct CertificateStatus {
     pub(crate) until: String,
     /// The same, in seconds since 1970.
     pub(crate) until_seconds: f64,
+}
+
+/// Certificates that an authority issues.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct AcmeStatus {
+    /// Orders that gave a certificate.
+    pub(crate) issued: u64,
+    /// Orders that did not.
+    pub(crate) failed: u64,
+    /// The hosts, by name.
+    pub(crate) hosts: Vec<AcmeHost>,
+}
+
+/// How a host does whose certificate an authority issues.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct AcmeHost {
+    /// Its name.
+    pub(crate) host: String,
+    /// `valid`, `missing`, `expired`; `ordering` while there is an order.
+    pub(crate) state: String,
+    /// When its certificate ends: RFC 3339, UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<String>,
+    /// When the next order is made.
+    pub(crate) next_try: String,
+    /// The same, in seconds since 1970.
+    pub(crate) next_try_seconds: f64,
+    /// Orders that failed since the last one that did not.
+    pub(crate) failures: u32,
+    /// The last of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_problem: Option<Reload>,
 }
 
 /// One function.

@@ -16,12 +16,14 @@ use holm_router::Refused;
 use holm_router::ResponseBody;
 use holm_router::synthetic::OUTCOME;
 use holm_router::synthetic::REQUEST_ID;
+use holm_runtime::descriptors::Purpose;
 use holm_runtime::pool::Pool;
 use holm_runtime::request::RequestContext;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
 use http::Response;
+use http::StatusCode;
 use http::header::ACCEPT;
 use http::uri::Scheme;
 use url::Url;
@@ -50,6 +52,11 @@ impl Dispatch for Node {
             serialized(exchange.url()),
         );
         let context = context.from_client(exchange.client.clone());
+        // Nobody else is asked: whatever a function, a redirect or a token says, it is for us to prove.
+        if let Some(proof) = self.http_proof().answer(&exchange.host, exchange.path()) {
+            context.answered(StatusCode::OK);
+            return Response::new(ResponseBody::from(proof));
+        }
         let Found {
             function,
             access,
@@ -99,6 +106,14 @@ impl Dispatch for Node {
 
     fn aborting(&self) {
         self.abort();
+    }
+
+    fn has_room(&self) -> bool {
+        !self.services.descriptors.are_short(Purpose::Connection)
+    }
+
+    fn connected(&self) {
+        self.services.descriptors.connected();
     }
 
     fn prewarm(&self, host: &Hostname) {
@@ -254,8 +269,8 @@ impl Node {
             }
         };
         let is_head = head.method == Method::HEAD;
-        let coding = (compress && !is_head).then(|| Coding::wanted(&head.headers));
-        let offer = coding.flatten().map(|coding| Offer {
+        let coding = compress.then(|| Coding::wanted(&head.headers)).flatten();
+        let offer = coding.filter(|_| !is_head).map(|coding| Offer {
             coding,
             record: context.keep_open(),
         });
@@ -267,6 +282,7 @@ impl Node {
             body,
         };
         let failure = match ask(pool, context, request).await {
+            Ok(response) if compress && is_head => return compress::head(response, coding),
             Ok(response) if compress => {
                 return compress::answer(response, offer, &self.encoders);
             }

@@ -3,6 +3,7 @@
 //! A new one takes its address before an old one lets go of its own, and both share one edge: what is counted
 //! and bounded is so over all of them. Certificates are swapped under connections, which keep what they began with.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -11,12 +12,14 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::Weak;
 use std::time::Duration;
 use std::time::SystemTime;
 
 use holm_router::BindError;
 use holm_router::Drained;
 use holm_router::Edge;
+use holm_router::Http2Settings;
 use holm_router::ProxyProtocol;
 use holm_router::Server;
 use holm_router::Settings;
@@ -36,7 +39,11 @@ use tracing::warn;
 
 use super::Node;
 use super::Ports;
+use crate::acme::Acme;
+use crate::acme::Opened;
+use crate::acme::StoreError;
 use crate::config::Plan;
+use crate::config::TlsPlan;
 use crate::upgrade::Held;
 use crate::upgrade::Holder;
 use crate::upgrade::Key;
@@ -55,6 +62,9 @@ pub(crate) enum ListenError {
     /// An address cannot be had.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// What an authority issues cannot be kept.
+    #[error("`tls.acme.dir`: {0} ({fix})", fix = .0.fix())]
+    Acme(StoreError),
     /// Certificates cannot be served.
     #[error("cannot serve the certificates: {0}")]
     Tls(rustls::Error),
@@ -72,6 +82,10 @@ pub(crate) enum ListenError {
 #[derive(Debug)]
 pub(crate) struct Listeners {
     node: Arc<Node>,
+    /// This, for those who find it later.
+    me: Weak<Self>,
+    /// What has certificates issued.
+    acme: Acme,
     /// Each listener has a sibling of it.
     edge: Arc<Edge<Arc<Node>>>,
     /// Whether the node is to end.
@@ -108,6 +122,8 @@ impl Scheme {
 struct Set {
     /// For HTTPS, once it has been served.
     certificates: Option<Arc<Certificates>>,
+    /// What they are made of, beside those that are issued.
+    tls: Option<TlsPlan>,
     open: Vec<Listener>,
     /// Of those that are open, and of those that are drained.
     tasks: JoinSet<(SocketAddr, io::Result<Drained>)>,
@@ -134,6 +150,8 @@ pub(super) struct Taken {
     servers: Vec<TakenServer>,
     /// For HTTPS, if it is served.
     certificates: Option<Arc<Certificates>>,
+    /// What an authority has issued, if one is asked.
+    acme: Option<Opened>,
 }
 
 #[derive(Debug)]
@@ -156,15 +174,17 @@ impl Listeners {
         plan: &Plan,
         sockets: &mut Sockets,
     ) -> Result<(Arc<Self>, Bound), ListenError> {
-        let listeners = Self {
+        let listeners = Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            acme: Acme::new(node.http_proof().clone()),
             edge: Edge::new(node.clone(), settings(plan), Arc::default()),
             node,
             end: watch::Sender::new(false),
             renewed: Notify::new(),
             set: Mutex::default(),
-        };
+        });
         let taken = listeners.take(plan, sockets).map_err(|(_, error)| error)?;
-        Ok((Arc::new(listeners), Bound(taken)))
+        Ok((listeners, Bound(taken)))
     }
 
     /// Takes the addresses of `plan` that are not taken yet, from `sockets` if they are there.
@@ -178,9 +198,13 @@ impl Listeners {
     ) -> Result<Taken, (Scheme, ListenError)> {
         let set = self.set();
         let of_https = |error: ListenError| (Scheme::Https, error);
+        let acme = plan.tls.as_ref().and_then(|tls| tls.acme.as_ref());
+        let acme = acme.map(|acme| self.acme.open(acme).map_err(ListenError::Acme));
+        let acme = acme.transpose().map_err(of_https)?;
         let certificates = plan.tls.as_ref().map(|tls| {
             // Made of the new ones even where there are others, to know that they can be served.
-            let made = Certificates::new(tls.certificates()).map_err(ListenError::Tls)?;
+            let made = Certificates::new(tls.certificates(&BTreeMap::new()));
+            let made = made.map_err(ListenError::Tls)?;
             Ok(set.certificates.clone().unwrap_or(made))
         });
         let certificates = certificates.transpose().map_err(of_https)?;
@@ -227,6 +251,7 @@ impl Listeners {
         Ok(Taken {
             servers,
             certificates,
+            acme,
         })
     }
 
@@ -240,13 +265,13 @@ impl Listeners {
         }
         while set.tasks.try_join_next().is_some() {}
         let wanted = addresses(plan);
-        if let (Some(tls), Some(certificates)) = (&plan.tls, taken.certificates) {
-            if let Err(error) = certificates.replace(tls.certificates()) {
-                error!(%error, "cannot serve the certificates; those that were served still are");
-            }
+        self.acme
+            .adjust(taken.acme, taken.certificates.clone(), &self.me);
+        set.tls = plan.tls.clone();
+        if let Some(certificates) = taken.certificates {
             set.certificates = Some(certificates);
-            self.renewed.notify_one();
         }
+        self.show(&set);
         for taken in taken.servers {
             let open = self.serve(&mut set.tasks, taken);
             set.open.push(open);
@@ -278,6 +303,27 @@ impl Listeners {
             // Its task waits for this, as long as there is one.
             let _ = retired.send(());
         }
+    }
+
+    /// Shows the certificates of the file, and those that are issued.
+    fn show(&self, set: &Set) {
+        let (Some(tls), Some(certificates)) = (&set.tls, &set.certificates) else {
+            return;
+        };
+        if let Err(error) = certificates.replace(tls.certificates(&self.acme.issued())) {
+            error!(%error, "cannot serve the certificates; those that were served still are");
+        }
+        self.renewed.notify_one();
+    }
+
+    /// An authority has issued another certificate: it is shown from now on.
+    pub(crate) fn renew(&self) {
+        self.show(&self.set());
+    }
+
+    /// What has certificates issued.
+    pub(crate) fn acme(&self) -> &Acme {
+        &self.acme
     }
 
     fn serve(
@@ -338,6 +384,7 @@ impl Listeners {
     /// # Errors
     /// One of them never served.
     pub(crate) async fn drain(&self) -> Result<Drained, (SocketAddr, io::Error)> {
+        self.acme.stop();
         let mut tasks = {
             let mut set = self.set();
             set.has_ended = true;
@@ -415,8 +462,11 @@ impl Listeners {
     pub(crate) async fn warn_of_ends(&self) -> Infallible {
         loop {
             let now = SystemTime::now();
+            let issued = self.acme.issued();
+            // Of those that renew themselves, whoever renews them speaks.
+            let is_issued = |name: &str| issued.keys().any(|host| host.as_str() == name);
             for expiry in self.expiries() {
-                if expiry.is_within(SOON, now) {
+                if expiry.is_within(SOON, now) && !is_issued(&expiry.name) {
                     warn!(certificate = %expiry, "a certificate ends soon: renew it");
                 }
             }
@@ -485,6 +535,16 @@ impl Listener {
 
 fn settings(plan: &Plan) -> Settings {
     Settings {
+        head: usize::try_from(plan.server.max_head.as_u64()).unwrap_or(usize::MAX),
+        head_time: plan.server.head_time.as_duration(),
+        idle_time: plan.server.keep_alive.as_duration(),
+        http2: Http2Settings {
+            streams: plan.server.max_streams,
+            head: u32::try_from(plan.server.max_head.as_u64()).unwrap_or(u32::MAX),
+            pending_resets: plan.server.max_resets as usize,
+            ..Http2Settings::default()
+        },
+        upload_idle: plan.server.upload_idle.as_duration(),
         connections: plan.server.max_connections,
         connections_per_address: plan.server.max_connections_per_address,
         requests_per_address: plan.server.max_requests_per_address,

@@ -1,11 +1,12 @@
 //! Plan → app: modules loaded, top levels run, handlers found, of every function that is not there already.
 
+mod problem;
+mod same;
+
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
-use std::fmt;
 use std::hash::Hash;
 use std::hash::Hasher;
-use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +16,6 @@ use std::time::SystemTime;
 use futures::stream;
 use futures::stream::StreamExt;
 use holm_graph::Compiler;
-use holm_graph::GraphError;
 use holm_graph::ModuleGraph;
 use holm_model::start::StartError;
 use holm_runtime::deployment;
@@ -24,6 +24,10 @@ use holm_runtime::deployment::Deployment;
 use holm_runtime::pool::Pool;
 use tokio::task::spawn_blocking;
 
+pub(crate) use self::problem::FunctionProblem;
+use self::problem::Why;
+use self::same::is_same_but_routes;
+use self::same::is_same_elsewhere;
 use super::App;
 use super::Broken;
 use super::Entry;
@@ -34,66 +38,12 @@ use super::is_same;
 use super::progress::Progress;
 use crate::assets::Assets;
 use crate::assets::Binding;
-use crate::assets::Faults;
 use crate::config::FunctionPlan;
 use crate::config::MainFile;
 use crate::config::Plan;
 
 /// Functions that are started at the same time.
 const AT_ONCE: usize = 4;
-
-/// A function that does not start, and why.
-#[derive(Debug)]
-pub(crate) struct FunctionProblem {
-    function: String,
-    main: PathBuf,
-    why: Why,
-}
-
-#[derive(Debug)]
-enum Why {
-    Graph(GraphError),
-    Assets(Faults),
-    Start {
-        error: StartError,
-        frame: Option<String>,
-        files: Vec<PathBuf>,
-    },
-    Code(io::Error),
-    Task,
-}
-
-impl FunctionProblem {
-    /// The files in which it may be mended.
-    pub(crate) fn watched(&self) -> Vec<PathBuf> {
-        match &self.why {
-            Why::Graph(error) => error.watch_paths().map(PathBuf::from).collect(),
-            Why::Assets(faults) => faults.paths().map(PathBuf::from).collect(),
-            Why::Start { files, .. } => files.clone(),
-            Why::Code(_) | Why::Task => Vec::new(),
-        }
-    }
-}
-
-impl fmt::Display for FunctionProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (function, main) = (&self.function, self.main.display());
-        write!(f, "function {function} ({main}) does not start: ")?;
-        match &self.why {
-            Why::Graph(error) => write!(f, "{error}"),
-            Why::Assets(faults) => write!(f, "its assets cannot be served:\n{faults}"),
-            Why::Start { error, frame, .. } => {
-                write!(f, "{error}")?;
-                match frame {
-                    Some(frame) => write!(f, "\n\n{frame}"),
-                    None => Ok(()),
-                }
-            }
-            Why::Code(error) => write!(f, "its code cannot be kept in memory: {error}"),
-            Why::Task => f.write_str("loading it failed inside Holm"),
-        }
-    }
-}
 
 /// An app that is not served yet.
 #[derive(Debug)]
@@ -345,15 +295,11 @@ impl Node {
                 problem: None,
             };
         }
-        let code = match Code::of(&graph) {
-            Ok(code) => code,
-            Err(error) => return fails(problem(Why::Code(error))),
-        };
         let deployment = Arc::new(Deployment {
             name: plan.name.as_str().into(),
             version: version.into(),
             graph: Arc::new(graph),
-            code,
+            code: Code::default(),
             vars: vars.into(),
             assets: binding,
             limits: plan.limits,
@@ -422,7 +368,7 @@ impl Node {
         let may_change = match &problem.why {
             Why::Graph(_) => false,
             Why::Start { error, .. } => may_pass(error),
-            Why::Assets(_) | Why::Code(_) | Why::Task => true,
+            Why::Assets(_) | Why::Task => true,
         };
         let stamp = match may_change {
             true => None,
@@ -482,47 +428,6 @@ fn mendable(plan: &FunctionPlan, before: Option<&Entry>) -> Arc<[PathBuf]> {
     let below = before.iter().flat_map(|before| before.folders.iter());
     let all = own.chain(below).filter(|folder| folder.read_dir().is_ok());
     all.cloned().collect()
-}
-
-/// Whether nothing about a function has changed but, perhaps, who is led to it, who may ask for it, and how.
-fn is_same_but_routes(before: &FunctionPlan, after: &FunctionPlan) -> bool {
-    let FunctionPlan {
-        name: _,
-        main,
-        routes: _,
-        access: _,
-        secure: _,
-        compress: _,
-        vars: _,
-        limits: _,
-        concurrency: _,
-        eval: _,
-        assets: _,
-    } = before;
-    *main == after.main && is_same_elsewhere(before, after)
-}
-
-/// Whether nothing has changed beside files, routes, access, HTTPS and compression.
-fn is_same_elsewhere(before: &FunctionPlan, after: &FunctionPlan) -> bool {
-    let FunctionPlan {
-        name,
-        main: _,
-        routes: _,
-        access: _,
-        secure: _,
-        compress: _,
-        vars,
-        limits,
-        concurrency,
-        eval,
-        assets,
-    } = before;
-    *name == after.name
-        && *vars == after.vars
-        && *limits == after.limits
-        && *concurrency == after.concurrency
-        && *eval == after.eval
-        && *assets == after.assets
 }
 
 /// Whether a start that failed like this may succeed when it is tried again, because it depends on

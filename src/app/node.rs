@@ -18,6 +18,7 @@ use holm_process::sandbox::Mode as Sandbox;
 use holm_process::schedule::prepare_allocator;
 use holm_process::schedule::take_short_turns;
 use holm_process::spawn::SpawnError;
+use holm_runtime::descriptors::Descriptors;
 use holm_runtime::fork::zygote::Zygote;
 use holm_runtime::memory::NodeMemory;
 use holm_runtime::pool::Admission;
@@ -33,6 +34,7 @@ use super::bodies::Ahead;
 use super::compilers::Compilers;
 use super::compress::Encoders;
 use super::inside::Inside;
+use crate::acme::HttpProof;
 use crate::assets::Reads;
 use crate::config::Plan;
 use crate::egress;
@@ -51,6 +53,8 @@ pub(crate) struct Node {
     pub(super) encoders: Encoders,
     /// Where it listens, once it does.
     ports: ArcSwap<Ports>,
+    /// What a certificate authority finds that asks for a proof.
+    http_proof: Arc<HttpProof>,
     outbound: Arc<egress::Client>,
     /// What reads the files beside functions.
     pub(super) reads: Reads,
@@ -122,12 +126,14 @@ impl Node {
         let zygote = Zygote::start(io.handle(), plan.sandbox).map_err(NodeError::Zygote)?;
         let budget = plan.memory.map(NodeBytes::as_u64);
         let memory = NodeMemory::start(budget, &zygote, io.handle());
+        let descriptors = Descriptors::start(&memory, io.handle());
         let outbound = egress::Client::new(egress::Options {
             io: io.handle().clone(),
             allow: plan.egress.clone(),
             extra_roots: Vec::new(),
         })
         .map_err(NodeError::Outbound)?;
+        outbound.spares(&descriptors);
         let outbound = Arc::new(outbound);
         Ok(Arc::new(Self {
             services: Services {
@@ -138,6 +144,7 @@ impl Node {
                 admission: Admission::new(plan.server.max_queued),
                 cores: Cores::new(cores),
                 memory,
+                descriptors,
                 enforces: mode != Mode::WithoutLimits,
             },
             dev: mode == Mode::Dev,
@@ -150,6 +157,7 @@ impl Node {
             remains: Mutex::default(),
             banner: ArcSwapOption::empty(),
             ports: ArcSwap::default(),
+            http_proof: Arc::default(),
             outbound,
             reads: Reads::new(io.handle().clone()),
             io,
@@ -280,6 +288,11 @@ impl Node {
     /// Keeps functions away from the listener on `address`, whatever they may reach.
     pub(crate) fn keep_from(&self, address: SocketAddr) {
         self.outbound.keep_from(address);
+    }
+
+    /// What a certificate authority finds that asks for a proof.
+    pub(super) fn http_proof(&self) -> &Arc<HttpProof> {
+        &self.http_proof
     }
 
     /// The ports it listens on.

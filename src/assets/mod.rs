@@ -19,6 +19,8 @@ mod binding;
 mod fault;
 mod find;
 mod folder;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod headers;
 mod negotiate;
 mod pattern;

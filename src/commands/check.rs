@@ -7,6 +7,8 @@ use holm_model::visible::visible;
 
 use super::Failure;
 use super::print;
+use super::serve::allow_files;
+use super::serve::shortage;
 use crate::app::Loaded;
 use crate::app::Mode;
 use crate::app::Node;
@@ -19,6 +21,7 @@ use crate::telemetry::Telemetry;
 /// Checks a configuration and starts each of its functions once.
 pub(crate) fn run(file: &Path) -> Result<(), Failure> {
     let plan = config::load(file)?;
+    allow_files();
     let node = Node::start(&plan, Telemetry::quiet(), Mode::Serve)?;
     let Loaded { app, problems, .. } = node.load(&plan, None, Retry::All);
     if !problems.is_empty() {
@@ -35,25 +38,32 @@ pub(crate) fn run(file: &Path) -> Result<(), Failure> {
             "note: function {function}: {why}, so its isolates start one by one, not as copies of one that has started\n"
         ));
     }
-    let about_tls = of_tls(&plan);
-    for warning in &about_tls {
+    let others: Vec<String> = of_tls(&plan).into_iter().chain(shortage(&plan)).collect();
+    for warning in &others {
         print::err(&visible(&format!("warning: {warning}\n")));
     }
-    let verdict = match uncalled.len() + about_tls.len() {
+    let verdict = match uncalled.len() + others.len() {
         0 => "all in order".to_owned(),
-        1 => "1 warning".to_owned(),
-        count => format!("{count} warnings"),
+        warnings => counted(warnings, "warning"),
     };
     let mut text = format!(
-        "{}: {} functions, {} routes, {verdict}\n",
+        "{}: {}, {}, {verdict}\n",
         file.display(),
-        app.functions(),
-        plan.routes.routes().len()
+        counted(app.functions(), "function"),
+        counted(plan.routes.routes().len(), "route"),
     );
     for note in config::notes(&plan) {
         text.push_str(&format!("note: {note}\n"));
     }
     print::out(&text)
+}
+
+/// So many of what `one` is called.
+fn counted(count: usize, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        _ => format!("{count} {one}s"),
+    }
 }
 
 /// What is to be seen to, of certificates.

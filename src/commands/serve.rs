@@ -4,11 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use holm_process::descriptors;
 use holm_process::succession::Program;
-use rustix::process::Resource;
-use rustix::process::Rlimit;
-use rustix::process::getrlimit;
-use rustix::process::setrlimit;
 use tracing::info;
 use tracing::warn;
 
@@ -22,6 +19,7 @@ use crate::app::Node;
 use crate::app::Reloader;
 use crate::app::Reloading;
 use crate::app::Source;
+use crate::config::Plan;
 use crate::config::TlsPlan;
 use crate::service;
 use crate::telemetry::Telemetry;
@@ -83,6 +81,9 @@ fn serve(
     for warning in plan.tls.iter().flat_map(TlsPlan::open_keys) {
         warn!("{warning}");
     }
+    if let Some(warning) = shortage(&plan) {
+        warn!("{warning}");
+    }
     let mut reloading = Reloading::new(node.clone(), listeners.clone(), source, bound.port());
     reloading.begin(&plan);
     info!(
@@ -132,17 +133,29 @@ pub(super) fn flush(telemetry: &Telemetry) -> Result<(), Failure> {
     telemetry.flush(LOG_DEADLINE).map_err(Failure::Unwritten)
 }
 
-/// Lets the process have as many files and connections as the system allows it. What it gets by default
-/// is made for programs that use `select`.
+/// Lets the process have as many descriptors as the system allows it.
 pub(super) fn allow_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+    if let Err(error) = descriptors::raise() {
         warn!(%error, "cannot raise the limit of open files");
     }
+}
+
+/// What is to be said of descriptors, if there may come to be too few.
+pub(super) fn shortage(plan: &Plan) -> Option<String> {
+    /// For what is open for a moment only, and for the node's own.
+    const OTHERS: u64 = 256;
+    let most = descriptors::most();
+    let connections = plan.server.max_connections as u64;
+    let functions = plan.functions.len() as u64;
+    let wanted = connections + 3 * functions + OTHERS;
+    (most < wanted).then(|| {
+        format!(
+            "RLIMIT_NOFILE is {most}, and {connections} connections (`server.max_connections`) and 3 descriptors for \
+             each of {functions} functions at rest take {wanted}, isolates 2 each beside them: when few are left, new \
+             connections wait, and idle functions start anew; raise the hard limit (`ulimit -Hn`, `LimitNOFILE` of a \
+             systemd unit), or lower `server.max_connections`"
+        )
+    })
 }
 
 /// Begins to serve, until a signal ends it, and drains.
@@ -158,6 +171,8 @@ pub(super) fn listen(
         info!(%bound, "the system bounds the number of processes");
     }
     board.listens(listeners);
+    // Before anything is accepted: a signal that comes right behind a request does not cut it off.
+    signals.accepts();
     let (reloader, upgrader) = begin()?;
     let drain = signals.drain(reloader.clone(), upgrader.clone());
     let replaced = async {

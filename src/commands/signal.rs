@@ -55,7 +55,9 @@ pub(super) struct Signals {
 /// What is served, as the signals' thread has to know.
 #[derive(Debug, Default)]
 struct Served {
-    /// Nothing while functions start.
+    /// Whether there is something to drain. Not while functions start.
+    drains: bool,
+    /// Nothing until it has begun to serve.
     reloader: Option<Reloader>,
     /// What has no successor has none.
     upgrader: Option<Upgrader>,
@@ -93,9 +95,13 @@ impl Signals {
         Ok(Self { stop, served })
     }
 
-    /// Resolves when the server is to drain. Before it is called (not: polled), there is nothing to
-    /// drain, and signals that end the process do so at once. From then on, `reloader` is told when files are to
-    /// be read again, and `upgrader` when another process is to take the place of this one.
+    /// What is accepted from now on is drained. Before it is called, signals that end the process do so at once.
+    pub(super) fn accepts(&self) {
+        lock(&self.served).drains = true;
+    }
+
+    /// Resolves when the server is to drain. From its call on (not: its polling), `reloader` is told when files are
+    /// to be read again, and `upgrader` when another process is to take the place of this one.
     pub(super) fn drain(
         self,
         reloader: Reloader,
@@ -161,7 +167,7 @@ impl Stage {
                 stage
             }
             (Self::Starting(stop), Meaning::End | Meaning::HangUp) => {
-                if lock(served).reloader.is_none() {
+                if !lock(served).drains {
                     // Does not come back: it is a signal that ends a process.
                     let _ = low_level::emulate_default_handler(signal);
                 }

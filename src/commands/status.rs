@@ -9,6 +9,7 @@ use super::table::quantile;
 use super::table::seconds;
 use super::table::table;
 use super::table::uptime;
+use crate::admin::status::AcmeHost;
 use crate::admin::status::FunctionStatus;
 use crate::admin::status::Stage;
 use crate::admin::status::Status;
@@ -114,7 +115,35 @@ pub(super) fn head(status: &Status) -> Vec<String> {
             certificate.name, certificate.until
         ));
     }
+    let hosts = status.acme.iter().flat_map(|acme| &acme.hosts);
+    // Of the others there is nothing to say but what stands above.
+    for host in hosts.filter(|host| host.state != "valid" || host.failures > 0) {
+        lines.push(not_issued(host));
+    }
     lines
+}
+
+/// How a host is doing that has no certificate of an authority yet, or no newer one.
+fn not_issued(host: &AcmeHost) -> String {
+    let AcmeHost {
+        host: name,
+        state,
+        next_try,
+        failures,
+        last_problem,
+        ..
+    } = host;
+    let mut line = format!("certificate of {name} by ACME: {state}");
+    if state != "ordering" {
+        line.push_str(&format!(", tried at {next_try}"));
+    }
+    if let Some(problem) = last_problem {
+        let (time, message) = (&problem.time, &problem.message);
+        line.push_str(&format!(
+            ", failed {failures} times, last at {time}: {message}"
+        ));
+    }
+    line
 }
 
 fn functions(status: &Status) -> Vec<String> {

@@ -10,8 +10,11 @@ use holm_router::pattern::{HostPattern, PathPattern, Pattern};
 use holm_router::table::{Candidate, Verdict};
 use url::Url;
 
+use super::acme::AcmePlan;
 use super::plan::{FunctionPlan, Plan};
+use super::raw::AcmeChallenge;
 use super::spelling;
+use super::tls::TlsPlan;
 use super::wrap;
 use crate::access::Access;
 use crate::egress::Network;
@@ -174,6 +177,17 @@ fn winning(
         };
         writeln!(text, "\x20 assets   {dir}{first}").expect("a String takes every write");
     }
+    let acme = plan.tls.as_ref().and_then(|tls| tls.acme.as_ref());
+    let is_host = |host: &Hostname| Some(host.as_str()) == url.host_str();
+    if let Some(acme) = acme.filter(|acme| acme.hosts.iter().any(is_host)) {
+        let directory = &acme.authority.directory;
+        let challenge = acme.challenge.word();
+        writeln!(
+            text,
+            "\x20 acme     its certificate is issued by {directory} ({challenge})"
+        )
+        .expect("a String takes every write");
+    }
     if !matches!(pattern.host(), HostPattern::Exact(_)) {
         text.push_str(
             "\x20 inside   no: what functions of this node fetch() from this host goes out, because\n\
@@ -228,7 +242,7 @@ fn sandbox(mode: Mode) -> &'static str {
 pub(crate) fn notes(plan: &Plan) -> Vec<String> {
     let routes = plan.routes.routes().iter();
     let any_host = routes.filter(|route| *route.pattern.host() == HostPattern::Any);
-    any_host
+    let mut notes: Vec<String> = any_host
         .map(|route| {
             let name = &plan.functions[route.target].name;
             let pattern = &route.pattern;
@@ -238,7 +252,43 @@ pub(crate) fn notes(plan: &Plan) -> Vec<String> {
                  the host's full name"
             )
         })
-        .collect()
+        .collect();
+    let tls = plan.tls.as_ref();
+    if let Some((tls, acme)) = tls.and_then(|tls| Some((tls, tls.acme.as_ref()?))) {
+        notes.extend(of_acme(plan, tls, acme));
+    }
+    notes
+}
+
+/// Where certificates come from, and what that takes.
+fn of_acme(plan: &Plan, tls: &TlsPlan, acme: &AcmePlan) -> Vec<String> {
+    let (directory, dir) = (&acme.authority.directory, acme.authority.dir.display());
+    let hosts = match acme.hosts.as_slice() {
+        [one] => one.to_string(),
+        hosts => format!("{} hosts", hosts.len()),
+    };
+    let (expected, own, key) = match acme.challenge {
+        AcmeChallenge::TlsAlpn01 => (443, tls.https.port(), "https"),
+        AcmeChallenge::Http01 => (80, plan.server.http.port(), "http"),
+    };
+    let challenge = acme.challenge.word();
+    let mut notes = vec![format!(
+        "certificates of {hosts} are issued by {directory} ({challenge}), kept in {dir}, and \
+         renewed at two thirds of their lives"
+    )];
+    if own != expected {
+        notes.push(format!(
+            "the authority connects to port {expected} of each host (`{challenge}`): it has to lead to \
+             `server.{key}`, which is at port {own}"
+        ));
+    }
+    let is_routed = |host: &&Hostname| plan.routes.takes_host(host);
+    for host in acme.hosts.iter().filter(|host| !is_routed(host)) {
+        notes.push(format!(
+            "{host} has a certificate issued, and no route: clients get 404"
+        ));
+    }
+    notes
 }
 
 fn kind(pattern: &Pattern) -> String {

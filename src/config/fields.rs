@@ -216,7 +216,13 @@ fn hint(key: &str) -> Option<&'static str> {
         | "handshake_time"
         | "upload_rate"
         | "upload_time"
+        | "upload_idle"
         | "upload_ahead"
+        | "max_head"
+        | "head_time"
+        | "keep_alive"
+        | "max_streams"
+        | "max_resets"
         | "websocket_ping"
         | "websocket_compression"
         | "upgrade_time"
@@ -227,6 +233,7 @@ fn hint(key: &str) -> Option<&'static str> {
         | "request_id_header" => {
             "this belongs into [server]; the address is `http = \"127.0.0.1:8080\"`"
         }
+        "acme" | "letsencrypt" => "certificates that an authority issues stand in [tls.acme]",
         "cert" | "certificate" | "key" | "ssl" => {
             "a certificate stands in [[tls]], with `cert` and `key`"
         }

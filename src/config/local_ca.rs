@@ -159,6 +159,7 @@ impl LocalCa {
                 is_default: true,
                 pair: Arc::new(pair),
             }],
+            acme: None,
         });
         Ok(())
     }

@@ -8,7 +8,7 @@
 //!   are made from the table in `holm_model::limits`
 //! - [`fields`]: reading them, table by table; [`scalars`], [`network`], [`route`], [`vars`]: value
 //!   by value
-//! - [`settle`]: raw → plan; with [`limits`], [`main_file`], [`admin`], [`access`], [`assets`] and [`tls`]; [`secret`]: what the file only points at
+//! - [`settle`]: raw → plan; with [`limits`], [`main_file`], [`admin`], [`access`], [`assets`], [`tls`] and [`acme`]; [`secret`]: what the file only points at
 //! - [`plan`]: what the rest of the program works with
 //! - [`single`]: a plan without a file, for `holm dev PATH`; [`local`]: what `holm dev` adds to any
 //! - [`mod@explain`]: which route takes a URL, and why
@@ -20,11 +20,14 @@
 //! ```
 
 mod access;
+mod acme;
 mod admin;
 mod assets;
 mod at;
 mod explain;
 mod fields;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod limits;
 mod local;
 mod local_ca;
@@ -38,6 +41,7 @@ mod route;
 mod scalars;
 mod schema;
 mod secret;
+mod server;
 mod settle;
 mod single;
 mod spelling;
@@ -57,6 +61,7 @@ use toml::de::DeTable;
 use self::problem::{Findings, Problem};
 use self::raw::RawConfig;
 
+pub(crate) use self::acme::{AcmePlan, Authority};
 pub(crate) use self::explain::ExplainError;
 pub(crate) use self::explain::explain;
 pub(crate) use self::explain::notes;
@@ -67,6 +72,7 @@ pub(crate) use self::plan::{
     Plan, Secure,
 };
 pub(crate) use self::problem::Problems;
+pub(crate) use self::raw::AcmeChallenge;
 pub(crate) use self::schema::schema;
 pub(crate) use self::tls::TlsPlan;
 

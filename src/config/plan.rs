@@ -94,6 +94,16 @@ pub(crate) struct ServerPlan {
     pub(crate) handshake_time: WallTime,
     /// TLS handshakes at the same time.
     pub(crate) max_handshakes: usize,
+    /// Bytes of a request's head.
+    pub(crate) max_head: NodeBytes,
+    /// How long it may take.
+    pub(crate) head_time: WallTime,
+    /// How long a connection may be silent between two requests.
+    pub(crate) keep_alive: WallTime,
+    /// Requests at the same time on one HTTP/2 connection.
+    pub(crate) max_streams: u32,
+    /// Requests that may be reset on one before they are begun.
+    pub(crate) max_resets: u32,
     /// Connections that may be open at the same time.
     pub(crate) max_connections: usize,
     /// Connections of one address at the same time.
@@ -108,6 +118,8 @@ pub(crate) struct ServerPlan {
     pub(crate) upload_rate: NodeBytes,
     /// How long they may take on top of that.
     pub(crate) upload_time: WallTime,
+    /// How long they may be silent within one.
+    pub(crate) upload_idle: WallTime,
     /// How much of a body is received before an isolate is taken.
     pub(crate) upload_ahead: NodeBytes,
     /// How long the other side of a WebSocket may be silent before it is asked whether it is there.
@@ -132,6 +144,11 @@ impl ServerPlan {
         http: SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080),
         handshake_time: WallTime::from_secs(10),
         max_handshakes: 1_024,
+        max_head: NodeBytes::from_kib(64),
+        head_time: WallTime::from_secs(10),
+        keep_alive: WallTime::from_secs(60),
+        max_streams: 256,
+        max_resets: 20,
         max_connections: 10_000,
         max_connections_per_address: 2_500,
         max_requests_per_address: 2_000,
@@ -139,6 +156,7 @@ impl ServerPlan {
         max_unsent: NodeBytes::from_mib(256),
         upload_rate: NodeBytes::from_kib(1),
         upload_time: WallTime::from_secs(30),
+        upload_idle: WallTime::from_secs(30),
         upload_ahead: NodeBytes::from_mib(1),
         websocket_ping: WallTime::from_secs(30),
         websocket_compression: true,

@@ -17,7 +17,9 @@ use toml::de::DeValue;
 use super::at::{At, List};
 use super::fields::{FromToml, wrong_type};
 use super::problem::{Findings, Problem};
-use super::raw::{HtmlHandling, Listener, LogFormat, LogRequests, NotFound, ProxyHeader, Sandbox};
+use super::raw::{
+    AcmeChallenge, HtmlHandling, Listener, LogFormat, LogRequests, NotFound, ProxyHeader, Sandbox,
+};
 use super::schema::{self, InSchema};
 use super::spelling;
 
@@ -153,6 +155,7 @@ one_of! {
     LogFormat: "a format of the log";
     LogRequests: "a choice of requests";
     Sandbox: "a kind of sandbox";
+    AcmeChallenge: "a kind of challenge";
     ProxyHeader: "a field in which proxies speak of clients";
     Listener: "a listener";
 }

@@ -18,8 +18,8 @@ use super::limits::NodeLimits;
 use super::main_file;
 use super::plan::{FunctionPlan, Places, Plan, Secure, ServerPlan};
 use super::problem::{Findings, Problem};
-use super::raw::{RawConfig, RawFunction, RawServer};
-use super::{proxies, tls};
+use super::raw::{RawConfig, RawFunction};
+use super::{proxies, server, tls};
 use crate::egress::Allow;
 
 /// The only version of the format so far.
@@ -27,17 +27,6 @@ const VERSION: u32 = 1;
 
 /// The least that a node may hold: Holm itself, with V8's snapshot, and a few isolates.
 const LEAST_MEMORY: NodeBytes = NodeBytes::from_mib(64);
-
-/// The least that responses may hold: a few of a size that pages have.
-const LEAST_UNSENT: NodeBytes = NodeBytes::from_mib(1);
-
-/// The least `server.upgrade_time`.
-const LEAST_UPGRADE: WallTime = WallTime::from_secs(1);
-
-/// The least `server.websocket_ping`.
-const LEAST_PING: WallTime = WallTime::from_secs(1);
-/// The least that a handshake may take: on the other side of the world it takes half of that.
-const LEAST_HANDSHAKE: WallTime = WallTime::from_secs(1);
 
 /// Longest name of a function, in bytes: that of a DNS label (RFC 1035).
 const MAX_NAME: usize = 63;
@@ -98,6 +87,9 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
                 compress,
             };
             let plan = function(name, raw, &node, findings);
+            if let Some(acme) = tls.as_ref().and_then(|tls| tls.acme.as_ref()) {
+                acme.keep_from(&plan.0, findings);
+            }
             for At { value, span } in &plan.1 {
                 routes.add(index, &plan.0.name, value, span.clone(), findings);
             }
@@ -120,7 +112,7 @@ pub(super) fn settle(raw: RawConfig, origin: PathBuf, findings: &mut Findings) -
             proxies,
             proxy_protocol,
             proxy_protocol_https,
-            ..self::server(server, findings)
+            ..server::settle(server, findings)
         },
         tls,
         memory: node_memory(node.memory, findings),
@@ -146,139 +138,6 @@ fn node_memory(typed: Option<At<NodeBytes>>, findings: &mut Findings) -> Option<
         );
     }
     Some(value)
-}
-
-fn server(raw: RawServer, findings: &mut Findings) -> ServerPlan {
-    if let Some(At { value: 0, span }) = &raw.max_connections {
-        findings.report(
-            Problem::new("`server.max_connections` is less than makes sense")
-                .at(span.clone(), "at least 1")
-                .help("with no connection, no request gets in; leave it out for 10000"),
-        );
-    }
-    for (key, typed, default) in [
-        (
-            "max_connections_per_address",
-            &raw.max_connections_per_address,
-            ServerPlan::DEFAULT.max_connections_per_address,
-        ),
-        (
-            "max_requests_per_address",
-            &raw.max_requests_per_address,
-            ServerPlan::DEFAULT.max_requests_per_address,
-        ),
-    ] {
-        if let Some(At { value: 0, span }) = typed {
-            findings.report(
-                Problem::new(format!("`server.{key}` is less than makes sense"))
-                    .at(span.clone(), "at least 1")
-                    .help(format!(
-                        "with none, no client gets in; leave it out for {default}"
-                    )),
-            );
-        }
-    }
-    if let Some(At { value: 0, span }) = &raw.max_handshakes {
-        findings.report(
-            Problem::new("`server.max_handshakes` is less than makes sense")
-                .at(span.clone(), "at least 1")
-                .help("with no handshake, no client gets in; leave it out for 1024"),
-        );
-    }
-    if let Some(At { value, span }) = &raw.handshake_time
-        && *value < LEAST_HANDSHAKE
-    {
-        findings.report(
-            Problem::new("`server.handshake_time` is less than makes sense")
-                .at(span.clone(), format!("at least {LEAST_HANDSHAKE}"))
-                .help("a handshake is two or three round trips; leave it out for 10s"),
-        );
-    }
-    if let Some(At { value: 0, span }) = &raw.max_queued {
-        findings.report(
-            Problem::new("`server.max_queued` is less than makes sense")
-                .at(span.clone(), "at least 1")
-                .help("every request waits for a moment; leave it out for 8192"),
-        );
-    }
-    if let Some(At { value, span }) = &raw.max_unsent
-        && *value < LEAST_UNSENT
-    {
-        findings.report(
-            Problem::new("`server.max_unsent` is less than makes sense")
-                .at(span.clone(), format!("at least {LEAST_UNSENT}"))
-                .help("some clients are always slower than a response is made; leave it out for 256MiB"),
-        );
-    }
-    if let Some(At { value, span }) = &raw.websocket_ping
-        && *value < LEAST_PING
-    {
-        findings.report(
-            Problem::new("`server.websocket_ping` is less than makes sense")
-                .at(span.clone(), format!("at least {LEAST_PING}"))
-                .help("clients on slow networks take that long to answer; leave it out for 30s"),
-        );
-    }
-    if let Some(At { value, span }) = &raw.upgrade_time
-        && *value < LEAST_UPGRADE
-    {
-        findings.report(
-            Problem::new("`server.upgrade_time` is less than makes sense")
-                .at(span.clone(), format!("at least {LEAST_UPGRADE}"))
-                .help(
-                    "a successor starts every function before it is ready; leave it out for 300s",
-                ),
-        );
-    }
-    ServerPlan {
-        request_id: proxies::request_id(raw.request_id_header, findings),
-        http: raw.http.map_or(ServerPlan::DEFAULT.http, |at| at.value),
-        handshake_time: raw
-            .handshake_time
-            .map_or(ServerPlan::DEFAULT.handshake_time, |at| at.value),
-        max_handshakes: raw
-            .max_handshakes
-            .map_or(ServerPlan::DEFAULT.max_handshakes, |at| at.value as usize),
-        max_connections: raw
-            .max_connections
-            .map_or(ServerPlan::DEFAULT.max_connections, |at| at.value as usize),
-        max_connections_per_address: raw
-            .max_connections_per_address
-            .map_or(ServerPlan::DEFAULT.max_connections_per_address, |at| {
-                at.value as usize
-            }),
-        max_requests_per_address: raw
-            .max_requests_per_address
-            .map_or(ServerPlan::DEFAULT.max_requests_per_address, |at| {
-                at.value as usize
-            }),
-        max_queued: raw
-            .max_queued
-            .map_or(ServerPlan::DEFAULT.max_queued, |at| at.value as usize),
-        max_unsent: raw
-            .max_unsent
-            .map_or(ServerPlan::DEFAULT.max_unsent, |at| at.value),
-        upload_rate: raw
-            .upload_rate
-            .map_or(ServerPlan::DEFAULT.upload_rate, |at| at.value),
-        upload_time: raw
-            .upload_time
-            .map_or(ServerPlan::DEFAULT.upload_time, |at| at.value),
-        upload_ahead: raw
-            .upload_ahead
-            .map_or(ServerPlan::DEFAULT.upload_ahead, |at| at.value),
-        websocket_ping: raw
-            .websocket_ping
-            .map_or(ServerPlan::DEFAULT.websocket_ping, |at| at.value),
-        websocket_compression: raw
-            .websocket_compression
-            .unwrap_or(ServerPlan::DEFAULT.websocket_compression),
-        upgrade_time: raw
-            .upgrade_time
-            .map_or(ServerPlan::DEFAULT.upgrade_time, |at| at.value),
-        drain: raw.drain.map_or(ServerPlan::DEFAULT.drain, |at| at.value),
-        ..ServerPlan::DEFAULT
-    }
 }
 
 /// How clients are led to HTTPS, by `[server]` or by a function that differs from it.

@@ -1,6 +1,6 @@
 //! Certificates: the files read, each pair checked, and whether all of them go together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -10,27 +10,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use holm_router::hostname::Hostname;
 use holm_router::tls::{CertificateSet, CertifiedName, CertifiedNameError, Pair, PairFault};
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::acme::{self, AcmePlan};
 use super::at::{At, List};
 use super::fields::FromToml;
 use super::problem::{Findings, Problem};
-use super::raw::RawTls;
+use super::raw::{RawTls, RawTlsTables};
 use super::scalars::text;
 
 /// Longest file of certificates or keys, in bytes. A chain is a few KiB.
 const MAX_FILE: u64 = 1 << 20;
 
 /// HTTPS: where, and with which certificates.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TlsPlan {
     /// Address for HTTPS. Port 0 is any free one.
     pub(crate) https: SocketAddr,
-    /// The certificates, in the order of the file. Never empty; no name is in two of them, and at most
-    /// one is the default.
+    /// The certificates, in the order of the file. No name is in two of them, and at most one is the
+    /// default.
     pub(crate) pairs: Vec<PairPlan>,
+    /// Those that an authority issues. There are some if `pairs` is empty.
+    pub(crate) acme: Option<Arc<AcmePlan>>,
 }
 
 /// One `[[tls]]`.
@@ -49,18 +53,33 @@ pub(crate) struct PairPlan {
 }
 
 impl TlsPlan {
-    /// What the edge is to show.
-    pub(crate) fn certificates(&self) -> CertificateSet {
+    /// What the edge is to show, with what was `issued` so far.
+    pub(crate) fn certificates(&self, issued: &BTreeMap<Hostname, Arc<Pair>>) -> CertificateSet {
         let pairs = self.pairs.iter();
-        let set = pairs.fold(CertificateSet::builder(), |set, plan| {
+        let mut set = pairs.fold(CertificateSet::builder(), |set, plan| {
             set.pair(plan.pair.clone(), plan.hosts.clone(), plan.is_default)
         });
+        for host in self.acme.iter().flat_map(|acme| &acme.hosts) {
+            if let Some(pair) = issued.get(host) {
+                let name = CertifiedName::Exact(host.clone());
+                set = set.pair(pair.clone(), vec![name], false);
+            }
+        }
         set.build().expect("the plan has no name twice")
+    }
+
+    /// The files that it was read from, absolute.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let pairs = self.pairs.iter().flat_map(|pair| [&pair.cert, &pair.key]);
+        let acme = self.acme.iter();
+        let roots = acme.filter_map(|acme| acme.authority.roots_file.as_ref());
+        pairs.chain(roots).map(PathBuf::as_path)
     }
 
     /// Certificates that end within `span` from `now`, in words.
     pub(crate) fn ending(&self, span: Duration, now: SystemTime) -> Vec<String> {
-        let set = self.certificates();
+        // Nothing issued: those renew themselves.
+        let set = self.certificates(&BTreeMap::new());
         let pairs = self.pairs.iter().zip(set.expiries());
         let ending = pairs.filter(|(_, expiry)| expiry.is_within(span, now));
         let words = ending.map(|(pair, expiry)| {
@@ -87,24 +106,30 @@ impl TlsPlan {
 /// Settles `[[tls]]` and `server.https`, which need each other. Paths are relative to `folder`.
 pub(super) fn settle(
     https: Option<At<SocketAddr>>,
-    raw: Option<List<RawTls>>,
+    raw: Option<RawTlsTables>,
     folder: &Path,
     findings: &mut Findings,
 ) -> Option<TlsPlan> {
-    let pairs = raw.map(|list| {
-        let is_flawed = list.flawed;
+    let tables = raw.map(|RawTlsTables { pairs, acme }| {
         let mut names = Names::default();
-        let pairs: Vec<_> = list
-            .items
-            .into_iter()
-            .filter_map(|raw| pair(raw, folder, &mut names, findings))
-            .collect();
-        (pairs, list.span, is_flawed)
+        let mut is_flawed = false;
+        let place = pairs.as_ref().map(|list| list.span.clone());
+        let place = place.or_else(|| acme.first().map(|acme| acme.span.clone()));
+        let pairs: Vec<_> = pairs.map_or_else(Vec::new, |list| {
+            is_flawed = list.flawed;
+            let pairs = list.items.into_iter();
+            pairs
+                .filter_map(|raw| pair(raw, folder, &mut names, findings))
+                .collect()
+        });
+        let acme = acme::settle(acme, &names.taken, folder, findings);
+        (pairs, acme, place.unwrap_or_default(), is_flawed)
     });
-    match (https, pairs) {
-        (Some(https), Some((pairs, ..))) => Some(TlsPlan {
+    match (https, tables) {
+        (Some(https), Some((pairs, acme, ..))) => Some(TlsPlan {
             https: https.value,
             pairs,
+            acme: acme.map(Arc::new),
         }),
         (Some(At { span, .. }), None) => {
             findings.report(
@@ -112,12 +137,13 @@ pub(super) fn settle(
                     .at(span, "needs a [[tls]]")
                     .help(
                         "add [[tls]] with cert = \"certs/example.pem\" and key = \
-                         \"certs/example.key\"; `holm dev --https` makes one for this machine",
+                         \"certs/example.key\", or [tls.acme]; `holm dev --https` makes one for this \
+                         machine",
                     ),
             );
             None
         }
-        (None, Some((_, span, false))) => {
+        (None, Some((_, _, span, false))) => {
             findings.report(
                 Problem::new("nobody sees the certificates of [[tls]]")
                     .at(span, "there is no listener for HTTPS")
@@ -267,12 +293,18 @@ fn faulty(fault: &PairFault, cert: &At<String>, key: &At<String>) -> Problem {
     }
 }
 
-struct FileRead {
+pub(super) struct FileRead {
     path: PathBuf,
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
 }
 
-fn read(typed: &At<String>, key: &str, folder: &Path, findings: &mut Findings) -> Option<FileRead> {
+/// The file that `typed`, the value of `tls.KEY`, names.
+pub(super) fn read(
+    typed: &At<String>,
+    key: &str,
+    folder: &Path,
+    findings: &mut Findings,
+) -> Option<FileRead> {
     let path = folder.join(&typed.value);
     let shown = path.display();
     let mut bytes = Vec::new();

@@ -10,7 +10,8 @@ use arc_swap::ArcSwapOption;
 use futures::future::{BoxFuture, FutureExt};
 use holm_model::body::Body;
 use holm_model::outbound::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
-use http::HeaderMap;
+use holm_runtime::descriptors::Descriptors;
+use http::{HeaderMap, StatusCode};
 use rustls_pki_types::CertificateDer;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -74,6 +75,11 @@ impl Client {
     /// one counts.
     pub(crate) fn keep_from(&self, listener: SocketAddr) {
         self.dialer.keep_from(listener);
+    }
+
+    /// Connects no function where `descriptors` are short. The first ones count.
+    pub(crate) fn spares(&self, descriptors: &Descriptors) {
+        self.dialer.spares(descriptors);
     }
 
     /// From now on functions may reach these addresses.
@@ -179,8 +185,14 @@ async fn outside(
 ) -> Result<OutboundResponse, OutboundError> {
     let answer = charge::sent(request, |request| http.request(request)).await;
     let answer = answer.map_err(|error| failure::explain(&url, &error))?;
-    let (head, incoming) = answer.into_parts();
+    let (mut head, incoming) = answer.into_parts();
+    // hyper passes over all others of its kind.
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        let reason = "it switches to another protocol, unasked";
+        return Err(failure::unreachable(&url, reason.to_owned()));
+    }
     let undo = decoding.of(&head.headers, &url)?;
+    head::strip(&mut head.headers);
     let coded = undo.is_some();
     let body = body::incoming(&io, incoming, undo).await;
     Ok(OutboundResponse {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
+use holm_runtime::descriptors::{Descriptors, Purpose};
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -43,6 +44,8 @@ pub(super) struct Dialer {
     allow: Arc<ArcSwap<Allow>>,
     /// Where the node itself is administered.
     admin: Arc<OnceLock<SocketAddr>>,
+    /// What connections are made of; without a bound if there are none.
+    descriptors: Arc<OnceLock<Descriptors>>,
     node: Arc<Semaphore>,
     function: Arc<Semaphore>,
 }
@@ -69,6 +72,7 @@ impl Dialer {
         Self {
             allow: Arc::new(ArcSwap::from_pointee(allow)),
             admin: Arc::default(),
+            descriptors: Arc::default(),
             node: Arc::new(Semaphore::new(LOOKUPS_PER_NODE)),
             function: Arc::new(Semaphore::new(LOOKUPS_PER_FUNCTION)),
         }
@@ -77,6 +81,11 @@ impl Dialer {
     /// Nobody is connected to `listener` from now on; the first one counts.
     pub(super) fn keep_from(&self, listener: SocketAddr) {
         let _ = self.admin.set(listener);
+    }
+
+    /// Nobody is connected where `descriptors` are short; the first ones count.
+    pub(super) fn spares(&self, descriptors: &Descriptors) {
+        let _ = self.descriptors.set(descriptors.clone());
     }
 
     fn permits(&self, address: SocketAddr) -> bool {
@@ -115,6 +124,13 @@ impl Dialer {
             .collect();
         if permitted.is_empty() {
             return Err(DialError::Forbidden);
+        }
+        if let Some(descriptors) = self.descriptors.get() {
+            if descriptors.are_short(Purpose::Connection) {
+                let reason = io::Error::other("the node has no descriptors left for connections");
+                return Err(DialError::Connect(reason));
+            }
+            descriptors.connected();
         }
         connect(permitted).await.map_err(DialError::Connect)
     }

@@ -4,7 +4,7 @@
 use holm_model::body::Body;
 use holm_model::outbound::OutboundError;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, HOST, RANGE, TE,
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, RANGE, TE,
     TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -15,11 +15,9 @@ use super::decode::Coding;
 /// What a function's requests are sent as, unless it sets a `user-agent` of its own.
 const AGENT: &str = concat!("Holm/", env!("CARGO_PKG_VERSION"));
 
-/// Headers that are about one connection, or that this port writes itself.
-const NOT_THE_FUNCTIONS: [HeaderName; 10] = [
+/// Headers that are about one connection.
+const OF_THE_CONNECTION: [HeaderName; 8] = [
     CONNECTION,
-    CONTENT_LENGTH,
-    HOST,
     TE,
     TRAILER,
     TRANSFER_ENCODING,
@@ -29,11 +27,22 @@ const NOT_THE_FUNCTIONS: [HeaderName; 10] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Removes what a function may not say and adds what every request says.
-pub(super) fn clean(headers: &mut HeaderMap, method: &Method, body: &Body) {
+/// Headers that this port writes itself, or does not: nobody waits for what they expect.
+const NOT_THE_FUNCTIONS: [HeaderName; 3] = [CONTENT_LENGTH, EXPECT, HOST];
+
+/// Removes what speaks of one connection, in a request or in an answer, and what `connection` names beside it.
+pub(super) fn strip(headers: &mut HeaderMap) {
     for name in named_by_connection(headers) {
         headers.remove(name);
     }
+    for name in OF_THE_CONNECTION {
+        headers.remove(name);
+    }
+}
+
+/// Removes what a function may not say and adds what every request says.
+pub(super) fn clean(headers: &mut HeaderMap, method: &Method, body: &Body) {
+    strip(headers);
     for name in NOT_THE_FUNCTIONS {
         headers.remove(name);
     }
@@ -192,6 +201,7 @@ mod tests {
             ("proxy-connection", "close"),
             ("host", "elsewhere.example"),
             ("content-length", "999"),
+            ("expect", "100-continue"),
             ("user-agent", "mine"),
         ]);
         clean(&mut given, &Method::GET, &Body::Empty);

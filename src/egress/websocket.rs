@@ -16,6 +16,7 @@ use url::Url;
 use super::body::Outgoing;
 use super::charge;
 use super::failure;
+use super::head;
 use super::pool::Http;
 
 /// Longest message that a function is sent, in bytes. Parts of it go on as they come, so it is the isolate's memory that
@@ -54,8 +55,9 @@ pub(super) async fn open(
     request.headers_mut().insert(SEC_WEBSOCKET_KEY, value);
     let answer = charge::sent(request, |request| http.request(request)).await;
     let mut answer = answer.map_err(|error| failure::explain(&url, &error))?;
-    let (status, headers) = (answer.status(), answer.headers().clone());
+    let (status, mut headers) = (answer.status(), answer.headers().clone());
     if status != StatusCode::SWITCHING_PROTOCOLS {
+        head::strip(&mut headers);
         return Ok(OutboundResponse {
             status,
             headers,

@@ -1,7 +1,7 @@
 //! How many requests that the edge has turned away leave a record.
 //!
 //! They cost their clients next to nothing, and anybody can send any number of them. So the records of
-//! those that reached no function are bounded in rate, apart from all others: what is over is counted,
+//! those that no isolate has seen are bounded in rate, apart from all others: what is over is counted,
 //! and a line says so now and then.
 
 use std::time::Duration;

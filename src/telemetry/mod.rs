@@ -53,7 +53,7 @@ pub(crate) struct Telemetry {
     counters: Arc<Counters>,
     meters: Arc<Meters>,
     requests: Arc<ArcSwap<LogRequests>>,
-    /// Requests that reached no function.
+    /// Requests that the edge has turned away.
     refused: Arc<Mutex<Flood>>,
 }
 
@@ -135,7 +135,7 @@ impl Telemetry {
         &self.meters
     }
 
-    /// Entries that were dropped because the log could not be written as fast as it grew.
+    /// Entries that were dropped because the log could not be written, or not as fast as it grew.
     pub(crate) fn lost(&self) -> u64 {
         self.sink.as_ref().map_or(0, |sink| sink.lost())
     }
@@ -169,7 +169,7 @@ impl Telemetry {
         }
     }
 
-    /// Whether one more request that reached no function leaves its record in the log.
+    /// Whether one more request that the edge has turned away leaves its record in the log.
     fn has_room(&self) -> bool {
         let now = Instant::now();
         let (is_admitted, left_out) = {
@@ -190,7 +190,8 @@ impl Recorder for Telemetry {
             LogRequests::Failed => record.outcome != Outcome::Ok || !record.log.lines.is_empty(),
             LogRequests::None => false,
         };
-        if !wanted || record.function.is_none() && !self.has_room() {
+        let is_turned_away = record.function.is_none() || record.outcome == Outcome::Refused;
+        if !wanted || is_turned_away && !self.has_room() {
             return;
         }
         if let Some(sink) = &self.sink {

@@ -93,16 +93,20 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// Starts the writer's thread. It lives as long as the process.
-    pub(super) fn start(style: Style) -> Arc<Self> {
-        let sink = Arc::new(Self {
+    fn new(style: Style) -> Self {
+        Self {
             style: Mutex::new(style),
             queue: Mutex::new(Queue::default()),
             filled: Condvar::new(),
             written: Condvar::new(),
             lost: AtomicU64::new(0),
             is_shared: AtomicBool::new(false),
-        });
+        }
+    }
+
+    /// Starts the writer's thread. It lives as long as the process.
+    pub(super) fn start(style: Style) -> Arc<Self> {
+        let sink = Arc::new(Self::new(style));
         let of_thread = sink.clone();
         let spawned = thread::Builder::new()
             .name("holm-log".into())
@@ -119,7 +123,7 @@ impl Sink {
         let mut queue = self.queue();
         if queue.entries.len() >= CAPACITY {
             queue.dropped += 1;
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lose(1);
             return;
         }
         queue.entries.push(entry);
@@ -131,7 +135,11 @@ impl Sink {
         }
     }
 
-    /// Entries that were dropped because there was no room for them.
+    fn lose(&self, entries: usize) {
+        self.lost.fetch_add(entries as u64, Ordering::Relaxed);
+    }
+
+    /// Entries that were dropped because there was no room for them, or could not be written.
     pub(super) fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
     }
@@ -206,19 +214,21 @@ impl Sink {
         self.is_shared.store(is_shared, Ordering::Relaxed);
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    /// Writes what there is, and returns whether that went well. A log whose reader is gone, or whose disk is full,
+    /// has nowhere to complain.
+    fn write(&self, out: &mut Vec<u8>) -> bool {
         // What goes into a pipe at once may be cut up by what others write (pipe(7)), so they take turns. Where
         // there is no such lock, it is written all the same.
         let is_shared = self.is_shared.load(Ordering::Relaxed);
         if is_shared {
             while fcntl_lock(stderr(), FlockOperation::LockExclusive) == Err(Errno::INTR) {}
         }
-        // A log whose reader is gone has nowhere to complain.
-        let _ = stderr().write_all(out);
+        let written = stderr().write_all(out);
         if is_shared {
             let _ = fcntl_lock(stderr(), FlockOperation::Unlock);
         }
         out.clear();
+        written.is_ok()
     }
 
     /// What is not written yet is written like this.
@@ -229,34 +239,42 @@ impl Sink {
     fn write_all(&self) {
         let mut entries = Vec::new();
         let mut out = Vec::new();
+        // Entries that were lost, and not said to be.
+        let mut untold = 0;
         loop {
-            let mut dropped = {
+            {
                 let mut queue = self.gather();
                 mem::swap(&mut entries, &mut queue.entries);
                 queue.writing = entries.len();
-                mem::take(&mut queue.dropped)
-            };
+                untold += mem::take(&mut queue.dropped);
+            }
             let style = *self.style.lock().unwrap_or_else(PoisonError::into_inner);
             let mut left = entries.drain(..);
             while left.len() > 0 {
+                let before = left.len();
                 while out.len() < PIECE
                     && let Some(entry) = left.next()
                 {
                     render(&mut out, style, &entry);
                 }
-                self.write(&mut out);
+                if !self.write(&mut out) {
+                    untold += before - left.len();
+                    self.lose(before - left.len());
+                }
                 let mut queue = self.queue();
                 queue.writing = left.len().max(1);
                 if queue.given_up {
-                    dropped += left.len() + queue.entries.len();
+                    untold += left.len() + queue.entries.len();
                     queue.entries.clear();
                     break;
                 }
             }
             drop(left);
-            if dropped > 0 {
-                render(&mut out, style, &lost(dropped));
-                self.write(&mut out);
+            if untold > 0 {
+                render(&mut out, style, &lost(untold));
+                if self.write(&mut out) {
+                    untold = 0;
+                }
             }
         }
     }
@@ -273,7 +291,25 @@ fn lost(dropped: usize) -> Entry {
     Entry::Event {
         time: SystemTime::now(),
         level: Level::WARN,
-        message: "the log could not be written as fast as it grew; entries were dropped".into(),
+        message: "the log could not be written, or not as fast as it grew; entries were dropped"
+            .into(),
         fields: vec![("dropped", dropped.into())],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_takes_is_bounded_and_counted() {
+        // Without its writer: one that waits for a reader takes nothing either.
+        let sink = Sink::new(Style::Json);
+        for _ in 0..CAPACITY + 1_000 {
+            sink.put(lost(1));
+        }
+        assert_eq!(sink.lost(), 1_000);
+        assert_eq!(sink.queue().entries.len(), CAPACITY);
+        assert_eq!(sink.flush(Duration::ZERO), Err(CAPACITY + 1_000));
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod compare;
 pub(crate) mod log;
 pub(crate) mod neighbour;
 pub(crate) mod origin;
+pub(crate) mod pebble;
 pub(crate) mod processes;
 pub(crate) mod program;
 pub(crate) mod run;

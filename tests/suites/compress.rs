@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use async_compression::tokio::bufread::GzipDecoder;
+use http::Method;
 use http_body_util::BodyExt as _;
 use libtest_mimic::Trial;
 use tokio::io::AsyncReadExt as _;
@@ -57,6 +58,9 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         }),
         world.trial("compress::only_what_gets_shorter", async |world| {
             fitting(&world).await
+        }),
+        world.trial("compress::a_head_says_what_a_get_would", async |world| {
+            head(&world).await
         }),
         world.trial("compress::chunks_are_not_held_back", async |world| {
             streamed(&world).await
@@ -157,6 +161,41 @@ async fn fitting(world: &World) -> anyhow::Result<()> {
     ensure!(!answer.headers.contains_key("content-encoding"));
     ensure!(!answer.headers.contains_key("vary"));
     ensure!(answer.headers["etag"] == "\"x\"");
+    server.assert_healthy().await
+}
+
+/// But for the length, which nobody knows.
+async fn head(world: &World) -> anyhow::Result<()> {
+    let server = serve(world).await?;
+    let to = server.address();
+    for (path, accept) in [
+        ("/page", "gzip"),
+        ("/large", "br"),
+        ("/page", "identity"),
+        ("/short", "gzip"),
+        ("/png", "gzip"),
+    ] {
+        let of_get = get(path, accept).send(to).await?.headers;
+        let mut request = get(path, accept);
+        request.method = Method::HEAD;
+        let of_head = request.send(to).await?;
+        ensure!(of_head.body.is_empty(), "{path}");
+        let of_head = of_head.headers;
+        for name in ["content-encoding", "content-type", "etag", "vary"] {
+            let same = of_get.get(name) == of_head.get(name);
+            ensure!(same, "{path} {accept} {name}: {of_get:?} {of_head:?}");
+        }
+        let length = of_head.get("content-length");
+        ensure!(
+            length.is_none_or(|length| of_get.get("content-length") == Some(length)),
+            "{path} {accept}: {of_get:?} {of_head:?}"
+        );
+        let is_packed = of_head.contains_key("content-encoding");
+        ensure!(
+            length.is_some() != is_packed,
+            "{path} {accept}: {of_head:?}"
+        );
+    }
     server.assert_healthy().await
 }
 

@@ -19,9 +19,11 @@ use crate::harness::processes::{Kind, is_alive};
 use crate::harness::program::{self, until};
 use crate::harness::{Connection, Request, Server, World};
 use ends::{no_more, outlived};
+use garbage::garbage;
 use storm::storm;
 
 mod ends;
+mod garbage;
 mod storm;
 
 /// Functions under load.
@@ -106,6 +108,9 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         }),
         world.trial("faults::nothing_outlives_the_edge", async |world| {
             outlived(&world).await
+        }),
+        world.trial("faults::a_cell_that_says_what_it_may_not", async |world| {
+            garbage(&world).await
         }),
         world.trial("faults::no_more_processes", async |world| {
             no_more(&world).await

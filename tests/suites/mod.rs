@@ -2,6 +2,7 @@
 
 mod access;
 mod accounting;
+mod acme;
 mod admin;
 mod assets;
 mod bodies;
@@ -9,6 +10,7 @@ mod cancel;
 mod cases;
 mod compilers;
 mod compress;
+mod descriptors;
 mod dev;
 mod drain;
 mod examples;
@@ -18,6 +20,7 @@ mod globals;
 mod hostile;
 mod keep_alive;
 mod listen;
+mod log;
 mod overload;
 mod pipes;
 mod processes;
@@ -52,10 +55,12 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(keep_alive::trials(world));
     trials.extend(access::trials(world));
     trials.extend(accounting::trials(world));
+    trials.extend(acme::trials(world));
     trials.extend(admin::trials(world));
     trials.extend(assets::trials(world));
     trials.extend(bodies::trials(world));
     trials.extend(cancel::trials(world));
+    trials.extend(descriptors::trials(world));
     trials.extend(drain::trials(world));
     trials.extend(overload::trials(world));
     trials.extend(pipes::trials(world));
@@ -78,6 +83,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(compilers::trials(world));
     trials.extend(compress::trials(world));
     trials.extend(listen::trials(world));
+    trials.extend(log::trials(world));
     trials.extend(dev::trials(world));
     trials.extend(reload::trials(world));
     Ok(trials)

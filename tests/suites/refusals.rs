@@ -16,19 +16,47 @@ const FLOOD: usize = 3_000;
 const WORKER: &str = "export default { fetch() { return new Response('hi'); } };\n";
 
 pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
-    vec![world.trial(
-        "refusals::a_flood_is_counted_and_others_are_logged",
-        async |_| flood().await,
-    )]
+    vec![
+        world.trial(
+            "refusals::a_flood_is_counted_and_others_are_logged",
+            async |_| flood("nowhere.test", 404).await,
+        ),
+        world.trial(
+            "refusals::a_flood_at_a_function_that_takes_a_token_is_counted",
+            async |_| flood("private.test", 401).await,
+        ),
+        world.trial(
+            "refusals::a_flood_from_a_denied_address_is_counted",
+            async |_| flood("denied.test", 403).await,
+        ),
+    ]
 }
 
-async fn flood() -> anyhow::Result<()> {
-    let functions = table([("hello", function("worker.js", "hello.test").into())]);
-    let server = Server::serve(&node(functions), &[("worker.js", WORKER)]).await?;
+async fn flood(host: &str, status: u16) -> anyhow::Result<()> {
+    let with_access = |host: &str, key: &str, value: toml::Value| {
+        let mut keys = function("worker.js", host);
+        keys.insert("access".to_owned(), table([(key, value)]).into());
+        keys.into()
+    };
+    let functions = table([
+        ("hello", function("worker.js", "hello.test").into()),
+        (
+            "private",
+            with_access("private.test", "token", "file:token".into()),
+        ),
+        (
+            "denied",
+            with_access("denied.test", "deny", vec!["127.0.0.0/8"].into()),
+        ),
+    ]);
+    let files = [("worker.js", WORKER), ("token", "preview-0123456789\n")];
+    let server = Server::serve(&node(functions), &files).await?;
     let mut stream = TcpStream::connect(server.address()).await?;
     let (mut reader, mut writer) = stream.split();
-    let requests = "GET /x HTTP/1.1\r\nhost: nowhere.test\r\n\r\n".repeat(FLOOD - 1)
-        + "GET /x HTTP/1.1\r\nhost: nowhere.test\r\nconnection: close\r\n\r\n";
+    let request = format!("GET /x HTTP/1.1\r\nhost: {host}\r\n");
+    let requests =
+        format!("{request}\r\n").repeat(FLOOD - 1) + &format!("{request}connection: close\r\n\r\n");
+    let begins = format!("HTTP/1.1 {status} ");
     let send = async {
         writer.write_all(requests.as_bytes()).await?;
         anyhow::Ok(())
@@ -36,7 +64,7 @@ async fn flood() -> anyhow::Result<()> {
     let receive = async {
         let mut answers = String::new();
         reader.read_to_string(&mut answers).await?;
-        anyhow::Ok(answers.matches("HTTP/1.1 404 ").count())
+        anyhow::Ok(answers.matches(&begins).count())
     };
     let ((), answered) = tokio::try_join!(send, receive)?;
     ensure!(answered == FLOOD, "{answered} answers");
@@ -51,9 +79,7 @@ async fn flood() -> anyhow::Result<()> {
     let ended = |line: &Value| line["msg"] == "ended";
     server.log().first("the end", ended).await?;
     let records = server.log().records();
-    let written = records
-        .iter()
-        .filter(|record| record["host"] == "nowhere.test");
+    let written = records.iter().filter(|record| record["host"] == host);
     let written = written.count();
     let warnings = server.log().events("warn");
     let left_out = warnings.iter().filter_map(|line| line["left_out"].as_u64());

@@ -1,6 +1,7 @@
 //! WebSockets from end to end: messages both ways, how they end, and what they may cost.
 
 mod costs;
+mod early;
 mod ends;
 
 use std::sync::Arc;
@@ -147,6 +148,9 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
             async |_| smuggling().await,
         ),
         world.trial("websockets::as_a_client", async |_| as_a_client().await),
+        world.trial("websockets::said_with_the_answer", async |_| {
+            early::early().await
+        }),
     ];
     trials.extend(ends::trials(world));
     trials.extend(costs::trials(world));

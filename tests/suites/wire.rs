@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::harness::area::{function, node, table};
+use crate::harness::area::{function, merge, node, table};
 use crate::harness::client::Version;
 use crate::harness::log::is_record;
 use crate::harness::{Connection, Request, Server, World};
@@ -126,6 +126,13 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("wire::pipelined_requests_answer_in_order", async |_| {
             pipelined().await
         }),
+        world.trial(
+            "wire::leave_to_send_is_given_where_a_body_is_wanted",
+            async |_| leave().await,
+        ),
+        world.trial("wire::sizes_and_times_are_those_of_the_file", async |_| {
+            bounds().await
+        }),
         world.trial("wire::frames_do_not_write_the_log", async |_| {
             frames().await
         }),
@@ -215,6 +222,98 @@ async fn pipelined() -> anyhow::Result<()> {
             .find(&expected)
             .with_context(|| format!("no {expected} in {answer}"))?;
         rest = &rest[at + expected.len()..];
+    }
+    server.assert_healthy().await
+}
+
+/// The sizes and times of `[server]`.
+async fn bounds() -> anyhow::Result<()> {
+    let mut config = node(table([("one", function("worker.js", "one.test").into())]));
+    let keys = table([
+        ("max_head", "4KiB".into()),
+        ("head_time", "1s".into()),
+        ("keep_alive", "2s".into()),
+        ("upload_idle", "1s".into()),
+        ("max_streams", 7.into()),
+    ]);
+    merge(&mut config, table([("server", keys.into())]));
+    let server = Server::serve(&config, &[("worker.js", WORKER)]).await?;
+    let to = server.address();
+    let get = "GET / HTTP/1.1\r\nhost: one.test\r\n";
+    let long = format!("{get}x: {}\r\n\r\n", "a".repeat(5_000));
+    let body = "POST / HTTP/1.1\r\nhost: one.test\r\ncontent-length: 9\r\n\r\n123";
+    let whole = format!("{get}\r\n");
+    let (long, silent, half, body, kept) = tokio::try_join!(
+        raw(to, &long),
+        raw(to, ""),
+        raw(to, get),
+        raw(to, body),
+        raw(to, &whole),
+    )?;
+    ensure!(long.starts_with("HTTP/1.1 431 "), "{long}");
+    ensure!(silent.is_empty(), "{silent}");
+    ensure!(half.starts_with("HTTP/1.1 408 "), "{half}");
+    ensure!(body.starts_with("HTTP/1.1 408 "), "{body}");
+    // And closed, long before it is by default.
+    ensure!(kept.starts_with("HTTP/1.1 200 "), "{kept}");
+    let mut socket = TcpStream::connect(to).await?;
+    socket
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+        .await?;
+    let mut settings = [0; 64];
+    let read = tokio::time::timeout(CLOSE_DEADLINE, socket.read(&mut settings)).await??;
+    // SETTINGS_MAX_CONCURRENT_STREAMS, and SETTINGS_MAX_HEADER_LIST_SIZE.
+    for setting in [[0, 3, 0, 0, 0, 7], [0, 6, 0, 0, 16, 0]] {
+        let mut seen = settings[..read].windows(6);
+        ensure!(seen.any(|seen| seen == setting), "{:?}", &settings[..read]);
+    }
+    server.assert_healthy().await
+}
+
+/// `Expect: 100-continue` spares a client sending what is refused.
+async fn leave() -> anyhow::Result<()> {
+    let mut small = function("worker.js", "small.test");
+    let limits = table([("request_body", "1KiB".into())]);
+    small.insert("limits".to_owned(), limits.into());
+    let mut closed = function("worker.js", "closed.test");
+    let access = table([("deny", vec!["127.0.0.0/8"].into())]);
+    closed.insert("access".to_owned(), access.into());
+    let functions = table([
+        ("one", function("worker.js", "one.test").into()),
+        ("small", small.into()),
+        ("closed", closed.into()),
+    ]);
+    let server = Server::serve(&node(functions), &[("worker.js", WORKER)]).await?;
+    let body = "b".repeat(50_000);
+    for (host, expect, begins) in [
+        ("one.test", "100-continue", "HTTP/1.1 100 Continue\r\n\r\n"),
+        ("one.test", "a-pony", "HTTP/1.1 417 "),
+        ("small.test", "100-continue", "HTTP/1.1 413 "),
+        ("closed.test", "100-continue", "HTTP/1.1 403 "),
+        ("nowhere.test", "100-continue", "HTTP/1.1 404 "),
+    ] {
+        let mut socket = TcpStream::connect(server.address()).await?;
+        let head = format!(
+            "POST /p HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\nexpect: {expect}\r\n\
+             connection: close\r\n\r\n",
+            body.len()
+        );
+        socket.write_all(head.as_bytes()).await?;
+        let mut answer = vec![0; begins.len()];
+        let read = socket.read_exact(&mut answer);
+        tokio::time::timeout(CLOSE_DEADLINE, read).await??;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        ensure!(answer == begins, "{host} {expect}: {answer}");
+        if begins.contains(" 100 ") {
+            socket.write_all(body.as_bytes()).await?;
+        }
+        let mut rest = String::new();
+        let read = socket.read_to_string(&mut rest);
+        tokio::time::timeout(CLOSE_DEADLINE, read).await??;
+        ensure!(
+            rest.ends_with("b]") == begins.contains(" 100 "),
+            "{host} {expect}: {rest}"
+        );
     }
     server.assert_healthy().await
 }

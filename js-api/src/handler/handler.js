@@ -26,7 +26,6 @@ const {
   op_holm_body_write,
   op_holm_exception,
   op_holm_log_exception,
-  op_holm_request_headers,
   op_holm_respond,
   op_holm_respond_resource,
   op_holm_respond_socket,
@@ -37,11 +36,9 @@ const {
 const {
   ArrayPrototypePush,
   Error,
-  JSONParse,
   MapPrototypeDelete,
   MapPrototypeGet,
   MapPrototypeSet,
-  ObjectFreeze,
   ObjectPrototypeIsPrototypeOf,
   PromisePrototypeThen,
   PromiseResolve,
@@ -58,9 +55,12 @@ const { getAsyncContext, setAsyncContext } = core;
 const webidl = core.loadExtScript("ext:deno_webidl/00_webidl.js");
 const event = core.loadExtScript("ext:deno_web/02_event.js");
 const { DOMException } = core.loadExtScript("ext:deno_web/01_dom_exception.js");
+const { envOf } = core.loadExtScript("ext:holm/env.js");
+const { problemOf, uncalled } = core.loadExtScript("ext:holm/exported.js");
+const { IncomingRequest } = core.loadExtScript("ext:holm/incoming.js");
 const { bytesOf, describe } = core.loadExtScript("ext:holm/values.js");
 const { InnerBody } = core.loadExtScript("ext:deno_fetch/22_body.js");
-const { abortRequest, fromInnerRequest, Request, toInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
+const { abortRequest, fromInnerRequest } = core.loadExtScript("ext:deno_fetch/23_request.js");
 const { ResponsePrototype, toInnerResponse, wireHeaderList } = core.loadExtScript(
   "ext:deno_fetch/23_response.js",
 );
@@ -87,59 +87,6 @@ const calls = new SafeMap();
 
 /** The request that was begun last: whose the code is that runs, while only one does. */
 let latest = null;
-
-/** What `Request` wants below it; everything beyond the method is made when it is asked for. */
-class IncomingRequest {
-  #id;
-  #url;
-  #headers = null;
-  redirectMode = "follow";
-  redirectCount = 0;
-  clientRid = null;
-  blobUrlEntry = null;
-  urlList;
-  urlListProcessed;
-  body;
-  method;
-  cancelled = null;
-
-  constructor(id, method, url, body) {
-    this.#id = id;
-    this.#url = url;
-    this.method = method;
-    this.body = body;
-    this.urlListProcessed = [url];
-    this.urlList = [() => url];
-  }
-
-  url() {
-    return this.#url;
-  }
-
-  currentUrl() {
-    return this.#url;
-  }
-
-  get headerList() {
-    if (this.#headers === null) {
-      const flat = op_holm_request_headers(this.#id);
-      const list = [];
-      for (let i = 0; i < flat.length; i += 2) {
-        ArrayPrototypePush(list, [flat[i], flat[i + 1]]);
-      }
-      this.#headers = list;
-    }
-    return this.#headers;
-  }
-
-  set headerList(list) {
-    this.#headers = list;
-  }
-
-  onCancel(callback) {
-    this.cancelled = callback;
-  }
-}
 
 /** `ctx`, the third argument of a handler. */
 class ExecutionContext {
@@ -454,82 +401,15 @@ function end(id) {
   internals.holmClearTimers(isShared ? id : undefined);
 }
 
-/** In the place of deno_fetch's client, it sends a request to the files beside the function. */
-const ASSETS = 1;
-
-/** A binding that is asked as a server would be. */
-class Fetcher {
-  async fetch(input, init = undefined) {
-    const request = new Request(input, init);
-    const inner = toInnerRequest(request);
-    inner.clientRid = ASSETS;
-    // Where a file has moved to is for the client to follow, and may be another server's.
-    inner.redirectMode = "manual";
-    return await core.loadExtScript("ext:deno_fetch/26_fetch.js").fetch(request);
-  }
-}
-webidl.configureInterface(Fetcher);
-
-/** What makes `env` of `vars`, the JSON text of an object, and of a binding called `assets`, if there is to be one. */
-function envOf(vars, assets) {
-  const make = valuesOf(vars);
-  if (assets === undefined) return make;
-  // All requests have the same one: none may leave something on it for the next.
-  ObjectFreeze(Fetcher.prototype);
-  const fetcher = ObjectFreeze(new Fetcher());
-  return () => {
-    const env = make();
-    env[assets] = fetcher;
-    return env;
-  };
-}
-
-function valuesOf(vars) {
-  const values = JSONParse(vars);
-  for (const name in values) {
-    // A copy would share it; nothing that is deep is copied faster than it is read.
-    if (typeof values[name] === "object") return () => JSONParse(vars);
-  }
-  return () => ({ ...values });
-}
-
 function bind(namespace, vars, shared, assets) {
   isShared = shared;
   exported = namespace.default;
   freshEnv = envOf(vars, assets);
-  if (exported === undefined) {
-    return "the module has no default export; write `export default { fetch(request, env, ctx) { ... } }`";
-  }
-  const type = typeof exported;
-  if (exported === null || (type !== "object" && type !== "function")) {
-    return `the default export must be an object with a fetch method, not ${describe(exported)}`;
-  }
-  const handler = exported.fetch;
-  if (typeof handler !== "function") {
-    return handler === undefined
-      ? "the default export has no fetch method; write `export default { fetch(request, env, ctx) { ... } }`"
-      : `fetch in the default export must be a function, not ${describe(handler)}`;
-  }
+  const handler = exported?.fetch;
+  const problem = problemOf(exported, handler);
+  if (problem !== null) return problem;
   fetchHandler = handler;
   return uncalled(exported);
-}
-
-// Handlers that Workers have, and Holm does not call.
-const LATER = ["scheduled", "queue", "email", "tail", "tailStream", "trace"];
-
-/** Those of `exported`. Whoever makes a method of every name (a proxy) is not taken at its word. */
-function uncalled(exported) {
-  const names = [];
-  for (let i = 0; i < LATER.length; i++) {
-    try {
-      if (LATER[i] in exported && typeof exported[LATER[i]] === "function") {
-        ArrayPrototypePush(names, LATER[i]);
-      }
-    } catch {
-      // A getter that throws is no handler.
-    }
-  }
-  return names;
 }
 
 // What nobody catches ends in the request's log; the request itself goes on.
@@ -584,6 +464,11 @@ function rehearse() {
 }
 rehearse();
 
+/** Something may come with the answer to a fetch() that nobody has looked at: the first thing to do with sockets. */
+function loadSockets() {
+  if (internals.holmSocketMessage === undefined) core.loadExtScript("ext:holm/websocket.js");
+}
+
 globalThis.__holm = {
   abort,
   bind,
@@ -592,8 +477,14 @@ globalThis.__holm = {
   forget: internals.holmForget,
   isPending: op_event_loop_has_more_work,
   lazy: internals.holmLazy,
-  socketClosed: (key, code, reason, wasClean) => internals.holmSocketClosed(key, code, reason, wasClean),
-  socketMessage: (key, data) => internals.holmSocketMessage(key, data),
+  socketClosed: (key, code, reason, wasClean) => {
+    loadSockets();
+    internals.holmSocketClosed(key, code, reason, wasClean);
+  },
+  socketMessage: (key, data) => {
+    loadSockets();
+    internals.holmSocketMessage(key, data);
+  },
   rehearse,
 };
 })(globalThis);

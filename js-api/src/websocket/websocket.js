@@ -67,6 +67,9 @@ const states = new SafeWeakMap();
 /** Sockets that the host has, by their keys. */
 const hosted = new SafeMap();
 
+/** What came, by their keys, for those that have not been taken up: it may be there with the answer that opens them. */
+const early = new SafeMap();
+
 function stateOf(socket) {
   const state = WeakMapPrototypeGet(states, socket);
   if (state === undefined) throw new TypeError("Illegal invocation");
@@ -387,17 +390,36 @@ async function connect(state, target, protocols) {
     return;
   }
   const { 0: key, 1: protocol } = opened;
-  state.key = key;
   state.protocol = protocol;
-  MapPrototypeSet(hosted, key, state);
+  takeUp(state, key);
   op_holm_socket_accept(key);
   if (state.readyState !== CONNECTING) {
     op_holm_socket_close(key, 1000, "");
+    pump(state);
     return;
   }
   state.readyState = OPEN;
   run(state, () => state.socket.dispatchEvent(new Event("open")));
   pump(state);
+}
+
+/** The host has this one, as `key`. */
+function takeUp(state, key) {
+  state.key = key;
+  MapPrototypeSet(hosted, key, state);
+  const items = MapPrototypeGet(early, key);
+  if (items === undefined) return;
+  MapPrototypeDelete(early, key);
+  state.inbox = items;
+  // Nothing follows a close.
+  if (items[items.length - 1].close !== undefined) MapPrototypeDelete(hosted, key);
+}
+
+/** Keeps what came for a socket that is still to be taken up. */
+function keep(key, item) {
+  const items = MapPrototypeGet(early, key);
+  if (items === undefined) MapPrototypeSet(early, key, [item]);
+  else ArrayPrototypePush(items, item);
 }
 
 /** Says why this cannot be the `webSocket` of a Response, if it cannot. */
@@ -446,9 +468,8 @@ function adopt(response) {
   if (key === null) return;
   const socket = new WebSocket(internal);
   const state = stateOf(socket);
-  state.key = +key;
   share(state);
-  MapPrototypeSet(hosted, state.key, state);
+  takeUp(state, +key);
   WeakMapPrototypeSet(internals.holmSockets, response, socket);
 }
 const headerOf = Headers.prototype.get;
@@ -456,7 +477,10 @@ const headerOf = Headers.prototype.get;
 /** The host has a message. */
 internals.holmSocketMessage = (key, data) => {
   const state = MapPrototypeGet(hosted, key);
-  if (state === undefined) return;
+  if (state === undefined) {
+    keep(key, { __proto__: null, data });
+    return;
+  }
   if (state.isAccepted && state.readyState !== CONNECTING && state.inbox.length === 0) {
     receive(state, data);
   } else {
@@ -467,7 +491,10 @@ internals.holmSocketMessage = (key, data) => {
 /** The host says that a socket is over. */
 internals.holmSocketClosed = (key, code, reason, wasClean) => {
   const state = MapPrototypeGet(hosted, key);
-  if (state === undefined) return;
+  if (state === undefined) {
+    keep(key, { __proto__: null, close: { code, reason, wasClean } });
+    return;
+  }
   MapPrototypeDelete(hosted, key);
   if (state.isAccepted && state.inbox.length === 0) {
     ended(state, code, reason, wasClean);

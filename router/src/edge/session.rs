@@ -5,9 +5,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, SERVER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, SERVER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
@@ -141,7 +139,9 @@ impl<D: Dispatch> Session<D> {
             request: request.map(|body| {
                 let settings = self.edge.settings.load();
                 let pace = Pace::new(settings.upload_rate, settings.upload_time);
-                RequestBody::wire(body, version, pace)
+                let mut body = RequestBody::wire(body, version, pace);
+                body.idle(settings.upload_idle);
+                body
             }),
         });
         let mut response = answer.await;
@@ -226,6 +226,7 @@ impl<D: Dispatch> Session<D> {
         let ask = Ask::of(request)?;
         let (uri, headers) = (request.uri(), request.headers());
         admit::check_method(request.method())?;
+        admit::check_expectation(version, headers)?;
         let named = {
             let mut memory = self.host.lock().unwrap_or_else(PoisonError::into_inner);
             memory.host(version, uri, headers)?
@@ -264,9 +265,7 @@ impl Sender {
             _ => StatusCode::SWITCHING_PROTOCOLS,
         };
         let headers = response.headers_mut();
-        for name in &OF_THE_CONNECTION {
-            headers.remove(name);
-        }
+        fields::strip(headers);
         fields::trim(headers);
         headers.insert(SERVER, HeaderValue::from_static("holm"));
         self.say_id(headers, edge);
@@ -309,12 +308,10 @@ impl Sender {
         // The length on the wire is that of the body at hand, whatever the headers claim; a stream
         // of unknown length takes the claim at its word, and is then held to it.
         let mut claimed = None;
-        // Most responses have none of these: comparing names is cheaper than six look-ups.
-        if headers.keys().any(is_of_the_connection) {
+        // Most responses have none of these: comparing names is cheaper than looking each up.
+        if headers.keys().any(fields::is_of_the_connection) {
             claimed = length(headers);
-            for name in &OF_THE_CONNECTION {
-                headers.remove(name);
-            }
+            fields::strip(headers);
         }
         fields::trim(headers);
         headers.insert(SERVER, HeaderValue::from_static("holm"));
@@ -342,21 +339,6 @@ impl Sender {
         }
         response.body_mut().belongs_to(self.active);
     }
-}
-
-/// Fields that speak of one hop (RFC 9110, 7.6.1), and the length: hyper writes its own, and
-/// HTTP/2 forbids the rest.
-static OF_THE_CONNECTION: [HeaderName; 6] = [
-    CONTENT_LENGTH,
-    CONNECTION,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
-
-fn is_of_the_connection(name: &HeaderName) -> bool {
-    OF_THE_CONNECTION.contains(name)
 }
 
 /// The length that a response claims, if it claims one and no other.

@@ -95,6 +95,19 @@ async fn read_v1(stream: &mut TcpStream, mut bytes: Vec<u8>) -> Result<Preface, 
     parse_v1(&bytes)
 }
 
+/// What a whole header says, for a fuzz target: the client, if there is a header and it names one.
+#[cfg(fuzzing)]
+pub fn fuzz_header(bytes: &[u8]) -> Option<(SocketAddr, bool)> {
+    let preface = match bytes.starts_with(v2::PROTOCOL_PREFIX) {
+        true => parse_v2(bytes),
+        false => parse_v1(bytes),
+    };
+    match preface {
+        Ok(Preface::Client { address, is_secure }) => Some((address, is_secure)),
+        Ok(Preface::Own) | Err(_) => None,
+    }
+}
+
 fn parse_v1(bytes: &[u8]) -> Result<Preface, PrefaceError> {
     let header = v1::Header::try_from(bytes).map_err(|_| PrefaceError::Malformed)?;
     Ok(match header.addresses {

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tracing::{debug, warn};
 
+use super::challenge;
 use super::pending::Place;
 use super::{Alpn, Certificates, TlsSession, TlsStream, TlsVersion};
 use crate::dispatch::Dispatch;
@@ -39,6 +40,9 @@ enum HandshakeFailure {
     /// It had to make room for newer ones.
     #[error("there are too many others")]
     Displaced,
+    /// It was a certificate authority, and that was all it wanted.
+    #[error("a certificate authority was shown that {0} is ours")]
+    Proved(Hostname),
     /// The server is going down.
     #[error("the server is going down")]
     Draining,
@@ -133,6 +137,16 @@ impl<D: Dispatch> Edge<D> {
         let mut start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
         let named = start.client_hello().server_name().map(str::to_owned);
         let sni = named.as_deref().map(Hostname::parse).transpose();
+        let is_challenge = challenge::is_asked(&start.client_hello());
+        if is_challenge
+            && let Ok(Some(host)) = &sni
+            && let Some(config) = certificates.proof(host)
+        {
+            let mut stream = start.into_stream(config).await?;
+            // It may have hung up already: it has seen what it came for.
+            let _ = stream.shutdown().await;
+            return Err(HandshakeFailure::Proved(host.clone()));
+        }
         let found = match &sni {
             Ok(sni) => certificates.find(sni.as_ref()),
             // No host has such a name.
@@ -165,6 +179,7 @@ impl<D: Dispatch> Edge<D> {
         let stats = self.stats();
         match failure {
             HandshakeFailure::UnknownName(_) => stats.unknown_name(),
+            HandshakeFailure::Proved(_) => stats.handshake(false),
             // The line about too many is written where the new one comes in.
             HandshakeFailure::Io(_)
             | HandshakeFailure::TimedOut

@@ -4,16 +4,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use rustc_hash::FxHashMap;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
-use rustls::server::{ProducesTickets, ServerSessionMemoryCache, StoresServerSessions};
-use rustls::sign::SingleCertAndKey;
+use rustls::server::{
+    NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, StoresServerSessions,
+};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::Alpn;
+use super::challenge::{ACME, Challenge, Proof};
 use super::name::{CertifiedName, above};
 use super::pair::{Pair, date, days};
 use crate::hostname::Hostname;
@@ -138,6 +142,8 @@ impl CertificateSetBuilder {
 /// The certificates in force, shared by listeners and whoever swaps them.
 pub struct Certificates {
     current: ArcSwap<Current>,
+    /// What a certificate authority is shown that wants a proof, while it wants one.
+    pub(super) challenge: ArcSwapOption<Challenge>,
     common: Common,
 }
 
@@ -169,6 +175,7 @@ impl Certificates {
         };
         Ok(Arc::new(Self {
             current: ArcSwap::from_pointee(common.prepare(set)?),
+            challenge: ArcSwapOption::empty(),
             common,
         }))
     }
@@ -189,6 +196,34 @@ impl Certificates {
         self.current.load().set.expiries().collect()
     }
 
+    /// Shows `certificate` to a certificate authority that wants to know whether `host` is ours (TLS-ALPN-01,
+    /// RFC 8737), and to no other client, until the result is dropped. One at a time: a later one takes
+    /// the place of it.
+    ///
+    /// # Errors
+    /// The library cannot work with the key.
+    pub fn prove(
+        self: &Arc<Self>,
+        host: Hostname,
+        certificate: CertificateDer<'static>,
+        key: &PrivateKeyDer<'static>,
+    ) -> Result<Proof, rustls::Error> {
+        let key = self
+            .common
+            .provider
+            .key_provider
+            .load_private_key(key.clone_key())?;
+        // Not compared: it has an extension that none but the authority knows.
+        let key = CertifiedKey::new(vec![certificate], key);
+        let mut config = self.common.bare(Arc::new(key))?;
+        config.alpn_protocols = vec![ACME.into()];
+        // There is nothing to come back to.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        let config = Arc::new(config);
+        Ok(Proof::begin(self, Challenge { host, config }))
+    }
+
     /// How to shake hands with a client that asks for `sni`; `None`: not at all.
     pub(super) fn find(&self, sni: Option<&Hostname>) -> Option<Arc<ServerConfig>> {
         let current = self.current.load();
@@ -204,12 +239,19 @@ impl Common {
         Ok(Current { set, configs })
     }
 
+    /// Without protocols.
+    fn bare(&self, key: Arc<CertifiedKey>) -> Result<ServerConfig, rustls::Error> {
+        let certificate = SingleCertAndKey::from(key);
+        Ok(
+            ServerConfig::builder_with_provider(Arc::clone(&self.provider))
+                .with_protocol_versions(&[&TLS13, &TLS12])?
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(certificate)),
+        )
+    }
+
     fn config(&self, pair: &Pair) -> Result<Arc<ServerConfig>, rustls::Error> {
-        let certificate = SingleCertAndKey::from(Arc::clone(&pair.key));
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_protocol_versions(&[&TLS13, &TLS12])?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(certificate));
+        let mut config = self.bare(Arc::clone(&pair.key))?;
         config.alpn_protocols = Alpn::ALL.map(|alpn| alpn.as_str().into()).to_vec();
         config.ticketer = Arc::clone(&self.tickets);
         config.session_storage = Arc::clone(&self.sessions) as Arc<dyn StoresServerSessions>;

@@ -9,6 +9,7 @@
 //! - [`CertificateSet`]: which names each pair is shown for; immutable
 //! - [`Certificates`]: the set in force. [`replace`](Certificates::replace) swaps it: the next
 //!   handshake sees the new one, and connections that stand go on
+//! - `challenge`: what a certificate authority is shown that wants a proof ([`Certificates::prove`])
 //! - `accept`: one handshake, with its deadline; `pending`: how many there may be at a time
 //!
 //! TLS 1.2 and 1.3, by rustls with the cryptography of aws-lc-rs; no early data, which could be
@@ -17,6 +18,7 @@
 
 mod accept;
 mod certificates;
+mod challenge;
 mod name;
 mod pair;
 mod pending;
@@ -33,6 +35,7 @@ use crate::hostname::Hostname;
 use crate::wire::Transport;
 
 pub use certificates::{CertificateSet, CertificateSetBuilder, Certificates, Expiry, SetError};
+pub use challenge::Proof;
 pub use name::{CertifiedName, CertifiedNameError};
 pub use pair::{Pair, PairFault};
 pub(crate) use pending::Pending;

@@ -134,6 +134,11 @@ impl Pair {
         self.names.iter().any(|own| own.covers(name))
     }
 
+    /// When the certificate begins.
+    pub fn not_before(&self) -> SystemTime {
+        self.not_before
+    }
+
     /// When the certificate ends.
     pub fn not_after(&self) -> SystemTime {
         self.not_after

@@ -1,6 +1,7 @@
 //! Frames into parts of messages.
 
 use std::io::Cursor;
+use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 use holm_model::websocket::{Close, Kind, MAX_PART, Part, code};
@@ -94,7 +95,7 @@ impl Decode {
                 }
                 continue;
             };
-            frame.unmask(input);
+            let came = frame.unmask(input);
             if let Some(control) = frame.control {
                 if (frame.clear as u64) < frame.left {
                     return Ok(None);
@@ -102,6 +103,13 @@ impl Decode {
                 let payload = input.split_to(frame.clear).freeze();
                 self.frame = None;
                 return control_event(control, payload).map(Some);
+            }
+            if let Some(message) = &mut self.message
+                && message.kind == Kind::Text
+                && message.inflate.is_none()
+                && !message.utf8.advance(&input[came])
+            {
+                return Err(NOT_UTF8);
             }
             match self.data(input)? {
                 Step::Part(part) => return Ok(Some(Event::Part(part))),
@@ -223,12 +231,10 @@ impl Decode {
             return Err(TOO_BIG);
         }
         if message.kind == Kind::Text {
-            let is_sound = message.utf8.advance(&bytes) && (!is_last || message.utf8.is_whole());
-            if !is_sound {
-                return Err(Fault {
-                    code: code::INVALID,
-                    reason: "a text message is not UTF-8",
-                });
+            // What came as it is was looked at when it came.
+            let is_sound = message.inflate.is_none() || message.utf8.advance(&bytes);
+            if !is_sound || (is_last && !message.utf8.is_whole()) {
+                return Err(NOT_UTF8);
             }
         }
         let kind = message.kind;
@@ -251,6 +257,11 @@ impl Decode {
     }
 }
 
+const NOT_UTF8: Fault = Fault {
+    code: code::INVALID,
+    reason: "a text message is not UTF-8",
+};
+
 const TOO_BIG: Fault = Fault {
     code: code::TOO_BIG,
     reason: "a message is too long",
@@ -263,15 +274,15 @@ enum Step {
 }
 
 impl Frame {
-    /// Unmasks what is there of it.
-    fn unmask(&mut self, input: &mut BytesMut) {
+    /// Unmasks what is there of it. Returns where in the input it has not been seen before.
+    fn unmask(&mut self, input: &mut BytesMut) -> Range<usize> {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         let here = left.min(input.len());
         if let Some(key) = self.key {
             mask(&mut input[self.clear..here], key, self.seen);
         }
         self.seen = self.seen.wrapping_add(here - self.clear);
-        self.clear = here;
+        std::mem::replace(&mut self.clear, here)..here
     }
 
     fn took(&mut self, bytes: usize) {

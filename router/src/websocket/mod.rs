@@ -13,6 +13,8 @@
 pub mod conversation;
 mod decode;
 mod encode;
+#[cfg(fuzzing)]
+mod fuzz;
 pub(crate) mod handshake;
 mod inflate;
 mod utf8;
@@ -20,6 +22,8 @@ mod utf8;
 use std::time::Duration;
 
 pub use conversation::Conversation;
+#[cfg(fuzzing)]
+pub use fuzz::fuzz_frames;
 pub use handshake::{accept_key, new_key};
 
 /// Which side of a connection this is: clients mask what they send, and servers do not.

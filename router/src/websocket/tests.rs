@@ -62,6 +62,26 @@ fn fault(wire: &[u8]) -> u16 {
     all(&mut decode(false), wire, 1).expect_err("a fault").code
 }
 
+/// Autobahn's 6.4.3 and 6.4.4.
+#[test]
+fn text_is_judged_as_it_comes() {
+    let text = b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90\x80\x80edited";
+    let mut decode = decode(false);
+    let mut input = BytesMut::new();
+    let first_bad = 6 + 12;
+    for (at, byte) in frame(0x81, text).into_iter().enumerate() {
+        input.extend_from_slice(&[byte]);
+        match decode.next(&mut input) {
+            Ok(event) => assert!(event.is_none() && at < first_bad, "{at}: {event:?}"),
+            Err(fault) => {
+                assert_eq!((at, fault.code), (first_bad, 1007));
+                return;
+            }
+        }
+    }
+    panic!("it was taken for text");
+}
+
 #[test]
 fn what_breaks_the_protocol() {
     for (wire, code) in [

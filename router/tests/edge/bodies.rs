@@ -4,6 +4,19 @@ use std::io::ErrorKind;
 
 use crate::support::{Event, Served, header, status};
 
+/// What the probe's `/hop-by-hop` says and no client hears: the last two by its `Connection`.
+pub(crate) const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "transfer-encoding",
+    "keep-alive",
+    "te",
+    "trailer",
+    "upgrade",
+    "proxy-connection",
+    "x-private",
+    "x-more",
+];
+
 #[test]
 fn bodies_of_each_kind_arrive_whole() {
     let served = Served::new();
@@ -37,6 +50,82 @@ fn expect_100_continue_is_answered_when_the_body_is_asked_for() {
     // Nobody wants it: the client is spared sending it.
     client.send(head("/small-only"));
     assert_eq!(status(&client.response()), 413);
+}
+
+/// The client is told at once, and not to go on.
+#[test]
+fn other_expectations_are_refused() {
+    let served = Served::new();
+    let head = |version: &str, expect: &str| {
+        format!("POST /p {version}\r\nHost: a.test\r\nContent-Length: 3\r\n{expect}\r\n\r\n")
+    };
+    for expect in [
+        "Expect: a-pony",
+        "Expect: 100-continue, a-pony",
+        "Expect: 100-continue\r\nExpect: a-pony",
+        "Expect:",
+    ] {
+        let mut client = served.client();
+        client.send(head("HTTP/1.1", expect));
+        let answer = client.response();
+        assert_eq!(status(&answer), 417, "{expect}: {answer}");
+        assert_eq!(served.began(), Vec::<String>::new(), "{expect}");
+    }
+    let mut client = served.client();
+    client.send(head("HTTP/1.1", "expect: 100-Continue"));
+    assert_eq!(status(&client.until("\r\n\r\n")), 100);
+    client.send("abc");
+    assert!(client.response().ends_with("POST a.test /p abc"));
+    // HTTP/1.0 has neither expectations nor interim answers.
+    for expect in ["Expect: 100-continue", "Expect: a-pony"] {
+        let mut client = served.client();
+        client.send(head("HTTP/1.0", expect) + "abc");
+        let answer = client.rest();
+        assert_eq!(status(&answer), 200, "{expect}: {answer}");
+        assert!(answer.ends_with("POST a.test /p abc"), "{expect}: {answer}");
+    }
+    // Who has sent the body already needs no leave.
+    let mut client = served.client();
+    client.send(head("HTTP/1.1", "Expect: 100-continue") + "abc");
+    let answer = client.until("POST a.test /p abc");
+    assert_eq!(answer.matches(" 200 OK").count(), 1, "{answer}");
+}
+
+/// What a GET would say, and nothing behind it.
+#[test]
+fn a_head_has_no_body_whatever_answers_it() {
+    let served = Served::new();
+    served.open_gate();
+    for path in [
+        "/text",
+        "/slow",
+        "/slow-declared",
+        "/large?3",
+        "/empty",
+        "/a/../b",
+    ] {
+        let mut client = served.client();
+        let ask = |method| format!("{method} {path} HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        client.send(ask("HEAD"));
+        let of_head = client.until("\r\n\r\n");
+        // Any byte of a body would be read as the start of the next answer.
+        client.send("GET /next HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        let next = client.response();
+        assert!(next.ends_with("GET a.test /next "), "{path}: {next}");
+        let mut client = served.client();
+        client.send(ask("GET"));
+        let of_get = client.until("\r\n\r\n");
+        assert_eq!(status(&of_head), status(&of_get), "{path}");
+        let length = |head: &str| {
+            let length = header(head, "content-length")?;
+            // The words name the method.
+            Some(length.parse::<usize>().expect("a number"))
+        };
+        match (length(&of_head), length(&of_get)) {
+            (Some(of_head), Some(of_get)) => assert!(of_head.abs_diff(of_get) <= 1, "{path}"),
+            (of_head, of_get) => assert_eq!(of_head, of_get, "{path}"),
+        }
+    }
 }
 
 #[test]
@@ -145,9 +234,10 @@ fn what_belongs_to_the_connection_is_not_the_responses_to_say() {
     assert!(answer.ends_with("\r\n\r\nfour"), "{answer}");
     assert_eq!(header(&answer, "content-length"), Some("4"));
     assert_eq!(header(&answer, "server"), Some("holm"));
-    for name in ["connection", "transfer-encoding", "keep-alive"] {
+    for name in HOP_BY_HOP {
         assert_eq!(header(&answer, name), None, "{answer}");
     }
+    assert_eq!(header(&answer, "x-kept"), Some("1"));
     client.send("GET /empty HTTP/1.1\r\nHost: a.test\r\n\r\n");
     let answer = client.response();
     assert_eq!(status(&answer), 204);

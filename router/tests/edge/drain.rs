@@ -10,6 +10,9 @@ use std::time::Duration;
 use holm_router::{Dispatch, Drained, Exchange, ResponseBody, Server, Settings};
 use http::Response;
 
+use crate::frames::{
+    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, SETTINGS, frame, head_of, next_frame,
+};
 use crate::support::{Event, PATIENCE, Served, header, status};
 
 #[test]
@@ -67,6 +70,35 @@ fn what_does_not_end_is_aborted_at_the_deadline() {
 
 /// Sixteen clients send one request after the other on kept-alive connections, throughout the
 /// drain. Each stops only when it is told to: not one request may fail.
+/// A client that hears that the server goes, and does not answer that, as one does whose machine is gone.
+#[test]
+fn an_http2_connection_without_requests_holds_nothing_up() {
+    let served = Served::with(Settings {
+        drain_time: PATIENCE,
+        last_chance: Duration::from_millis(50),
+        ..Settings::default()
+    });
+    let mut idle = served.client();
+    idle.send(PREFACE);
+    idle.send(frame(SETTINGS, 0, 0, &[]));
+    next_frame(&mut idle, SETTINGS, 0);
+    let mut busy = served.client();
+    busy.send(PREFACE);
+    busy.send(frame(SETTINGS, 0, 0, &[]));
+    let whole = END_HEADERS | END_STREAM;
+    busy.send(frame(HEADERS, whole, 1, &head_of("/wait")));
+    assert_eq!(served.event(), Event::Began("GET a.test /wait".to_owned()));
+    served.begin_drain();
+    // GOAWAY, and then the end.
+    next_frame(&mut idle, GOAWAY, 0);
+    idle.rest();
+    // Who waits for an answer gets it, however long that takes.
+    assert_eq!(served.began(), Vec::<String>::new());
+    served.open_gate();
+    assert_eq!(next_frame(&mut busy, DATA, 1), b"waited");
+    assert_eq!(served.drained().aborted, 0);
+}
+
 #[test]
 fn no_request_fails_while_clients_hammer() {
     const CLIENTS: usize = 16;

@@ -8,10 +8,12 @@ pub(crate) const HEADERS: u8 = 1;
 pub(crate) const PRIORITY: u8 = 2;
 pub(crate) const RST_STREAM: u8 = 3;
 pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const PUSH_PROMISE: u8 = 5;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
 pub(crate) const CONTINUATION: u8 = 9;
+pub(crate) const PROTOCOL_ERROR: u32 = 1;
 pub(crate) const CANCEL: u32 = 8;
 pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 pub(crate) const END_STREAM: u8 = 1;
@@ -67,14 +69,32 @@ pub(crate) fn next_frame(client: &mut Client, wanted: u8, on: u32) -> Vec<u8> {
 /// Reads on to the next frame of one of these kinds on a stream; returns kind and payload.
 pub(crate) fn next_frame_of(client: &mut Client, wanted: &[u8], on: u32) -> (u8, Vec<u8>) {
     loop {
-        let header = client.bytes(9);
-        let length = usize::from(header[1]) << 8 | usize::from(header[2]);
-        let stream = u32::from_be_bytes([header[5], header[6], header[7], header[8]]);
-        let payload = client.bytes(length);
-        if wanted.contains(&header[3]) && stream == on {
-            return (header[3], payload);
+        let (kind, stream, payload) = any_frame(client);
+        if wanted.contains(&kind) && stream == on {
+            return (kind, payload);
         }
     }
+}
+
+/// What the server makes of a mistake on a stream: the error code with which it ends the stream, or the
+/// connection; or nothing, and it answers.
+pub(crate) fn error_of(client: &mut Client, on: u32) -> Option<u32> {
+    loop {
+        match any_frame(client) {
+            (GOAWAY, 0, payload) => return Some(number(&payload[4..])),
+            (RST_STREAM, stream, payload) if stream == on => return Some(number(&payload)),
+            (DATA, stream, _) if stream == on => return None,
+            _ => {}
+        }
+    }
+}
+
+/// Reads the next frame: its kind, its stream and its payload.
+fn any_frame(client: &mut Client) -> (u8, u32, Vec<u8>) {
+    let header = client.bytes(9);
+    let length = usize::from(header[1]) << 8 | usize::from(header[2]);
+    let stream = number(&header[5..]);
+    (header[3], stream, client.bytes(length))
 }
 
 /// The number that a payload starts with.

@@ -10,6 +10,7 @@ use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
+use crate::bodies::HOP_BY_HOP;
 use crate::support::{Event, Served};
 
 type Sender = SendRequest<Full<Bytes>>;
@@ -97,6 +98,58 @@ fn the_rules_are_those_of_http1() {
         // The connection is none the worse for it.
         let response = sender.send_request(request("/x", "")).await;
         assert_eq!(response.expect("an answer").status(), 200);
+    });
+}
+
+#[test]
+fn what_belongs_to_the_connection_is_not_the_responses_to_say() {
+    let served = Served::new();
+    served.runtime.block_on(async {
+        let mut sender = connect(served.address).await;
+        let response = sender.send_request(request("/hop-by-hop", "")).await;
+        let response = response.expect("an answer");
+        for name in HOP_BY_HOP {
+            assert!(!response.headers().contains_key(name), "{name}");
+        }
+        assert_eq!(response.headers()["x-kept"], "1");
+        assert_eq!(response.headers()["content-length"], "4");
+        assert_eq!(text(response).await.expect("whole"), "four");
+    });
+}
+
+#[test]
+fn a_head_has_no_body_and_the_length_of_a_get() {
+    let served = Served::new();
+    served.open_gate();
+    served.runtime.block_on(async {
+        let mut sender = connect(served.address).await;
+        for (path, length) in [("/large?3", Some("3")), ("/slow", None), ("/empty", None)] {
+            let mut request = request(path, "");
+            *request.method_mut() = http::Method::HEAD;
+            let response = sender.send_request(request).await.expect("an answer");
+            let said = response.headers().get("content-length");
+            assert_eq!(
+                said.map(|said| said.to_str().expect("digits")),
+                length,
+                "{path}"
+            );
+            assert_eq!(text(response).await.expect("whole"), "", "{path}");
+        }
+    });
+}
+
+#[test]
+fn an_expectation_is_met_or_refused() {
+    let served = Served::new();
+    served.runtime.block_on(async {
+        let mut sender = connect(served.address).await;
+        for (expect, status) in [("100-continue", 200), ("a-pony", 417)] {
+            let mut request = request("/x", "hello");
+            let expect = HeaderValue::from_static(expect);
+            request.headers_mut().insert("expect", expect);
+            let response = sender.send_request(request).await.expect("an answer");
+            assert_eq!(response.status(), status);
+        }
     });
 }
 

@@ -72,7 +72,15 @@ impl Dispatch for Probe {
             "/hop-by-hop" => {
                 let mut response = Response::new(ResponseBody::from("four"));
                 for (name, value) in [
-                    ("connection", "x-private"),
+                    ("connection", "keep-alive, X-Private"),
+                    ("connection", "x-more ,, bad name"),
+                    ("x-private", "1"),
+                    ("x-more", "1"),
+                    ("x-kept", "1"),
+                    ("te", "trailers"),
+                    ("trailer", "x-kept"),
+                    ("upgrade", "h2c"),
+                    ("proxy-connection", "close"),
                     ("transfer-encoding", "gzip"),
                     ("content-length", "400"),
                     ("keep-alive", "timeout=1"),
@@ -120,6 +128,11 @@ impl Dispatch for Probe {
             }
             // Its fields, one a line.
             "/fields" => Response::new(ResponseBody::whole(fields(exchange.request.headers()))),
+            // The same, behind its body.
+            "/all" => {
+                let fields = String::from_utf8(fields(exchange.request.headers()));
+                echo(fields.expect("text"), exchange).await
+            }
             "/ignore-body" => Response::new(ResponseBody::from("ignored")),
             _ => echo(began, exchange).await,
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use holm_router::hostname::Hostname;
 use holm_router::tls::{CertificateSet, Certificates, CertifiedName, Pair, SetError};
 use holm_router::{Dispatch, Exchange, ResponseBody, Server, Settings};
 use http::Response;
@@ -55,6 +56,15 @@ async fn connect(
     server: &std::net::SocketAddr,
     trusted: &CertificateDer<'static>,
 ) -> std::io::Result<TlsStream<TcpStream>> {
+    connect_for(server, trusted, "a.test", &["http/1.1"]).await
+}
+
+async fn connect_for(
+    server: &std::net::SocketAddr,
+    trusted: &CertificateDer<'static>,
+    name: &'static str,
+    protocols: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).expect("a certificate");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -63,9 +73,9 @@ async fn connect(
         .expect("the library's own")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| (*name).into()).collect();
     let socket = TcpStream::connect(server).await?;
-    let name = ServerName::try_from("a.test").expect("a name");
+    let name = ServerName::try_from(name).expect("a name");
     TlsConnector::from(Arc::new(config))
         .connect(name, socket)
         .await
@@ -123,6 +133,75 @@ fn the_next_handshake_sees_the_new_certificate_and_old_connections_go_on() {
         .expect("no panic")
         .expect("no error");
     assert_eq!(drained.aborted, 0);
+}
+
+#[test]
+fn a_proof_is_shown_to_who_asks_for_nothing_else_and_serves_nothing() {
+    let runtime = Runtime::new().expect("a runtime");
+    let (own, of_own) = pair();
+    let certificates = Certificates::new(set(&own)).expect("random numbers");
+    let address = ([127, 0, 0, 1], 0).into();
+    let server = Server::bind(address, Settings::default()).expect("a port");
+    let server = server.with_tls(Arc::clone(&certificates));
+    let (address, stats) = (server.local_addr(), server.stats());
+    let served = runtime.spawn(server.serve(Teller, std::future::pending()));
+    let proof = |name: &str| {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let der = certificate.der().clone();
+        let host = Hostname::parse(name).expect("a name");
+        let shown = certificates.prove(host, der.clone(), &key.into());
+        (shown.expect("a sound key"), der)
+    };
+    let acme = ["acme-tls/1"];
+    let with_others = [["acme-tls/1", "h2"], ["h2", "acme-tls/1"]];
+    let client = async {
+        let ask = |trusted, name, protocols| connect_for(&address, trusted, name, protocols);
+        assert!(ask(&of_own, "a.test", &acme).await.is_err(), "no proof yet");
+        // A name that no certificate is for.
+        let (shown, of_proof) = proof("b.test");
+        let mut stream = ask(&of_proof, "b.test", &acme).await.expect("the proof");
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"acme-tls/1"[..]));
+        let request = b"GET / HTTP/1.1\r\nhost: b.test\r\n\r\n";
+        // It may be gone by then.
+        let _ = stream.write_all(request).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(answer.is_empty(), "{answer:?}");
+
+        assert!(
+            ask(&of_proof, "b.test", &["http/1.1"]).await.is_err(),
+            "a browser"
+        );
+        assert!(
+            ask(&of_proof, "b.test", &[]).await.is_err(),
+            "without protocols"
+        );
+        for both in &with_others {
+            assert!(ask(&of_proof, "b.test", both).await.is_err(), "both");
+            let stream = ask(&of_own, "a.test", both).await.expect("the usual one");
+            assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        }
+        assert!(
+            ask(&of_proof, "a.test", &acme).await.is_err(),
+            "another name"
+        );
+        // A later one stays when the first is withdrawn.
+        let (later, of_later) = proof("a.test");
+        drop(shown);
+        assert!(ask(&of_proof, "b.test", &acme).await.is_err(), "withdrawn");
+        ask(&of_later, "a.test", &acme)
+            .await
+            .expect("the later one");
+        drop(later);
+        assert!(ask(&of_later, "a.test", &acme).await.is_err(), "withdrawn");
+    };
+    runtime
+        .block_on(async { tokio::time::timeout(PATIENCE, client).await })
+        .expect("in time");
+    assert_eq!(stats.requests(), 0);
+    served.abort();
 }
 
 #[test]

@@ -47,11 +47,11 @@ pub(crate) fn prepare_process() {
 }
 
 /// What the kernel says of a fault that no address explains: the instruction with which `abort` ends a process that
-/// may not signal itself.
+/// may not signal itself, and a breakpoint.
 const ABORTED: c_int = 0x80;
 
-/// Has `judge` called when the process ends by `abort`, as C++ code does that gets no memory. It runs inside a signal
-/// handler: no locks, no allocations.
+/// Has `judge` called when the process ends by `abort`, or by the breakpoint that V8 puts in its place, as C++ code
+/// does that gets no memory. It runs inside a signal handler: no locks, no allocations.
 pub(crate) fn on_abort(judge: fn()) {
     JUDGE.store(judge as *mut c_void, Ordering::Release);
     let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = handle_fault;
@@ -60,8 +60,10 @@ pub(crate) fn on_abort(judge: fn()) {
     action.sa_sigaction = handler as libc::sighandler_t;
     // The stack may be what is used up.
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-    // SAFETY: the action is whole, and the handler does what a handler may.
-    unsafe { libc::sigaction(libc::SIGSEGV, &raw const action, std::ptr::null_mut()) };
+    for fault in [libc::SIGSEGV, libc::SIGTRAP] {
+        // SAFETY: the action is whole, and the handler does what a handler may.
+        unsafe { libc::sigaction(fault, &raw const action, std::ptr::null_mut()) };
+    }
 }
 
 /// What the process has said and not written: where it lies, how long it is, and the socket. The length is 0
@@ -119,7 +121,7 @@ pub(crate) fn write_rest() {
 /// A `fn()`, or null.
 static JUDGE: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
-extern "C" fn handle_fault(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
+extern "C" fn handle_fault(signal: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
     // SAFETY: the kernel gives a handler with SA_SIGINFO what it says of the fault.
     let code = unsafe { (*info).si_code };
     let judge = JUDGE.load(Ordering::Acquire);
@@ -129,8 +131,8 @@ extern "C" fn handle_fault(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void)
         judge();
     }
     write_rest();
-    // SAFETY: the default action, with which the same instruction ends the process.
-    unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
+    // SAFETY: the default action, with which the same instruction, or the one behind a breakpoint, ends the process.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
     if code <= 0 {
         // Somebody sent it, and it does not come again.
         // SAFETY: ends the process.

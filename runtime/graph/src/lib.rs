@@ -30,6 +30,7 @@
 //! assert_eq!(main.specifier, "file:///index.ts");
 //! ```
 
+mod attributes;
 mod compiler;
 mod depth;
 pub mod frame;

@@ -14,7 +14,7 @@ use super::limits::{GraphLimits, Size};
 use super::problem::{GraphError, GraphProblem, ProblemKind};
 use super::resolve::{self, Refusal};
 use super::script::Language;
-use super::{ImportType, Module, ModuleGraph, ModuleKind, Source, depth, hint, map};
+use super::{ImportType, Module, ModuleGraph, ModuleKind, Source, attributes, depth, hint, map};
 
 /// Problems that are listed; a wrong folder can cause thousands.
 const PROBLEMS_SHOWN: usize = 50;
@@ -376,7 +376,7 @@ impl<'a> Loader<'a> {
         as_written: bool,
     ) -> Result<(), (Box<Refusal>, Option<Range<usize>>)> {
         let specifier = &import.specifier;
-        let ty = attribute_type(import, text, as_written)?;
+        let ty = attributes::type_of(import, text, as_written)?;
         let outcome = resolve::lexical(specifier, &module.path)
             .and_then(|path| self.locate(import, &path))
             .and_then(|file| Ok((resolve::kind_of(specifier, &file, ty)?, file)));
@@ -435,47 +435,6 @@ impl<'a> Loader<'a> {
             self.more += 1;
         }
     }
-}
-
-/// The `type` that an import's attributes ask for.
-fn attribute_type(
-    import: &Import,
-    text: &str,
-    as_written: bool,
-) -> Result<ImportType, (Box<Refusal>, Option<Range<usize>>)> {
-    let mut ty = ImportType::Default;
-    for attribute in &import.attributes {
-        let place = attribute.place.clone();
-        let refuse = |kind, help: &str| {
-            let help = Some(help.to_owned());
-            Err((Box::new(Refusal { kind, help }), place.clone()))
-        };
-        let between = import
-            .place
-            .clone()
-            .zip(place.clone())
-            .and_then(|(specifier, attribute)| text.get(specifier.end..attribute.start));
-        if as_written && !import.dynamic && between.is_some_and(|text| text.contains("assert")) {
-            return refuse(ProblemKind::Assertion, "write `with` in place of `assert`");
-        }
-        let value = attribute.value.as_deref();
-        match value
-            .filter(|_| attribute.key == "type")
-            .and_then(ImportType::parse)
-        {
-            Some(known) => ty = known,
-            None => {
-                let attribute = format!(
-                    "{}: {}",
-                    attribute.key,
-                    value.map_or_else(|| "…".to_owned(), |value| format!("{value:?}"))
-                );
-                let kind = ProblemKind::Attribute { attribute };
-                return refuse(kind, "Holm knows type: \"json\", \"text\" and \"bytes\"");
-            }
-        }
-    }
-    Ok(ty)
 }
 
 fn too_large(what: &str) -> &'static str {

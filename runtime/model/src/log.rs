@@ -46,19 +46,19 @@ impl LogBudget {
 }
 
 impl Log {
-    /// Adds a line, cut at what is left of `budget`.
+    /// Adds a line, cut at what is left of `budget`. One that is empty counts as a byte: it is held, too.
     pub fn push(&mut self, level: Level, mut message: String, budget: LogBudget) {
         let left = budget.0.saturating_sub(self.bytes);
-        let length = message.len() as u64;
+        let length = message.len().max(1) as u64;
         if length > left {
             let cut = message.floor_char_boundary(usize::try_from(left).unwrap_or(usize::MAX));
+            self.dropped = self.dropped.saturating_add((message.len() - cut) as u64);
             message.truncate(cut);
-            self.dropped += length - cut as u64;
             if message.is_empty() {
                 return;
             }
         }
-        self.bytes += message.len() as u64;
+        self.bytes += message.len().max(1) as u64;
         self.lines.push(LogLine { level, message });
     }
 }
@@ -90,4 +90,32 @@ pub fn place_of(line: &str) -> Option<(&str, u32, u32)> {
         return None;
     }
     Some((file, line.parse().ok()?, column.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_nothing_are_bounded_too() {
+        let mut log = Log::default();
+        for _ in 0..100 {
+            log.push(Level::Info, String::new(), LogBudget(10));
+        }
+        assert_eq!((log.lines.len(), log.dropped), (10, 0));
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let mut log = Log::default();
+        log.push(Level::Info, "four".into(), LogBudget(6));
+        log.push(Level::Info, "\u{fc}ber".into(), LogBudget(6));
+        log.push(Level::Info, "more".into(), LogBudget(6));
+        let lines: Vec<&str> = log.lines.iter().map(|line| &*line.message).collect();
+        assert_eq!((lines, log.dropped), (vec!["four", "\u{fc}"], 7));
+        // As a cell says it that was taken over.
+        log.dropped = u64::MAX;
+        log.push(Level::Info, "more".into(), LogBudget(6));
+        assert_eq!(log.dropped, u64::MAX);
+    }
 }

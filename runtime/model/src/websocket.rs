@@ -131,6 +131,8 @@ struct State {
     waiting: usize,
     /// What was taken out since somebody asked.
     taken: usize,
+    /// A close was said: nothing follows it.
+    is_closed: bool,
     /// One of the two ends is no more.
     is_over: bool,
 }
@@ -191,14 +193,18 @@ impl Socket {
         state.waiting < WINDOW || state.is_over
     }
 
-    /// Says something to the other end. Returns what waits for it now.
+    /// Says something to the other end; behind a close, nothing. Returns what waits for it now.
     pub fn say(&self, item: Item) -> usize {
         let mut state = self.outgoing.state();
         if state.is_over {
             return 0;
         }
-        if let Item::Part(part) = &item {
-            state.waiting += part.cost();
+        if state.is_closed {
+            return state.waiting;
+        }
+        match &item {
+            Item::Part(part) => state.waiting += part.cost(),
+            Item::Close(_) => state.is_closed = true,
         }
         state.items.push_back(item);
         let waiting = state.waiting;
@@ -258,6 +264,19 @@ mod tests {
         assert!(other.poll_next(&mut cx).is_ready());
         assert!(one.has_room(&cx));
         assert_eq!((one.taken(&cx), one.taken(&cx)), (PART_COST, 0));
+    }
+
+    /// A cell that was taken over says it as often as it likes, and without credit.
+    #[test]
+    fn nothing_is_kept_behind_a_close() {
+        let (one, other) = pair();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let close = || Item::Close(Close::of(code::NORMAL, "bye"));
+        for item in [close(), close(), part(3)] {
+            assert_eq!(one.say(item), 0);
+        }
+        assert_eq!(other.poll_next(&mut cx), Poll::Ready(Some(close())));
+        assert_eq!(other.poll_next(&mut cx), Poll::Pending);
     }
 
     #[test]

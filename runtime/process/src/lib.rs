@@ -28,7 +28,7 @@
 //! | [`duplex`] | a cell's socket in a tokio task |
 //! | [`activation`], [`succession`] | sockets that a service manager hands over; the program started anew, to take the place of this process |
 //! | [`schedule`] | what the edge asks for its own threads |
-//! | [`bounds`] | what bounds the number of processes |
+//! | [`bounds`], [`descriptors`] | what bounds the number of processes, and what of descriptors |
 //! | `sys` | the system calls that rustix does not offer |
 //!
 //! In the edge:
@@ -71,6 +71,7 @@ pub mod activation;
 pub mod blob;
 pub mod bounds;
 pub mod clock;
+pub mod descriptors;
 pub mod duplex;
 mod fork;
 pub mod lifeline;
@@ -90,6 +91,8 @@ pub use message::ForkFailure;
 pub use message::Garbled;
 pub use message::MAX_CHILD_FDS;
 pub use message::MAX_NAME;
+#[cfg(fuzzing)]
+pub use message::fuzz_messages;
 pub use rustix::process::Pid;
 pub use rustix::process::getpid as this_pid;
 pub use sys::exit;

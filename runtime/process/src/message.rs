@@ -146,6 +146,20 @@ impl Reply {
     }
 }
 
+/// What a fuzz target does: bytes are an error, or a message that is written as them.
+///
+/// # Panics
+/// They are neither.
+#[cfg(fuzzing)]
+pub fn fuzz_messages(bytes: &[u8]) {
+    if let Ok(command) = Command::decode(bytes) {
+        assert_eq!(command.encode(), bytes);
+    }
+    if let Ok(reply) = Reply::decode(bytes) {
+        assert_eq!(reply.encode(), bytes);
+    }
+}
+
 struct Writer(Vec<u8>);
 
 impl Writer {

@@ -14,6 +14,7 @@ use super::Handle;
 use super::driver::Cell;
 use super::driver::Stage;
 use super::link::Link;
+use crate::deployment::Deployment;
 use crate::fork::ForkError;
 use crate::fork::template;
 use crate::pool::Place;
@@ -67,7 +68,8 @@ async fn bear(pool: &Arc<Shared>, place: Place, is_cold: bool) -> Result<Cell, N
             let mut bytes = Vec::new();
             put(&mut bytes, &start, b"");
             link.put_bytes(&bytes);
-            let code = pool.deployment.code.file().try_clone()?;
+            let Deployment { code, graph, .. } = &*pool.deployment;
+            let code = code.file(graph)?.try_clone()?;
             let forking = async move {
                 let fds: [OwnedFd; 3] = [theirs, their_page, code];
                 zygote.fork(Purpose::Cell, &name, &fds).await

@@ -61,8 +61,7 @@ impl Cell {
         match message {
             FromCell::Ready => self.ready(),
             FromCell::Started { uncalled, .. } => {
-                // One before may have said so.
-                let _ = self.pool.deployment.uncalled.set(uncalled);
+                self.pool.deployment.note_uncalled(uncalled);
                 self.ready();
             }
             FromCell::StartFailed(error) => return Err(End::NotStarted(error)),
@@ -125,7 +124,10 @@ impl Cell {
                     .to_owned();
                 if let Some(run) = self.run(seq) {
                     let log = &mut run.context.record().log;
-                    log.push(level, text, budget);
+                    // A line that is empty may only tell of others.
+                    if dropped == 0 || !text.is_empty() {
+                        log.push(level, text, budget);
+                    }
                     log.dropped = log.dropped.saturating_add(dropped);
                 }
             }

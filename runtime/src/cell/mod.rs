@@ -15,6 +15,8 @@
 mod birth;
 mod driver;
 mod end;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod give;
 mod hear;
 mod link;

@@ -30,12 +30,15 @@ pub(crate) struct Control {
     reader: JoinHandle<()>,
 }
 
+/// What comes back; an error where the process was made and could not be taken.
+type Answer = Result<Frame, ForkError>;
+
 #[derive(Debug)]
 struct Shared {
     /// Tokio has no sockets of this kind. It is asked for nothing but readiness, which is the same for all.
     socket: Socket<UnixDatagram>,
     /// Who waits for an answer, and in which order; `None` once there are no more answers.
-    waiting: Mutex<Option<VecDeque<oneshot::Sender<Frame>>>>,
+    waiting: Mutex<Option<VecDeque<oneshot::Sender<Answer>>>>,
     gone: Notify,
 }
 
@@ -88,7 +91,7 @@ impl Control {
             }
             self.shared.socket.inner().writable().await?;
         };
-        answer.await.map_err(|_| ForkError::Gone)
+        answer.await.unwrap_or(Err(ForkError::Gone))
     }
 }
 
@@ -99,8 +102,15 @@ impl Drop for Control {
 }
 
 impl Shared {
-    fn waiting(&self) -> MutexGuard<'_, Option<VecDeque<oneshot::Sender<Frame>>>> {
+    fn waiting(&self) -> MutexGuard<'_, Option<VecDeque<oneshot::Sender<Answer>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands an answer to whoever waits for it.
+    fn answer(&self, answer: Answer) {
+        let next = self.waiting().as_mut().and_then(VecDeque::pop_front);
+        // If nobody waits any more, nobody has the other end of the process's socket: it ends by that.
+        let _ = next.map(|next| next.send(answer));
     }
 
     /// Asks now. `None`: the socket is full.
@@ -110,7 +120,7 @@ impl Shared {
         purpose: Purpose,
         name: &str,
         fds: &[BorrowedFd<'_>],
-    ) -> Result<Option<oneshot::Receiver<Frame>>, ForkError> {
+    ) -> Result<Option<oneshot::Receiver<Answer>>, ForkError> {
         // Held while it is sent: answers come in the order of what is sent.
         let mut waiting = self.waiting();
         let Some(queue) = waiting.as_mut() else {
@@ -141,10 +151,11 @@ async fn read(shared: Arc<Shared>) {
     };
     while shared.socket.inner().readable().await.is_ok() {
         match shared.socket.inner().try_io(Interest::READABLE, receive) {
-            Ok(Ok(Some(frame))) => {
-                let next = shared.waiting().as_mut().and_then(VecDeque::pop_front);
-                // If nobody waits any more, nobody has the other end of the process's socket: it ends by that.
-                let _ = next.map(|next| next.send(frame));
+            Ok(Ok(Some(frame))) => shared.answer(Ok(frame)),
+            // There is a process, and no descriptor for it: it ends, as nobody keeps the other end of its socket.
+            Ok(Err(lost @ PassingError::LostFds)) => {
+                let lost = SpawnError::Passing(lost);
+                shared.answer(Err(lost.into()));
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Ok(Ok(None) | Err(_)) | Err(_) => break,

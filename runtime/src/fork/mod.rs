@@ -9,6 +9,8 @@ pub(crate) mod template;
 pub mod zygote;
 
 use holm_process::bounds;
+use holm_process::descriptors;
+use holm_process::passing::PassingError;
 use holm_process::spawn::SpawnError;
 
 /// Why there is no process.
@@ -17,6 +19,9 @@ pub enum ForkError {
     /// The process to fork from is gone.
     #[error("the process to fork from is gone")]
     Gone,
+    /// There is no descriptor left for it.
+    #[error("no descriptor is left for it (RLIMIT_NOFILE)")]
+    Descriptors,
     /// The system refuses.
     #[error("{0}")]
     Refused(String),
@@ -32,6 +37,7 @@ impl From<SpawnError> for ForkError {
                 let bound = bound.map_or(String::new(), |bound| format!(": {bound}"));
                 Self::Refused(format!("{failure}{bound}"))
             }
+            SpawnError::Passing(PassingError::LostFds) => Self::Descriptors,
             SpawnError::Failed(failure) => Self::Refused(failure.to_string()),
             error @ (SpawnError::Start(_)
             | SpawnError::Unfit(_)
@@ -43,6 +49,10 @@ impl From<SpawnError> for ForkError {
 
 impl From<std::io::Error> for ForkError {
     fn from(error: std::io::Error) -> Self {
-        Self::Refused(error.to_string())
+        if descriptors::are_missing(&error) {
+            Self::Descriptors
+        } else {
+            Self::Refused(error.to_string())
+        }
     }
 }

@@ -126,7 +126,8 @@ pub(crate) async fn begin(
     let host = |error: &dyn std::fmt::Display| StartError::Host(error.to_string());
     let (mut ours, theirs) = UnixStream::pair().map_err(|error| host(&error))?;
     let (control, their_control) = Socket::pair().map_err(|error| host(&error))?;
-    let code = deployment.code.file();
+    let code = deployment.code.file(&deployment.graph);
+    let code = code.map_err(|error| host(&error))?;
     let fds = [
         blocking(theirs).map_err(|error| host(&error))?,
         their_control.into(),
@@ -154,8 +155,7 @@ pub(crate) async fn begin(
             uncalled,
             not_copyable,
         } => {
-            // One before may have said so.
-            let _ = deployment.uncalled.set(uncalled);
+            deployment.note_uncalled(uncalled);
             let template = match not_copyable {
                 Some(why) => {
                     let _ = deployment.not_copyable.set(why);

@@ -23,8 +23,8 @@ pub(crate) struct Surroundings {
     pub(crate) full: bool,
     /// Cores of the node.
     pub(crate) cores: usize,
-    /// The node holds all the memory that it may.
-    pub(crate) short_of_memory: bool,
+    /// The node holds all the memory, or all the descriptors, that it may.
+    pub(crate) is_short: bool,
     /// Cells that the pool may have.
     pub(crate) max: usize,
 }
@@ -206,7 +206,7 @@ impl<T> Books<T> {
             service: self.service.unwrap_or_default(),
             full: around.full,
             cores: around.cores,
-            short_of_memory: around.short_of_memory,
+            is_short: around.is_short,
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
         computing: 0,
         full: false,
         cores: 2,
-        short_of_memory: false,
+        is_short: false,
         max: 4,
     };
 

@@ -50,6 +50,11 @@ impl Shared {
             self.state().backoff.died(Instant::now());
             return;
         }
+        if *error == ForkError::Descriptors {
+            // What waits is tried again when others have made room.
+            self.services.descriptors.missed();
+            return;
+        }
         tracing::error!(function = %self.deployment.name, %error, "no process for an isolate");
         if self.state().books.all() == 0 {
             let failure = Failure {
@@ -94,7 +99,7 @@ impl Shared {
             if !is_wanted
                 || state.is_closed
                 || state.backoff.left(now).is_some()
-                || self.is_short_of_memory(false)
+                || self.is_short(false)
             {
                 return;
             }

@@ -13,6 +13,8 @@ use crate::cell::GROWN;
 use crate::cell::Handle;
 use crate::cell::Held;
 use crate::cell::Mail;
+use crate::descriptors::Purpose;
+use crate::services::Services;
 
 impl Shared {
     /// Bytes that a cell of the function takes, as far as that is known.
@@ -27,9 +29,18 @@ impl Shared {
         self.size.store(after, Ordering::Relaxed);
     }
 
-    /// Whether there is no memory for one more cell, which is the `first` that it has, or not.
-    pub(super) fn is_short_of_memory(&self, is_first: bool) -> bool {
-        self.services.memory.is_full(self.size(), is_first)
+    /// Whether there is no memory, or no descriptors, for one more cell, which is the `first` that it has, or not.
+    pub(super) fn is_short(&self, is_first: bool) -> bool {
+        let purpose = match is_first {
+            true => Purpose::First,
+            false => Purpose::Another,
+        };
+        let Services {
+            memory,
+            descriptors,
+            ..
+        } = &self.services;
+        memory.is_full(self.size(), is_first) || descriptors.are_short(purpose)
     }
 
     fn handles(&self) -> Vec<Arc<Handle>> {
@@ -116,22 +127,28 @@ impl Shared {
     }
 
     /// Gives the template up, if no cell is there or coming. It is made again when it is needed. Returns what it
-    /// held.
-    pub(crate) fn give_up_template(&self) -> u64 {
+    /// held, if there was one.
+    pub(crate) fn give_up_template(&self) -> Option<u64> {
         if self.state().books.all() > 0 {
-            return 0;
+            return None;
         }
-        match self.template.try_lock().as_deref_mut() {
-            Ok(origin) => {
-                let Origin::Template(template) = &*origin else {
-                    return 0;
-                };
-                let (held, cost) = (template.memory(), template.cost());
-                *origin = Origin::GivenUp(cost);
-                held
-            }
-            Err(_) => 0,
+        let mut origin = self.template.try_lock().ok()?;
+        let Origin::Template(template) = &*origin else {
+            return None;
+        };
+        let (held, cost) = (template.memory(), template.cost());
+        *origin = Origin::GivenUp(cost);
+        Some(held)
+    }
+
+    /// The same, and its code as well. Returns how many descriptors they had.
+    pub(crate) fn give_up_descriptors(&self) -> u64 {
+        let of_template = self.give_up_template().map_or(0, |_| 2);
+        // Whoever starts the function now needs it.
+        if self.state().books.all() > 0 || self.template.try_lock().is_err() {
+            return of_template;
         }
+        of_template + u64::from(self.deployment.code.give_up())
     }
 
     /// Whether a cell that rests need not be kept.

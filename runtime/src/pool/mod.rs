@@ -48,6 +48,7 @@ use crate::cell;
 use crate::cell::Handle;
 use crate::cell::Mail;
 use crate::deployment::Deployment;
+use crate::descriptors::Beginning;
 use crate::fork::template;
 use crate::fork::template::Template;
 use crate::request::RequestContext;
@@ -136,6 +137,8 @@ pub(crate) struct Place {
     pool: Arc<Shared>,
     id: CellId,
     has_started: bool,
+    /// Until it has what it needs.
+    beginning: Option<Beginning>,
 }
 
 impl Place {
@@ -146,6 +149,7 @@ impl Place {
 
     /// The cell answers from now on.
     pub(crate) fn started(&mut self) {
+        self.beginning = None;
         if !std::mem::replace(&mut self.has_started, true) {
             self.pool.state().books.started();
         }
@@ -198,7 +202,10 @@ impl Pool {
     /// # Errors
     /// Why the function does not start.
     pub async fn try_start(&self) -> Result<(), StartError> {
+        let room = self.shared.services.descriptors.room().await;
+        let room = room.map_err(|error| StartError::Host(error.to_string()))?;
         self.shared.template().await?;
+        drop(room);
         self.shared.keep_minimum();
         Ok(())
     }
@@ -227,10 +234,7 @@ impl Pool {
         let shared = &self.shared;
         let mut state = shared.state();
         let now = Instant::now();
-        if state.books.all() > 0
-            || state.backoff.left(now).is_some()
-            || shared.is_short_of_memory(true)
-        {
+        if state.books.all() > 0 || state.backoff.left(now).is_some() || shared.is_short(true) {
             return;
         }
         state.books.start();
@@ -254,7 +258,7 @@ impl Pool {
         let wanted = cells.min(shared.services.cores.count()).min(max);
         loop {
             let mut state = shared.state();
-            if state.books.all() >= wanted || shared.is_short_of_memory(false) {
+            if state.books.all() >= wanted || shared.is_short(false) {
                 return;
             }
             state.books.start();
@@ -341,6 +345,7 @@ impl Shared {
             pool: pool.clone(),
             id,
             has_started: false,
+            beginning: Some(self.services.descriptors.begin()),
         };
         cell::spawn(&pool, place, is_cold);
     }
@@ -381,7 +386,7 @@ impl Shared {
                 .requests_per_isolate
                 .bound()
                 .is_some(),
-            is_tight: self.services.memory.is_tight(),
+            is_tight: self.services.memory.is_tight() || self.services.descriptors.are_tight(),
         }
     }
 
@@ -471,8 +476,7 @@ impl Shared {
             computing,
             full: cores.are_full(),
             cores: cores.count(),
-            short_of_memory: state.books.waiting() > 0
-                && self.is_short_of_memory(state.books.all() == 0),
+            is_short: state.books.waiting() > 0 && self.is_short(state.books.all() == 0),
             max: self.deployment.limits.max_isolates.as_usize(),
         }
     }

@@ -51,7 +51,7 @@ pub(crate) struct Start {
     pub(crate) cells: usize,
     /// Each is for a few requests only.
     pub(crate) is_for_few: bool,
-    /// The node holds nearly all the memory that it may.
+    /// The node holds nearly all the memory, or the descriptors, that it may.
     pub(crate) is_tight: bool,
 }
 
@@ -83,8 +83,8 @@ pub struct Load {
     pub full: bool,
     /// Cores of the node.
     pub cores: usize,
-    /// The node holds all the memory that it may.
-    pub short_of_memory: bool,
+    /// The node holds all the memory, or all the descriptors, that it may.
+    pub is_short: bool,
 }
 
 impl Load {
@@ -115,7 +115,7 @@ pub(crate) fn start_another(load: Load, max_isolates: usize) -> bool {
     if load.computing >= load.cores.saturating_mul(PER_CORE) {
         return false;
     }
-    if load.short_of_memory {
+    if load.is_short {
         return false;
     }
     match (load.isolates, load.starting) {
@@ -154,7 +154,7 @@ mod tests {
             service: Duration::from_millis(5),
             full: false,
             cores: 2,
-            short_of_memory: false,
+            is_short: false,
         }
     }
 
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn no_isolate_starts_without_memory_for_it() {
         let short = |isolates| Load {
-            short_of_memory: true,
+            is_short: true,
             ..load(isolates, 0, 5, 1000)
         };
         assert!(!start_another(short(1), 64));

@@ -63,7 +63,7 @@ impl Node {
             computing,
             full: computing >= CORES,
             cores: CORES,
-            short_of_memory: false,
+            is_short: false,
             max: MAX_ISOLATES,
         }
     }

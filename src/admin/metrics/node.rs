@@ -3,6 +3,9 @@
 use std::fmt;
 
 use super::Out;
+use crate::acme::State;
+use crate::admin::status::AcmeHost;
+use crate::admin::status::AcmeStatus;
 use crate::admin::status::Status;
 
 impl Out<'_> {
@@ -48,7 +51,7 @@ impl Out<'_> {
         )?;
         self.counter(
             "holm_log_entries_lost",
-            "Lines of the log that were dropped because nobody took them in time",
+            "Lines of the log that were dropped because nobody took them in time, or they could not be written",
             node.log_entries_lost,
         )?;
         let reloads = &status.reloads;
@@ -84,7 +87,43 @@ impl Out<'_> {
                 .zip(&status.certificates)
                 .map(|(name, certificate)| ([("name", name.as_str())], certificate.until_seconds)),
         )?;
+        if let Some(acme) = &status.acme {
+            self.of_acme(acme)?;
+        }
         self.of_process(status)
+    }
+
+    fn of_acme(&mut self, acme: &AcmeStatus) -> fmt::Result {
+        self.counters(
+            "holm_acme_orders",
+            "Orders of certificates at the authority, by outcome",
+            [("ok", acme.issued), ("failed", acme.failed)]
+                .into_iter()
+                .map(|(outcome, count)| ([("outcome", outcome)], count)),
+        )?;
+        self.gauges(
+            "holm_acme_hosts",
+            "Hosts whose certificates an authority issues, by state",
+            State::ALL.into_iter().map(|state| {
+                let word = state.word();
+                let hosts = acme.hosts.iter();
+                let count = hosts.filter(|host| host.state == word).count();
+                ([("state", word)], count as f64)
+            }),
+        )?;
+        let name = |host: &AcmeHost| escaped(&host.host);
+        let names: Vec<_> = acme.hosts.iter().map(name).collect();
+        let hosts = || names.iter().zip(&acme.hosts);
+        self.gauges(
+            "holm_acme_failures",
+            "Orders of a host that failed since the last one that did not",
+            hosts().map(|(name, host)| ([("name", name.as_str())], f64::from(host.failures))),
+        )?;
+        self.gauges(
+            "holm_acme_next_try_timestamp_seconds",
+            "When a host's certificate is ordered next, in seconds since 1970",
+            hosts().map(|(name, host)| ([("name", name.as_str())], host.next_try_seconds)),
+        )
     }
 
     fn of_process(&mut self, status: &Status) -> fmt::Result {

@@ -86,13 +86,33 @@ pub(super) fn answer(
             Err(body) => return Response::from_parts(head, body),
         },
     };
-    let headers = &mut head.headers;
+    say(&mut head.headers, coding);
+    Response::from_parts(head, packed)
+}
+
+/// The answer to a HEAD: what a GET would say that is known without compressing it, which its length is not
+/// (RFC 9110, 8.6).
+pub(super) fn head(response: Response<Body>, coding: Option<Coding>) -> Response<ResponseBody> {
+    let (mut head, body) = response.into_parts();
+    let given = body.length().filter(|length| *length > 0);
+    if !is_worth_it(head.status, &head.headers, given) {
+        return Response::from_parts(head, bodies::outbound(body));
+    }
+    vary(&mut head.headers);
+    let Some(coding) = coding else {
+        return Response::from_parts(head, bodies::outbound(body));
+    };
+    say(&mut head.headers, coding);
+    Response::from_parts(head, ResponseBody::empty())
+}
+
+/// Says that the content is in other bytes than it was made of.
+fn say(headers: &mut HeaderMap, coding: Coding) {
     headers.remove(CONTENT_LENGTH);
     // Of other bytes than these.
     headers.remove(ACCEPT_RANGES);
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     weaken(headers);
-    Response::from_parts(head, packed)
 }
 
 /// Whether an answer is one that may be compressed, and gets shorter by it.

@@ -39,12 +39,14 @@ use self::turns::Cause;
 use self::turns::Turns;
 use self::watch::Watch;
 use super::App;
+use super::ListenError;
 use super::Listeners;
 use super::Node;
 use super::listeners::Scheme;
 use super::load::Loaded;
 use super::load::Retry;
 use crate::config::Plan;
+use crate::config::TlsPlan;
 use crate::service;
 use crate::upgrade::Sockets;
 
@@ -228,7 +230,11 @@ impl Reloading {
                 Scheme::Http => (&plan.places.http, "server.http"),
                 Scheme::Https => (&plan.places.https, "server.https"),
             };
-            let place = place.as_deref().unwrap_or(key);
+            let acme = plan.tls.as_ref().and_then(|tls| tls.acme.as_ref());
+            let place = match (&error, acme) {
+                (ListenError::Acme(_), Some(acme)) => &acme.place,
+                _ => place.as_deref().unwrap_or(key),
+            };
             Refused(vec![format!("{place}: {error}")])
         })?;
         let before = self.node.app().as_ref().cloned();
@@ -248,6 +254,9 @@ impl Reloading {
         self.node.adjust(&plan);
         self.install(&plan, loaded);
         self.listeners.change(&plan, taken);
+        if retry == Retry::All {
+            self.listeners.acme().retry();
+        }
         self.follow(&plan);
         let problems = |function: &FunctionState| function.problem.as_deref().map(str::to_owned);
         Ok(Outcome {
@@ -295,9 +304,7 @@ impl Reloading {
     fn follow(&mut self, plan: &Plan) {
         let app = self.node.app();
         let files = app.as_ref().map(|app| app.files()).into_iter().flatten();
-        let pairs = plan.tls.iter().flat_map(|tls| &tls.pairs);
-        let pairs = pairs.flat_map(|pair| [&pair.cert, &pair.key]);
-        let files = files.chain(pairs.map(PathBuf::as_path));
+        let files = files.chain(plan.tls.iter().flat_map(TlsPlan::files));
         let files: Vec<PathBuf> = files.map(PathBuf::from).collect();
         let folders = app.as_ref().map(|app| app.folders()).into_iter().flatten();
         let folders: Vec<PathBuf> = folders.map(PathBuf::from).collect();

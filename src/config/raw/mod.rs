@@ -7,6 +7,7 @@
 //! The doc comments here are what `holm schema` prints, and so what an editor shows. Those of limits
 //! are in the table of limits, as is all that [`limits`] reads.
 
+mod acme;
 mod limits;
 mod read;
 mod tls;
@@ -26,6 +27,8 @@ use crate::admin::Address;
 use crate::egress::{Allow, Network};
 use crate::secret::Source;
 
+pub(crate) use self::acme::AcmeChallenge;
+pub(in crate::config) use self::acme::{RawAcme, RawTlsTables};
 pub(in crate::config) use self::limits::RawLimits;
 pub(in crate::config) use self::tls::RawTls;
 
@@ -39,9 +42,10 @@ pub(in crate::config) struct RawConfig {
     pub(in crate::config) version: Option<At<u32>>,
     /// Where the node listens.
     pub(in crate::config) server: Option<RawServer>,
-    /// Certificates for HTTPS.
-    #[schemars(with = "Option<Vec<RawTls>>")]
-    pub(in crate::config) tls: Option<List<RawTls>>,
+    /// Certificates for HTTPS: an array of those that are there, and `acme` for those that a certificate
+    /// authority issues.
+    #[schemars(with = "Option<acme::TlsTables>")]
+    pub(in crate::config) tls: Option<RawTlsTables>,
     /// The node's log.
     pub(in crate::config) log: Option<RawLog>,
     /// What the node as a whole may use.
@@ -114,6 +118,23 @@ pub(in crate::config) struct RawServer {
     /// 1024.
     #[schemars(range(min = 1), extend("default" = 1_024))]
     pub(in crate::config) max_handshakes: Option<At<u32>>,
+    /// Bytes of a request's head: from "4KiB" to "1MiB"; beyond it 431. Default: "64KiB".
+    #[schemars(with = "Option<schema::Size>")]
+    pub(in crate::config) max_head: Option<At<NodeBytes>>,
+    /// How long a request's head may take from its first byte, and a new connection to its first byte;
+    /// after it 408. At least "1s". Default: "10s".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) head_time: Option<At<WallTime>>,
+    /// How long a connection may be silent between two requests. At least "1s". Default: "60s".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) keep_alive: Option<At<WallTime>>,
+    /// Requests at the same time on one HTTP/2 connection. Default: 256.
+    #[schemars(range(min = 1, max = 10_000), extend("default" = 256))]
+    pub(in crate::config) max_streams: Option<At<u32>>,
+    /// Requests that a client may reset on one HTTP/2 connection before they are begun; beyond it the
+    /// connection is ended. Default: 20.
+    #[schemars(range(min = 1, max = 10_000), extend("default" = 20))]
+    pub(in crate::config) max_resets: Option<At<u32>>,
     /// Connections that one address may have at the same time, or one /64 of IPv6; trusted proxies may
     /// have any number. Default: 2500.
     #[schemars(range(min = 1), extend("default" = 2_500))]
@@ -141,6 +162,10 @@ pub(in crate::config) struct RawServer {
     /// it. Default: "30s".
     #[schemars(with = "Option<schema::Time>")]
     pub(in crate::config) upload_time: Option<At<WallTime>>,
+    /// How long a client may be silent within a request's body while more of it is waited for. At least
+    /// "1s". Default: "30s".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) upload_idle: Option<At<WallTime>>,
     /// How much of a request's body is received before an isolate is taken for it. Default: "1MiB".
     #[schemars(with = "Option<schema::Size>")]
     pub(in crate::config) upload_ahead: Option<At<NodeBytes>>,

@@ -1,6 +1,6 @@
 //! What a sound file means.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,9 @@ use super::beside_the_site;
 use crate::admin::Address;
 use crate::config::plan::ServerPlan;
 use crate::config::tls::PairPlan;
-use crate::config::{self, AssetsPlan, HtmlHandling, LogFormat, NotFound, Plan, Problems, Secure};
+use crate::config::{
+    self, AcmeChallenge, AssetsPlan, HtmlHandling, LogFormat, NotFound, Plan, Problems, Secure,
+};
 use crate::egress::Allow;
 
 const FULL: &str = r#"
@@ -30,6 +32,12 @@ trusted_proxies = ["10.0.0.1/8", "fd00::1"]
 proxy_protocol = ["http"]
 request_id_header = "X-Request-Id"
 max_handshakes = 200
+max_head = "16KiB"
+head_time = "3s"
+keep_alive = "20s"
+max_streams = 100
+max_resets = 5
+upload_idle = "4s"
 max_connections = 500
 upload_rate = "1MiB"
 upload_time = "7s"
@@ -91,6 +99,12 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
             http: "0.0.0.0:80".parse()?,
             handshake_time: WallTime::from_secs(5),
             max_handshakes: 200,
+            max_head: NodeBytes::from_kib(16),
+            head_time: WallTime::from_secs(3),
+            keep_alive: WallTime::from_secs(20),
+            max_streams: 100,
+            max_resets: 5,
+            upload_idle: WallTime::from_secs(4),
             max_connections: 500,
             max_connections_per_address: 40,
             max_requests_per_address: 2_000,
@@ -117,7 +131,7 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
     assert_eq!(plan.sandbox, Mode::Require);
     assert!(!plan.watch);
     let sandbox = plan.places.sandbox.as_deref().ok_or("no place")?;
-    assert!(sandbox.ends_with("holm.toml:27:11"), "{sandbox}");
+    assert!(sandbox.ends_with("holm.toml:33:11"), "{sandbox}");
     assert_eq!(plan.log, LogFormat::Json);
     let and = vec!["127.0.0.1".parse()?, "fd00::/8".parse()?];
     assert_eq!(plan.egress, Allow::Public { and });
@@ -220,7 +234,7 @@ fn certificates_are_read_and_shown_for_their_names() -> Result<(), Box<dyn Error
     assert!(!first.is_default);
     assert_eq!(names(second), ["example.com", "*.example.com"]);
     assert!(second.is_default);
-    assert_eq!(tls.certificates().expiries().count(), 2);
+    assert_eq!(tls.certificates(&BTreeMap::new()).expiries().count(), 2);
 
     let secure: Vec<Secure> = plan
         .functions
@@ -366,6 +380,56 @@ fn a_file_is_read_from_disk_and_its_paths_are_relative_to_it() -> Result<(), Box
     Ok(())
 }
 
+const ISSUED: &str = r#"
+[tls.acme]
+hosts = ["Example.org", "xn--bcher-kva.example"]
+dir = "acme"
+terms_agreed = true
+"#;
+
+/// TOML takes `[tls.acme]` for a part of the last `[[tls]]`, if there is one.
+#[test]
+fn certificates_are_issued_with_others_or_without() -> Result<(), Box<dyn Error>> {
+    let server = "version = 1\n[server]\nhttps = \"[::]:8443\"\n";
+    let own = "[[tls]]\ncert = \"site/tls/example.pem\"\nkey = \"site/tls/example.key\"\n";
+    let function = "[functions.a]\nmain = \"site/hello/index.js\"\nroutes = [\"*\"]\n";
+    for (before, pairs) in [("", 0), ("[[tls]]", 0), (own, 1)] {
+        let plan = plan(&format!("{server}{before}{ISSUED}{function}"))?;
+        let tls = plan.tls.as_ref().ok_or("no TLS")?;
+        assert_eq!(tls.pairs.len(), pairs, "{before}");
+        let acme = tls.acme.as_ref().ok_or("no ACME")?;
+        let hosts: Vec<_> = acme.hosts.iter().map(Hostname::as_str).collect();
+        assert_eq!(hosts, ["example.org", "xn--bcher-kva.example"]);
+        assert_eq!(acme.challenge, AcmeChallenge::TlsAlpn01);
+        let authority = &acme.authority;
+        assert_eq!(
+            authority.directory,
+            "https://acme-v02.api.letsencrypt.org/directory"
+        );
+        assert_eq!(authority.dir, std::path::absolute(beside_the_site("acme"))?);
+        assert!(authority.roots.is_empty() && authority.email.is_none());
+        let line = acme.place.rsplit(':').nth(1).ok_or("no line")?.parse()?;
+        let dir = format!("{server}{before}{ISSUED}");
+        let dir = dir.lines().position(|line| line.starts_with("dir"));
+        assert_eq!(dir.map(|before| before + 1), Some(line));
+    }
+    let all = "email = 'a@b.test'\ndirectory = 'https://CA.test/dir'\nchallenge = 'http-01'\n\
+               directory_ca = 'site/tls/example.pem'\neab_key_id = 'kid'\neab_key = 'file:token'\n";
+    let plan = plan(&format!("{server}{ISSUED}{all}{function}"))?;
+    let tls = plan.tls.as_ref().ok_or("no TLS")?;
+    let acme = tls.acme.as_ref().ok_or("no ACME")?;
+    assert_eq!(acme.challenge, AcmeChallenge::Http01);
+    assert_eq!(acme.authority.directory, "https://ca.test/dir");
+    assert_eq!(acme.authority.email.as_deref(), Some("a@b.test"));
+    assert_eq!(acme.authority.roots.len(), 1);
+    let bound_to = acme.authority.bound_to.as_ref().ok_or("not bound")?;
+    assert_eq!(bound_to.key_id, "kid");
+    let shown = format!("{bound_to:?}");
+    assert!(!shown.contains(&format!("{:?}", bound_to.key)), "{shown}");
+    assert_eq!(tls.files().count(), 1, "whatever is read is watched");
+    Ok(())
+}
+
 /// The keys that the reader knows in a table are those that the schema shows.
 #[test]
 fn the_schema_has_the_keys_that_are_read() -> Result<(), Box<dyn Error>> {
@@ -378,6 +442,7 @@ fn the_schema_has_the_keys_that_are_read() -> Result<(), Box<dyn Error>> {
         ("", &schema),
         ("server", &schema["$defs"]["Server"]),
         ("[tls]", &schema["$defs"]["Tls"]),
+        ("tls.acme", &schema["$defs"]["Acme"]),
         ("log", &schema["$defs"]["Log"]),
         ("node", &schema["$defs"]["Node"]),
         ("egress", &schema["$defs"]["Egress"]),

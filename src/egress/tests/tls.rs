@@ -11,6 +11,8 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio_rustls::TlsAcceptor;
 
@@ -155,4 +157,65 @@ async fn http2_streams_wait_for_their_readers_and_not_for_each_other() {
 
     drop(unread);
     soon(sender.closed()).await;
+}
+
+/// A peer that speaks HTTP/2, and answers the first stream with these frames, whatever it asks.
+async fn raw_http2(frames: Vec<(u8, u8, Vec<u8>)>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("bound");
+    let tls = localhost(&["h2"]);
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.expect("accept");
+        let mut socket = tls.accept(socket).await.expect("a handshake");
+        let mut bytes = vec![0, 0, 0, 4, 0, 0, 0, 0, 0];
+        for (kind, flags, payload) in frames {
+            let length = u8::try_from(payload.len()).expect("a short payload");
+            bytes.extend([0, 0, length, kind, flags, 0, 0, 0, 1]);
+            bytes.extend(payload);
+        }
+        // Preface, SETTINGS and the request may come in pieces, and only behind the request may it be answered.
+        let mut seen = Vec::new();
+        while !seen.windows(5).any(|window| window == [1, 5, 0, 0, 0]) {
+            let read = socket.read_buf(&mut seen).await.expect("a request");
+            assert!(read > 0, "{seen:?}");
+        }
+        socket.write_all(&bytes).await.expect("write");
+        // To the end of the client's side.
+        let _ = socket.read_to_end(&mut seen).await;
+    });
+    format!("https://localhost:{}/", address.port())
+}
+
+#[tokio::test]
+async fn over_http2_interim_answers_and_trailers_are_passed_over() {
+    let (head, data) = (1, 0);
+    let (end_headers, end) = (4, 5);
+    let field = |name: &str, value: &str| {
+        let mut field = vec![0];
+        for text in [name, value] {
+            field.push(u8::try_from(text.len()).expect("a short text"));
+            field.extend(text.bytes());
+        }
+        field
+    };
+    // `:status` is the eighth in HPACK's table.
+    let interim = [vec![0x08, 3], b"103".to_vec(), field("link", "</a.css>")].concat();
+    let last = [vec![0x88], field("x-own", "1")].concat();
+    let url = raw_http2(vec![
+        (head, end_headers, interim.clone()),
+        (head, end_headers, interim),
+        (head, end_headers, last),
+        (data, 0, b"hi".to_vec()),
+        (head, end, field("x-sum", "1")),
+    ])
+    .await;
+    let answer = soon(trusting().send(get(&url))).await.expect("an answer");
+    assert_eq!(answer.status, 200);
+    let names: Vec<_> = answer
+        .headers
+        .keys()
+        .map(http::HeaderName::as_str)
+        .collect();
+    assert_eq!(names, ["x-own"]);
+    assert_eq!(soon(text(answer)).await, "hi");
 }

@@ -2,8 +2,8 @@
 
 use futures::future::join_all;
 use holm_model::body::{Body, BodySender, BodyStream};
-use holm_model::outbound::{Outbound, OutboundError};
-use http::{HeaderValue, Method, Request, StatusCode};
+use holm_model::outbound::{Outbound, OutboundError, OutboundResponse};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -177,7 +177,7 @@ async fn the_address_is_checked_where_it_is_connected_to() {
 }
 
 /// A peer that reads one head, writes `bytes` and closes.
-async fn raw(bytes: &'static [u8]) -> String {
+async fn raw(bytes: impl AsRef<[u8]> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let url = format!("http://{}/", listener.local_addr().expect("bound"));
     tokio::spawn(async move {
@@ -185,9 +185,73 @@ async fn raw(bytes: &'static [u8]) -> String {
         let mut head = vec![0; 4096];
         let read = socket.read(&mut head).await.expect("a head");
         assert!(head[..read].ends_with(b"\r\n\r\n"));
-        socket.write_all(bytes).await.expect("write");
+        socket.write_all(bytes.as_ref()).await.expect("write");
     });
     url
+}
+
+/// The answer of such a peer.
+async fn answer_of(bytes: impl AsRef<[u8]> + Send + 'static) -> OutboundResponse {
+    let answer = client().send(get(&raw(bytes).await)).await;
+    answer.expect("an answer")
+}
+
+#[tokio::test]
+async fn interim_answers_are_passed_over() {
+    let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n";
+    let last = "HTTP/1.1 200 OK\r\nx-own: 1\r\ncontent-length: 2\r\n\r\nhi";
+    for interim in [
+        hints.to_owned(),
+        format!("HTTP/1.1 100 Continue\r\n\r\n{hints}HTTP/1.1 199 Odd\r\n\r\n"),
+        hints.repeat(1_000),
+    ] {
+        let answer = answer_of(interim + last).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.headers["x-own"], "1");
+        assert!(!answer.headers.contains_key("link"));
+        assert_eq!(text(answer).await, "hi");
+    }
+    // Nobody asked for another protocol, and nothing behind this is an answer.
+    let switched = "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n";
+    let outcome = client()
+        .send(get(&raw(switched.to_owned() + last).await))
+        .await;
+    assert!(
+        matches!(outcome, Err(OutboundError::Unreachable { .. })),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_belongs_to_the_connection_is_not_the_answers() {
+    let answer = answer_of(
+        "HTTP/1.1 200 OK\r\nconnection: X-Private, close\r\nx-private: 1\r\nx-own: 1\r\n\
+         keep-alive: timeout=5\r\nproxy-connection: close\r\ntrailer: x-sum\r\nte: x\r\n\
+         upgrade: h2c\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    )
+    .await;
+    let names: Vec<_> = answer.headers.keys().map(HeaderName::as_str).collect();
+    assert_eq!(names, ["x-own"]);
+    assert_eq!(text(answer).await, "hi");
+}
+
+#[tokio::test]
+async fn trailers_end_an_answer_and_are_forgotten() {
+    let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n";
+    for trailers in [
+        "",
+        "x-sum: 1\r\n",
+        "content-length: 9\r\nset-cookie: a=1\r\n",
+    ] {
+        let answer = answer_of(format!("{head}{trailers}\r\n")).await;
+        assert!(answer.headers.is_empty(), "{:?}", answer.headers);
+        assert_eq!(text(answer).await, "hi");
+    }
+    // There is an end to them.
+    let endless = format!("{head}{}", "x: a\r\n".repeat(50_000));
+    let answer = answer_of(endless).await;
+    let body = collect(answer.body).await;
+    assert!(body.is_err(), "{body:?}");
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Clients that speak no TLS, or never come to an end of it.
 
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
@@ -11,6 +12,7 @@ use rustls::version::{TLS12, TLS13};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::{DEADLINE, Site, site};
@@ -29,6 +31,7 @@ pub(super) fn trials(world: &Arc<World>) -> Vec<Trial> {
         world.trial("tls::a_hello_in_pieces_is_a_hello", async |_| {
             pieces().await
         }),
+        world.trial("tls::nobody_negotiates_anew", async |_| anew().await),
         world.trial("tls::half_handshakes_make_room", async |_| half().await),
         world.trial("tls::a_slow_handshake_is_ended", async |_| slow().await),
         world.trial("tls::half_handshakes_do_not_hold_the_drain", async |_| {
@@ -128,6 +131,31 @@ async fn pieces() -> anyhow::Result<()> {
         timeout(DEADLINE, socket.read_exact(&mut first)).await??;
         ensure!(first[0] == 22 && first[5] == 2, "no ServerHello: {first:?}");
     }
+    site.server.assert_healthy().await
+}
+
+/// A client of TLS 1.2 that asks for another handshake gets none, and is ended as one that says nothing.
+async fn anew() -> anyhow::Result<()> {
+    let site = site(false, table([])).await?;
+    let mut openssl = Command::new("openssl")
+        .args(["s_client", "-tls1_2", "-servername", "a.test", "-connect"])
+        .arg(site.https.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut stdin = openssl.stdin.take().context("no stdin")?;
+    let mut stderr = openssl.stderr.take().context("no stderr")?;
+    stdin.write_all(b"R\n").await?;
+    let mut said = String::new();
+    // It shows each certificate that it is sent.
+    timeout(DEADLINE, stderr.read_to_string(&mut said)).await??;
+    ensure!(said.contains("RENEGOTIATING"), "{said}");
+    ensure!(said.matches("depth=0").count() <= 2, "{said}");
+    let (_, behind) = said.split_once("RENEGOTIATING").unwrap_or_default();
+    ensure!(!behind.contains("depth=0"), "{said}");
+    is_served(&site).await?;
     site.server.assert_healthy().await
 }
 
