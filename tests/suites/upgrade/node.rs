@@ -210,10 +210,14 @@ impl Node {
         Ok(all)
     }
 
-    /// Waits until there are more of them than the node.
-    pub(super) async fn only_more(&self) -> anyhow::Result<()> {
-        let more = until(|| Ok((self.processes()?.len() > 1).then_some(())));
-        more.await?.context("there is no other process")
+    /// Waits until it starts a successor.
+    pub(super) async fn starts_another(&self) -> anyhow::Result<()> {
+        let is_start = |line: &Value| line["msg"] == "upgrading: a successor starts";
+        self.server
+            .log()
+            .first("start of another", is_start)
+            .await?;
+        Ok(())
     }
 
     /// Waits until there are these alone.

@@ -139,7 +139,7 @@ async fn hangs() -> anyhow::Result<()> {
     let first = node.upgrade();
     // While it is waited for, there is no second one.
     let second = async {
-        node.only_more().await?;
+        node.starts_another().await?;
         let second = node.upgrade().await?;
         // A reload waits for the end of it.
         let reloaded = node.holm(&["reload"]).await?;
@@ -177,7 +177,7 @@ async fn meanwhile() -> anyhow::Result<()> {
     node.replace_program(&script(&node, "exec sleep 600")?)?;
     let upgrade = node.upgrade();
     let end = async {
-        node.only_more().await?;
+        node.starts_another().await?;
         node.server.terminate().await?;
         node.server.ended().await
     };
