@@ -23,6 +23,8 @@ Then serve many by hostname from one file:
 And see how it does, if the file has `admin = \"127.0.0.1:9090\"` under [server]:
   holm status                 its functions, their isolates, requests and last problems
   holm top                    the same as it happens
+And put another version of holm in its place:
+  holm upgrade                no connection is refused, no request is lost
 
 Exit codes: 0 done, 1 failed, 2 bad configuration or command line, 3 a function does not
 start (check), 4 cannot listen, 5 ended at once by a second signal.";
@@ -94,6 +96,17 @@ enum Command {
         #[command(flatten)]
         which: Which,
     },
+    /// Have a node replaced by the program and the file as they are now, without a connection refused.
+    ///
+    /// The node starts the program anew, from the path and with the arguments that it was started with, and hands it the
+    /// listening sockets. Once that is ready, it serves, and the old process finishes what it has begun, for at
+    /// most `server.drain`. If it is not ready within `server.upgrade_time`, or a function that answers
+    /// does not start in it, the old one goes on, and what was wrong is printed. SIGUSR2 to the node does the
+    /// same, and logs it.
+    Upgrade {
+        #[command(flatten)]
+        which: Which,
+    },
     /// Print the JSON Schema of holm.toml, for editors.
     Schema,
     /// Serve one function, or a folder of them, and reload when a file is saved.
@@ -154,6 +167,7 @@ pub(crate) fn run() -> ExitCode {
             commands::top::run(&which, Duration::from_secs_f64(interval))
         }
         Command::Reload { which } => commands::reload::run(&which),
+        Command::Upgrade { which } => commands::upgrade::run(&which),
         Command::Schema => commands::schema::run(),
         Command::Dev { path, port, https } => commands::dev::run(&path, port, https),
         Command::New { name } => commands::new::run(&name),

@@ -13,6 +13,7 @@
 //! - [`secret`]: tokens that the file points at
 //! - [`egress`]: where functions' own requests go out
 //! - [`telemetry`]: records and log lines → the terminal or JSON
+//! - [`upgrade`]: a restart that refuses no connection; [`service`]: what systemd is told
 //! - [`zygote`]: the program again, as the process that others are forked from
 
 mod access;
@@ -25,7 +26,9 @@ mod commands;
 mod config;
 mod egress;
 mod secret;
+mod service;
 mod telemetry;
+mod upgrade;
 mod zygote;
 
 use std::process::ExitCode;

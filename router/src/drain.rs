@@ -32,15 +32,15 @@ impl Drain {
         }
     }
 
-    /// Drives `connection` to its end, and calls `on_drain` once between two polls when the drain
-    /// begins.
+    /// Drives `connection` to its end. When the drain has begun, calls `on_drain` before each poll until
+    /// that says that it has told the connection.
     ///
     /// The waker is left with the [`Notify`] once, not at every poll as `select!` would: that
     /// takes a lock which all connections share, several times per request.
     pub(crate) async fn drive<C: Future>(
         &self,
         mut connection: Pin<&mut C>,
-        on_drain: impl Fn(Pin<&mut C>),
+        on_drain: impl Fn(Pin<&mut C>) -> bool,
     ) -> C::Output {
         let mut news = pin!(self.news.notified());
         // From here on it hears of `notify_waiters`, even before its first poll.
@@ -55,8 +55,7 @@ impl Drain {
                     let _ = news.as_mut().poll(cx);
                 }
                 if self.has_begun.load(Ordering::SeqCst) {
-                    is_told = true;
-                    on_drain(connection.as_mut());
+                    is_told = on_drain(connection.as_mut());
                 }
             }
             connection.as_mut().poll(cx)

@@ -307,7 +307,7 @@ impl<D: Dispatch> Edge<D> {
         let drain = Arc::clone(&self.drain);
         let spoken = {
             let version = pin!(std::future::poll_fn(|cx| wire.poll_version(cx)));
-            drain.drive(version, |_| {}).await
+            drain.drive(version, |_| true).await
         };
         let peer = origin.peer;
         let edge = Arc::clone(&self);
@@ -353,7 +353,7 @@ impl<D: Dispatch> Edge<D> {
         // hyper's own graceful shutdown closes an idle connection on the spot, under a request
         // that may be on its way. The wire gives it a last chance, and every response says
         // `connection: close`.
-        drain.drive(connection, |_| {}).await?;
+        drain.drive(connection, |_| true).await?;
         sockets.go_on().await;
         Ok(())
     }
@@ -372,10 +372,19 @@ impl<D: Dispatch> Edge<D> {
         let starter = streams.starter(settings.stall_time);
         let sockets = Sockets::of_streams(&drain, settings.websocket, starter.clone());
         let builder = http2_builder(&settings, starter);
+        let asked = Arc::clone(&link);
         let service = self.service(link, origin, reception, sockets);
         let connection = pin!(builder.serve_connection(TokioIo::new(wire), service));
-        let mut served = pin!(drain.drive(connection, |connection| connection.graceful_shutdown()));
-        let mut asks_no_more = pin!(asks_no_more(&last_link, settings.last_chance));
+        let mut served = pin!(drain.drive(connection, |connection| {
+            // A client that hears GOAWAY before it has asked cannot ask any more: whoever has just
+            // connected is told with the first answer.
+            let has_asked = asked.requests() > 0;
+            if has_asked {
+                connection.graceful_shutdown();
+            }
+            has_asked
+        }));
+        let mut asks_no_more = pin!(asks_no_more(&last_link, settings.arrival));
         // Looked at once there is a drain, and not before: `served` is woken by that.
         poll_fn(|cx| match served.as_mut().poll(cx) {
             Poll::Pending if drain.has_begun() => asks_no_more.as_mut().poll(cx).map(Ok),

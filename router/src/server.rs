@@ -5,6 +5,7 @@ mod seats;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +40,7 @@ const SHORT_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    is_shared: Arc<AtomicBool>,
     address: SocketAddr,
     settings: Settings,
     stats: Arc<Stats>,
@@ -48,7 +50,31 @@ pub struct Server {
 
 /// The socket of a listener.
 #[derive(Debug)]
-pub struct Socket(TcpListener);
+pub struct Socket {
+    listener: TcpListener,
+    is_shared: Arc<AtomicBool>,
+}
+
+impl Socket {
+    /// Of a listening socket that this process was given and that it does not serve.
+    pub fn of(listener: TcpListener) -> Self {
+        Self {
+            listener,
+            is_shared: Arc::default(),
+        }
+    }
+
+    /// Another process has it, too, and serves who waits in its backlog when this one stops.
+    pub fn share(&self) {
+        self.is_shared.store(true, Ordering::Relaxed);
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
 
 /// Whether trusted proxies begin their connections to a listener with a PROXY header. Clones are of the
 /// same listener.
@@ -96,11 +122,23 @@ impl Server {
         others: &[&Socket],
     ) -> Result<Self, BindError> {
         let listener = bind::listen(address, others)?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| BindError::Other { address, source })?;
+        Self::on(listener, settings).map_err(|source| BindError::Other { address, source })
+    }
+
+    /// Serves a listening socket that this process was given.
+    ///
+    /// # Errors
+    /// The system's: it is no such socket.
+    pub fn inherit(listener: TcpListener, settings: Settings) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Self::on(listener, settings)
+    }
+
+    fn on(listener: TcpListener, settings: Settings) -> io::Result<Self> {
+        let address = listener.local_addr()?;
         Ok(Self {
             listener,
+            is_shared: Arc::default(),
             address,
             settings,
             stats: Arc::default(),
@@ -140,7 +178,10 @@ impl Server {
     /// # Errors
     /// The system has no more descriptors.
     pub fn socket(&self) -> io::Result<Socket> {
-        Ok(Socket(self.listener.try_clone()?))
+        Ok(Socket {
+            listener: self.listener.try_clone()?,
+            is_shared: Arc::clone(&self.is_shared),
+        })
     }
 
     /// Its counters, which outlive it.
@@ -150,9 +191,9 @@ impl Server {
 
     /// Serves until `shutdown` completes and the drain after it is over.
     ///
-    /// The drain: what waits in the backlog is still accepted, then the listener closes. Requests
-    /// at hand are finished, idle connections get a last chance (see [`Settings`]), and what is
-    /// left at the deadline is aborted. Dropping the future aborts everything at once.
+    /// The drain: what waits in the backlog is still accepted, unless the socket is
+    /// [shared](Socket::share), then the listener closes. Requests at hand are finished, idle connections
+    /// get a last chance (see [`Settings`]), and what is left at the deadline is aborted. Dropping the future aborts everything at once.
     ///
     /// # Errors
     /// The listener cannot be registered with the async runtime.
@@ -214,9 +255,12 @@ impl Server {
         }
         guests.edge.drain();
         // Who is in the backlog has been told that the connection stands, and may have sent. The
-        // runtime may not have heard of them yet, so the socket is asked itself.
+        // runtime may not have heard of them yet, so the socket is asked itself. Where somebody else
+        // has the socket they are his: he can serve them for longer than this process lives.
+        let is_left = is_shut_down && self.is_shared.load(Ordering::Relaxed);
         let listener = listener.into_std()?;
-        for _ in 0..bind::BACKLOG {
+        let waiting = if is_left { 0 } else { bind::BACKLOG };
+        for _ in 0..waiting {
             let Ok((stream, peer)) = listener.accept() else {
                 break;
             };

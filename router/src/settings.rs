@@ -60,6 +60,9 @@ pub struct Settings {
     /// How long an idle HTTP/1 connection stays open at the start of a drain: 500 ms. A client
     /// that is about to send on it is answered, and told to close.
     pub last_chance: Duration,
+    /// How long a client may take from then on to shake hands, or to send its first byte, if it has sent none:
+    /// 3 s. It is not idle but on its way. So long, too, it may take to say that it has read HTTP/2's GOAWAY.
+    pub arrival: Duration,
     /// Who may speak of clients that are not on the other end of their connections: nobody.
     pub proxies: Proxies,
     /// The field of every response that carries the id of its request: none.
@@ -115,6 +118,7 @@ impl Default for Settings {
             slow_time: Duration::from_secs(10),
             drain_time: Duration::from_secs(30),
             last_chance: Duration::from_millis(500),
+            arrival: Duration::from_secs(3),
             proxies: Proxies::default(),
             request_id: None,
             websocket: Keeping::default(),
@@ -152,6 +156,7 @@ impl Settings {
             head: self.head_time,
             idle: self.idle_time,
             last_chance: self.last_chance,
+            arrival: self.arrival,
             stall: self.stall_time,
         }
     }

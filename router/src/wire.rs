@@ -269,7 +269,18 @@ impl<I: Transport> Wire<I> {
         } else if is_head_begun {
             Phase::Head
         } else if self.drain.has_begun() {
-            Phase::LastChance
+            match &self.inbound {
+                Inbound::Http2(_) => Phase::OnItsWay,
+                Inbound::Unknown { .. }
+                | Inbound::Http1 { .. }
+                | Inbound::Raw
+                | Inbound::Refused
+                | Inbound::Broken => match self.link.requests() {
+                    // Who has just connected is about to ask.
+                    0 => Phase::OnItsWay,
+                    _ => Phase::LastChance,
+                },
+            }
         } else if self.link.requests() == 0 {
             Phase::Fresh
         } else {

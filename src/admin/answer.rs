@@ -36,6 +36,8 @@ use super::metrics;
 use crate::app::Outcome;
 use crate::app::Refused;
 use crate::secret::Secret;
+use crate::upgrade::NotUpgraded;
+use crate::upgrade::Upgraded;
 
 /// The header of a `POST` that means it. Its value says nothing.
 pub(crate) const INTENT: HeaderName = HeaderName::from_static("holm-admin");
@@ -141,7 +143,7 @@ impl Answers {
         let path = request.uri().path();
         let allowed = match path {
             "/" | "/healthz" | "/readyz" | "/metrics" | "/status" => "GET, HEAD",
-            "/reload" => "POST",
+            "/reload" | "/upgrade" => "POST",
             _ => {
                 let words = format!("There is no {path}.\n\n{PATHS}");
                 return text(StatusCode::NOT_FOUND, words);
@@ -158,8 +160,20 @@ impl Answers {
             refusal.headers_mut().insert(header::ALLOW, allow);
             return refusal;
         }
-        if path == "/reload" {
-            return self.reload(request.headers(), is_patient).await;
+        if allowed == "POST" {
+            if !request.headers().contains_key(INTENT) {
+                return text(
+                    StatusCode::FORBIDDEN,
+                    "POST takes the header `holm-admin: 1`, which no page can send.\n",
+                );
+            }
+            is_patient.store(true, Ordering::Relaxed);
+            let answer = match path {
+                "/upgrade" => self.upgrade().await,
+                _ => self.reload().await,
+            };
+            is_patient.store(false, Ordering::Relaxed);
+            return answer;
         }
         let gate = match path {
             "/metrics" | "/status" => &self.long,
@@ -210,22 +224,35 @@ impl Answers {
         of_type(StatusCode::OK, body, content_type)
     }
 
-    async fn reload(&self, headers: &HeaderMap, is_patient: &AtomicBool) -> Answer {
-        if !headers.contains_key(INTENT) {
-            return text(
-                StatusCode::FORBIDDEN,
-                "POST takes the header `holm-admin: 1`, which no page can send.\n",
-            );
-        }
-        let Some(reloader) = self.board.reloader.get() else {
-            return text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The node starts: what it serves first is being loaded.\n",
-            );
+    async fn upgrade(&self) -> Answer {
+        let Some(upgrader) = self.board.upgrader.get() else {
+            return text(StatusCode::SERVICE_UNAVAILABLE, STARTS);
         };
-        is_patient.store(true, Ordering::Relaxed);
+        match upgrader.upgrade().await {
+            Ok(Upgraded { pid, took }) => json_of(
+                StatusCode::OK,
+                &json!({
+                    "pid": pid,
+                    "predecessor": std::process::id(),
+                    "milliseconds": took.as_millis(),
+                }),
+            ),
+            Err(NotUpgraded::Refused(why)) => json_of(
+                StatusCode::CONFLICT,
+                &json!({ "problems": [why], "exitCode": 1 }),
+            ),
+            Err(NotUpgraded::Failed { problems, code }) => json_of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                &json!({ "problems": problems, "exitCode": code }),
+            ),
+        }
+    }
+
+    async fn reload(&self) -> Answer {
+        let Some(reloader) = self.board.reloader.get() else {
+            return text(StatusCode::SERVICE_UNAVAILABLE, STARTS);
+        };
         let reloaded = reloader.reload().await;
-        is_patient.store(false, Ordering::Relaxed);
         match &*reloaded {
             Ok(outcome) => {
                 let Outcome {
@@ -277,7 +304,10 @@ GET  /readyz   it takes requests; 503 while it starts or drains
 GET  /metrics  for Prometheus
 GET  /status   every function, as JSON; `holm status` shows it
 POST /reload   load the configuration anew; `holm reload` does it
+POST /upgrade  start the program anew, and have it take over; `holm upgrade` does it
 ";
+
+const STARTS: &str = "The node starts: what it serves first is being loaded.\n";
 
 /// Whether every host that it names is an IP address or `localhost`, and it names one.
 fn is_local<B>(request: &Request<B>) -> bool {

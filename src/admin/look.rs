@@ -29,6 +29,7 @@ use super::status::Reloads;
 use super::status::Status;
 use super::status::Times;
 use super::status::Totals;
+use super::status::Upgrades;
 use super::status::Zygote;
 use crate::app::Node;
 use crate::app::ReloadState;
@@ -58,6 +59,7 @@ pub(super) fn look(board: &Board) -> Status {
         node: of_node(board, node.as_deref()),
         edge: of_edge(board),
         reloads: reloads.map_or_else(Reloads::default, |state| of_reloads(&state)),
+        upgrades: upgrades(board),
         certificates: certificates(board),
         acme: acme(board),
         bounds_seconds: BOUNDS[..BUCKETS - 1].to_vec(),
@@ -92,6 +94,21 @@ fn of_reloads(state: &ReloadState) -> Reloads {
             time: timestamp(problem.at),
             message: problem.text.to_string(),
         }),
+    }
+}
+
+fn upgrades(board: &Board) -> Upgrades {
+    let Some(upgrader) = board.upgrader.get() else {
+        return Upgrades::default();
+    };
+    let state = upgrader.state();
+    Upgrades {
+        failed: state.failed,
+        last_problem: state.last_problem.as_ref().map(|(at, text)| Reload {
+            time: timestamp(*at),
+            message: text.to_string(),
+        }),
+        predecessor: state.predecessor,
     }
 }
 

@@ -36,11 +36,13 @@ pub(crate) use self::address::leads_to;
 pub(crate) use self::answer::INTENT;
 pub(crate) use self::listen::Admin;
 pub(crate) use self::listen::AdminError;
+pub(crate) use self::listen::AdminHandle;
 use self::status::Stage;
 use crate::app::Listeners;
 use crate::app::Node;
 use crate::app::Reloader;
 use crate::telemetry::Telemetry;
+use crate::upgrade::Upgrader;
 
 /// What there is to tell, as the node comes up and goes down.
 #[derive(Debug)]
@@ -54,6 +56,7 @@ pub(crate) struct Board {
     /// As weak, for the same reason.
     listeners: OnceLock<Weak<Listeners>>,
     reloader: OnceLock<Reloader>,
+    upgrader: OnceLock<Upgrader>,
 }
 
 impl Board {
@@ -67,6 +70,7 @@ impl Board {
             node: OnceLock::new(),
             listeners: OnceLock::new(),
             reloader: OnceLock::new(),
+            upgrader: OnceLock::new(),
         })
     }
 
@@ -84,6 +88,11 @@ impl Board {
     /// `POST /reload` asks it.
     pub(crate) fn reloads(&self, reloader: Reloader) {
         let _ = self.reloader.set(reloader);
+    }
+
+    /// `POST /upgrade` asks it.
+    pub(crate) fn upgrades(&self, upgrader: Upgrader) {
+        let _ = self.upgrader.set(upgrader);
     }
 
     /// All listeners are up.

@@ -30,6 +30,8 @@ pub(crate) struct Status {
     pub(crate) edge: EdgeStatus,
     /// Reloads of the configuration.
     pub(crate) reloads: Reloads,
+    /// Attempts to have another process take the node's place.
+    pub(crate) upgrades: Upgrades,
     /// Certificates, by the order of the file.
     pub(crate) certificates: Vec<CertificateStatus>,
     /// Those that an authority issues, if one is asked.
@@ -167,7 +169,21 @@ pub(crate) struct Reloads {
     pub(crate) last_problem: Option<Reload>,
 }
 
-/// A reload, or an order of a certificate, that failed.
+/// Attempts to have another process take the node's place. One that came off is the last.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Upgrades {
+    /// Those that changed nothing, because of a problem.
+    pub(crate) failed: u64,
+    /// The last of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last_problem: Option<Reload>,
+    /// The process that this one has taken the place of, while it finishes what it had begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) predecessor: Option<u32>,
+}
+
+/// A reload, an upgrade, or an order of a certificate, that failed.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Reload {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -43,6 +44,10 @@ use crate::acme::Opened;
 use crate::acme::StoreError;
 use crate::config::Plan;
 use crate::config::TlsPlan;
+use crate::upgrade::Held;
+use crate::upgrade::Holder;
+use crate::upgrade::Key;
+use crate::upgrade::Sockets;
 
 /// How long before its end a certificate is spoken of: time enough to see to it, and half of what
 /// most tools leave that renew them.
@@ -104,6 +109,13 @@ impl Scheme {
             Self::Https => "https",
         }
     }
+
+    fn key(self) -> Key {
+        match self {
+            Self::Http => Key::Http,
+            Self::Https => Key::Https,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -127,6 +139,7 @@ struct Listener {
     local: SocketAddr,
     /// Dropped when it is to be closed.
     socket: Socket,
+    holder: Holder,
     proxy_protocol: ProxyProtocol,
     retired: oneshot::Sender<()>,
 }
@@ -134,19 +147,33 @@ struct Listener {
 /// Addresses that were taken, and where nobody is accepted yet.
 #[derive(Debug)]
 pub(super) struct Taken {
-    servers: Vec<(Scheme, SocketAddr, Server, Socket)>,
+    servers: Vec<TakenServer>,
     /// For HTTPS, if it is served.
     certificates: Option<Arc<Certificates>>,
     /// What an authority has issued, if one is asked.
     acme: Option<Opened>,
 }
 
+#[derive(Debug)]
+struct TakenServer {
+    scheme: Scheme,
+    wanted: SocketAddr,
+    server: Server,
+    socket: Socket,
+    holder: Holder,
+}
+
 impl Listeners {
-    /// Takes the addresses of `plan`. Clients that connect wait for [`Listeners::open`].
+    /// Takes the addresses of `plan`, from `sockets` if they are there. Clients that connect wait for
+    /// [`Listeners::open`].
     ///
     /// # Errors
     /// One of them cannot be had.
-    pub(crate) fn bind(node: Arc<Node>, plan: &Plan) -> Result<(Arc<Self>, Bound), ListenError> {
+    pub(crate) fn bind(
+        node: Arc<Node>,
+        plan: &Plan,
+        sockets: &mut Sockets,
+    ) -> Result<(Arc<Self>, Bound), ListenError> {
         let listeners = Arc::new_cyclic(|me| Self {
             me: me.clone(),
             acme: Acme::new(node.http_proof().clone()),
@@ -156,15 +183,19 @@ impl Listeners {
             renewed: Notify::new(),
             set: Mutex::default(),
         });
-        let taken = listeners.take(plan).map_err(|(_, error)| error)?;
+        let taken = listeners.take(plan, sockets).map_err(|(_, error)| error)?;
         Ok((listeners, Bound(taken)))
     }
 
-    /// Takes the addresses of `plan` that are not taken yet.
+    /// Takes the addresses of `plan` that are not taken yet, from `sockets` if they are there.
     ///
     /// # Errors
     /// One of them cannot be had, or its certificates not be served; then none is taken. Says which it is.
-    pub(super) fn take(&self, plan: &Plan) -> Result<Taken, (Scheme, ListenError)> {
+    pub(super) fn take(
+        &self,
+        plan: &Plan,
+        sockets: &mut Sockets,
+    ) -> Result<Taken, (Scheme, ListenError)> {
         let set = self.set();
         let of_https = |error: ListenError| (Scheme::Https, error);
         let acme = plan.tls.as_ref().and_then(|tls| tls.acme.as_ref());
@@ -183,18 +214,39 @@ impl Listeners {
             if set.open.iter().any(|open| open.is(scheme, address)) {
                 continue;
             }
-            let server = Server::bind_beside(address, settings(plan), &others);
-            let mut server = server.map_err(|error| (scheme, error.into()))?;
-            let socket = server.socket();
-            let socket =
-                socket.map_err(|source| (scheme, ListenError::Socket { address, source }))?;
+            let refused = |source| (scheme, ListenError::Socket { address, source });
+            let (mut server, holder) = match sockets.take_tcp(scheme.key(), address) {
+                Some((listener, holder)) => {
+                    let server = Server::inherit(listener, settings(plan));
+                    (server.map_err(refused)?, holder)
+                }
+                None => {
+                    // Those of a node whose place this one takes are closed when that has ended.
+                    let given = sockets.others();
+                    let others: Vec<&Socket> = others.iter().copied().chain(&given).collect();
+                    let server = Server::bind_beside(address, settings(plan), &others);
+                    let server = server.map_err(|error| (scheme, error.into()))?;
+                    (server, Holder::Nobody)
+                }
+            };
+            let socket = server.socket().map_err(refused)?;
+            match holder {
+                Holder::Manager => socket.share(),
+                Holder::Nobody => {}
+            }
             if scheme == Scheme::Https
                 && let Some(certificates) = &certificates
             {
                 server = server.with_tls(certificates.clone());
             }
             server.proxy_protocol().set(speaks_proxy(plan, scheme));
-            servers.push((scheme, address, server, socket));
+            servers.push(TakenServer {
+                scheme,
+                wanted: address,
+                server,
+                socket,
+                holder,
+            });
         }
         Ok(Taken {
             servers,
@@ -220,8 +272,8 @@ impl Listeners {
             set.certificates = Some(certificates);
         }
         self.show(&set);
-        for (scheme, address, server, socket) in taken.servers {
-            let open = self.serve(&mut set.tasks, (scheme, address), server, socket);
+        for taken in taken.servers {
+            let open = self.serve(&mut set.tasks, taken);
             set.open.push(open);
         }
         let (open, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut set.open)
@@ -277,10 +329,15 @@ impl Listeners {
     fn serve(
         &self,
         tasks: &mut JoinSet<(SocketAddr, io::Result<Drained>)>,
-        (scheme, wanted): (Scheme, SocketAddr),
-        server: Server,
-        socket: Socket,
+        taken: TakenServer,
     ) -> Listener {
+        let TakenServer {
+            scheme,
+            wanted,
+            server,
+            socket,
+            holder,
+        } = taken;
         let (retired, is_retired) = oneshot::channel();
         let mut end = self.end.subscribe();
         let edge = self.edge.sibling();
@@ -310,6 +367,7 @@ impl Listeners {
             wanted,
             local,
             socket,
+            holder,
             proxy_protocol,
             retired,
         }
@@ -349,6 +407,42 @@ impl Listeners {
             }
         }
         Ok(all)
+    }
+
+    /// What it listens on, for another process.
+    ///
+    /// # Errors
+    /// There are no more descriptors.
+    pub(crate) fn held(&self) -> io::Result<Vec<Held>> {
+        let set = self.set();
+        let held = set.open.iter().map(|open| {
+            Ok(Held {
+                wanted: Some((open.scheme.key(), open.wanted.to_string())),
+                name: String::new(),
+                holder: open.holder,
+                fd: open.socket.as_fd().try_clone_to_owned()?,
+            })
+        });
+        held.collect()
+    }
+
+    /// Another process serves on these, too. Who waits there when this one stops to accept is left to it.
+    pub(crate) fn share(&self, taken: &[Key]) {
+        for open in &self.set().open {
+            if taken.contains(&open.scheme.key()) {
+                open.socket.share();
+            }
+        }
+    }
+
+    /// Whether there is a function of this name that answers.
+    pub(crate) fn answers(&self, function: &str) -> bool {
+        self.node.answers(function)
+    }
+
+    /// How long a successor may take to be ready.
+    pub(crate) fn upgrade_time(&self) -> Duration {
+        self.node.upgrade_time()
     }
 
     /// Where it listens now, and for what.
@@ -413,8 +507,8 @@ impl Bound {
 
     fn port_of(&self, scheme: Scheme) -> Option<u16> {
         let mut servers = self.0.servers.iter();
-        let server = servers.find(|(of, ..)| *of == scheme);
-        server.map(|(_, _, server, _)| server.local_addr().port())
+        let taken = servers.find(|taken| taken.scheme == scheme);
+        taken.map(|taken| taken.server.local_addr().port())
     }
 }
 

@@ -59,6 +59,8 @@ pub(crate) struct Node {
     /// What reads the files beside functions.
     pub(super) reads: Reads,
     telemetry: Telemetry,
+    /// How long a successor may take to be ready.
+    upgrade_time: ArcSwap<Duration>,
     /// As it was when the zygote was started.
     sandbox: Sandbox,
     /// What is left of functions that are not served any more, or by another version.
@@ -150,6 +152,7 @@ impl Node {
             ahead: Ahead::new(plan.server.upload_ahead.as_u64(), ALL_AHEAD),
             encoders: Encoders::new(),
             telemetry,
+            upgrade_time: ArcSwap::from_pointee(plan.server.upgrade_time.as_duration()),
             sandbox: plan.sandbox,
             remains: Mutex::default(),
             banner: ArcSwapOption::empty(),
@@ -201,6 +204,8 @@ impl Node {
         self.services.admission.set_bound(plan.server.max_queued);
         self.ahead.set_most(plan.server.upload_ahead.as_u64());
         self.outbound.set_allow(&plan.egress);
+        let upgrade_time = plan.server.upgrade_time.as_duration();
+        self.upgrade_time.store(Arc::new(upgrade_time));
         let Services {
             memory, zygote, io, ..
         } = &self.services;
@@ -254,6 +259,20 @@ impl Node {
     /// Connections are about to be aborted by the node, not by their clients.
     pub(super) fn abort(&self) {
         self.services.records.abort();
+    }
+
+    /// How long a successor may take to be ready.
+    pub(super) fn upgrade_time(&self) -> Duration {
+        **self.upgrade_time.load()
+    }
+
+    /// Whether there is a function of this name that answers.
+    pub(super) fn answers(&self, name: &str) -> bool {
+        let app = self.app();
+        let functions = app.iter().flat_map(|app| &app.functions);
+        functions
+            .filter(|entry| entry.plan.name == name)
+            .any(|entry| entry.is_ready())
     }
 
     /// How many functions of it are started when they are asked for.

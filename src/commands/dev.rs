@@ -16,6 +16,7 @@ use crate::app::Reloading;
 use crate::app::Source;
 use crate::config::LocalCa;
 use crate::telemetry::Telemetry;
+use crate::upgrade::Sockets;
 
 /// Serves `path` until a signal, and again whenever a file in it is saved.
 pub(crate) fn run(path: &Path, port: u16, https: Option<u16>) -> Result<(), Failure> {
@@ -32,7 +33,7 @@ pub(crate) fn run(path: &Path, port: u16, https: Option<u16>) -> Result<(), Fail
     let signals = Signals::hear(telemetry.clone())?;
     serve::allow_files();
     let node = Node::start(&plan, telemetry.clone(), Mode::Dev)?;
-    let (listeners, bound) = Listeners::bind(node.clone(), &plan)?;
+    let (listeners, bound) = Listeners::bind(node.clone(), &plan, &mut Sockets::default())?;
     let port = bound.port();
     let mut reloading = Reloading::new(node.clone(), listeners.clone(), source, port);
     reloading.begin(&plan);
@@ -51,7 +52,8 @@ pub(crate) fn run(path: &Path, port: u16, https: Option<u16>) -> Result<(), Fail
     }
     let begin = || {
         listeners.open(&plan, bound);
-        reloading.start().map_err(Failure::ReloadThread)
+        let reloader = reloading.start().map_err(Failure::ReloadThread)?;
+        Ok((reloader, None))
     };
     let board = Board::new(&plan.origin, telemetry.clone());
     let outcome = serve::listen(&node, &listeners, begin, signals, &board);

@@ -19,6 +19,7 @@ use crate::config::ExplainError;
 use crate::config::LocalCaError;
 use crate::config::Problems;
 use crate::secret::Unreadable;
+use crate::upgrade::HeirError;
 
 /// Exit code of a server that a second signal ended at once.
 pub(super) const CUT_SHORT: u8 = 5;
@@ -32,6 +33,15 @@ pub(crate) enum Failure {
     /// Functions do not start.
     #[error("functions do not start")]
     Functions(Vec<FunctionProblem>),
+    /// It was to take the place of another node.
+    #[error(transparent)]
+    Heir(#[from] HeirError),
+    /// The service manager has passed what there is not.
+    #[error("LISTEN_FDS: {0}")]
+    Given(#[source] io::Error),
+    /// Whoever has started it has been told why, and says so.
+    #[error("the node that goes on says why")]
+    Told(u8),
     /// An address cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -73,6 +83,17 @@ pub(crate) enum Failure {
     /// The system gives no thread to reload on.
     #[error("cannot start the thread that reloads: {0}")]
     ReloadThread(#[source] io::Error),
+    /// The system gives no thread to upgrade on.
+    #[error("cannot start the thread that upgrades: {0}")]
+    UpgradeThread(#[source] io::Error),
+    /// It was asked to have another process take its place, and goes on.
+    #[error("not upgraded")]
+    NotUpgraded {
+        /// A line for each.
+        problems: String,
+        /// As `holm check` has it, for what is wrong with the configuration.
+        code: u8,
+    },
     /// Signals cannot be heard.
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] io::Error),
@@ -112,10 +133,12 @@ impl Failure {
                     print::err(&visible(&format!("error: {problem}\n\n")));
                 }
             }
-            Self::NotReloaded { problems, .. } => {
+            Self::NotReloaded { problems, .. } | Self::NotUpgraded { problems, .. } => {
                 print::err(&visible(&format!("{}\n", problems.trim_end())));
             }
             Self::Listen(_)
+            | Self::Heir(_)
+            | Self::Given(_)
             | Self::Admin(_)
             | Self::Ask(_)
             | Self::Token(_)
@@ -124,6 +147,7 @@ impl Failure {
             | Self::Explain(_)
             | Self::New(_)
             | Self::ReloadThread(_)
+            | Self::UpgradeThread(_)
             | Self::Signals(_)
             | Self::Serve { .. }
             | Self::LocalCa(_)
@@ -132,15 +156,34 @@ impl Failure {
             }
             // The log has tried, and stderr would keep the process waiting for ever.
             Self::Unwritten(_) => {}
-            Self::Nowhere => {}
+            Self::Nowhere | Self::Told(_) => {}
+        }
+    }
+
+    /// The same, a line for each problem.
+    pub(super) fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Config(problems) => problems.lines().collect(),
+            Self::Functions(problems) => problems.iter().map(ToString::to_string).collect(),
+            other => vec![other.to_string()],
         }
     }
 
     /// The code that scripts tell it by.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Self::NotReloaded { code, .. } => *code,
-            Self::Nowhere
+        ExitCode::from(self.code())
+    }
+
+    /// The same, as a number.
+    pub(super) fn code(&self) -> u8 {
+        match self {
+            Self::NotReloaded { code, .. } | Self::NotUpgraded { code, .. } | Self::Told(code) => {
+                *code
+            }
+            Self::Heir(_)
+            | Self::Given(_)
+            | Self::UpgradeThread(_)
+            | Self::Nowhere
             | Self::Unwritten(_)
             | Self::Ask(_)
             | Self::Token(_)
@@ -156,6 +199,6 @@ impl Failure {
             Self::Config(_) => 2,
             Self::Functions(_) => 3,
             Self::Listen(_) | Self::Admin(_) => 4,
-        })
+        }
     }
 }

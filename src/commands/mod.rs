@@ -13,5 +13,6 @@ mod signal;
 pub(crate) mod status;
 mod table;
 pub(crate) mod top;
+pub(crate) mod upgrade;
 
 pub(crate) use failure::Failure;

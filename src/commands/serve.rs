@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holm_process::descriptors;
+use holm_process::succession::Program;
 use tracing::info;
 use tracing::warn;
 
@@ -20,7 +21,12 @@ use crate::app::Reloading;
 use crate::app::Source;
 use crate::config::Plan;
 use crate::config::TlsPlan;
+use crate::service;
 use crate::telemetry::Telemetry;
+use crate::upgrade::Heir;
+use crate::upgrade::Parts;
+use crate::upgrade::Sockets;
+use crate::upgrade::Upgrader;
 
 /// How long the end of the log may take to be written. A reader that is slow needs some of it; one that
 /// does not read must not keep the process.
@@ -28,9 +34,34 @@ const LOG_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Serves a configuration until a signal ends it.
 pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
+    // Before anything is opened.
+    let given = Sockets::given().map_err(Failure::Given)?;
+    let program = Program::of_process().ok();
+    let Some((heir, sockets)) = Heir::of_process()? else {
+        return serve(file, mode, given, None, program);
+    };
+    let told = heir.clone();
+    serve(file, mode, sockets, Some(heir), program).map_err(|failure| {
+        let code = failure.code();
+        // In the log of the node that goes on, and to who asked for it.
+        if told.failed(&failure.lines(), code) {
+            return Failure::Told(code);
+        }
+        failure
+    })
+}
+
+fn serve(
+    file: &Path,
+    mode: Mode,
+    mut sockets: Sockets,
+    heir: Option<Heir>,
+    program: Option<Program>,
+) -> Result<(), Failure> {
     let source = Source::File(file.to_owned());
     let plan = source.plan()?;
     let telemetry = Telemetry::start(&plan);
+    telemetry.share(heir.is_some());
     let signals = Signals::hear(telemetry.clone())?;
     allow_files();
     if mode == Mode::WithoutLimits {
@@ -38,14 +69,15 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
     }
     let board = Board::new(&plan.origin, telemetry.clone());
     let admin = plan.admin.as_ref();
-    let admin = admin.map(|admin| Admin::start(admin, board.clone()));
+    let admin = admin.map(|admin| Admin::start(admin, board.clone(), &mut sockets, heir.is_some()));
     let admin = admin.transpose()?;
     let node = Node::start(&plan, telemetry.clone(), mode)?;
     if let Some(address) = admin.as_ref().and_then(Admin::port) {
         node.keep_from(address);
     }
     board.has(&node);
-    let (listeners, bound) = Listeners::bind(node.clone(), &plan)?;
+    let (listeners, bound) = Listeners::bind(node.clone(), &plan, &mut sockets)?;
+    sockets.close();
     for warning in plan.tls.iter().flat_map(TlsPlan::open_keys) {
         warn!("{warning}");
     }
@@ -59,16 +91,32 @@ pub(crate) fn run(file: &Path, mode: Mode) -> Result<(), Failure> {
         config = %file.display(),
         "loaded"
     );
-    let outcome = listen(
-        &node,
-        &listeners,
-        || {
-            listeners.open(&plan, bound);
-            reloading.start().map_err(Failure::ReloadThread)
-        },
-        signals,
-        &board,
-    );
+    if let Some(heir) = &heir {
+        heir.ready(&node.views())?;
+    }
+    let handle = admin.as_ref().map(Admin::handle);
+    let begin = || {
+        listeners.open(&plan, bound);
+        let reloader = reloading.start().map_err(Failure::ReloadThread)?;
+        let upgrader = Upgrader::start(Parts {
+            program,
+            listeners: Arc::downgrade(&listeners),
+            reloader: reloader.clone(),
+            admin: handle.clone(),
+            telemetry: telemetry.clone(),
+            predecessor: heir.as_ref().map(Heir::predecessor),
+        });
+        let upgrader = upgrader.map_err(Failure::UpgradeThread)?;
+        board.reloads(reloader.clone());
+        board.upgrades(upgrader.clone());
+        board.serves();
+        match heir {
+            Some(heir) => heir.serving(&sockets, handle, telemetry.clone(), upgrader.clone())?,
+            None => service::ready(),
+        }
+        Ok((reloader, Some(upgrader)))
+    };
+    let outcome = listen(&node, &listeners, begin, signals, &board);
     if !node.finish(listeners.drain_time()) {
         warn!("work behind answers that had gone out did not end in time");
     }
@@ -114,7 +162,7 @@ pub(super) fn shortage(plan: &Plan) -> Option<String> {
 pub(super) fn listen(
     node: &Node,
     listeners: &Arc<Listeners>,
-    begin: impl FnOnce() -> Result<Reloader, Failure>,
+    begin: impl FnOnce() -> Result<(Reloader, Option<Upgrader>), Failure>,
     signals: Signals,
     board: &Board,
 ) -> Result<(), Failure> {
@@ -125,16 +173,28 @@ pub(super) fn listen(
     board.listens(listeners);
     // Before anything is accepted: a signal that comes right behind a request does not cut it off.
     signals.accepts();
-    let reloader = begin()?;
-    board.reloads(reloader.clone());
-    board.serves();
-    let drain = signals.drain(reloader.clone());
+    let (reloader, upgrader) = begin()?;
+    let drain = signals.drain(reloader.clone(), upgrader.clone());
+    let replaced = async {
+        match &upgrader {
+            Some(upgrader) => upgrader.replaced().await,
+            None => std::future::pending().await,
+        }
+    };
     let drained = node.io().block_on(async {
         tokio::select! {
-            () = drain => {}
+            () = drain => {
+                board.drains();
+                if upgrader.as_ref().is_some_and(Upgrader::stop) {
+                    info!("the successor serves already, and is told to end as well");
+                } else {
+                    service::stopping();
+                }
+            }
+            // Who asks this process now is meant for the other one, which is ready.
+            () = replaced => {}
             never = listeners.warn_of_ends() => match never {},
         }
-        board.drains();
         reloader.close();
         listeners.drain().await
     });

@@ -5,7 +5,8 @@
 //! | SIGTERM, SIGINT | ends it | drains | ends it at once |
 //! | SIGHUP | reloads once it serves | reloads | nothing |
 //! | the same, when the terminal has gone | ends it | drains | nothing |
-//! | SIGUSR1, SIGUSR2 | nothing | nothing | nothing |
+//! | SIGUSR2, of `holm serve` | nothing | has a successor take its place | nothing |
+//! | SIGUSR1 | nothing | nothing | nothing |
 //!
 //! SIGQUIT is left to the system: it ends the process at once and leaves a core dump, where those are
 //! wanted. A SIGHUP that is ignored at the start stays so: that is what nohup does.
@@ -27,6 +28,7 @@ use signal_hook::consts::SIGUSR2;
 use signal_hook::iterator::Signals as Incoming;
 use signal_hook::low_level;
 use tokio::sync::oneshot;
+use tracing::error;
 use tracing::info;
 use tracing::warn;
 
@@ -34,6 +36,8 @@ use super::Failure;
 use super::failure::CUT_SHORT;
 use crate::app::Reloader;
 use crate::telemetry::Telemetry;
+use crate::upgrade::NotUpgraded;
+use crate::upgrade::Upgrader;
 
 /// Within it, a signal that comes again is the same one: timeout(1) and npm pass on to their child what
 /// the terminal has sent it already.
@@ -55,6 +59,8 @@ struct Served {
     drains: bool,
     /// Nothing until it has begun to serve.
     reloader: Option<Reloader>,
+    /// What has no successor has none.
+    upgrader: Option<Upgrader>,
     /// It was asked for when there was none yet.
     wants_reload: bool,
 }
@@ -95,14 +101,19 @@ impl Signals {
     }
 
     /// Resolves when the server is to drain. From its call on (not: its polling), `reloader` is told when files are
-    /// to be read again.
-    pub(super) fn drain(self, reloader: Reloader) -> impl Future<Output = ()> {
+    /// to be read again, and `upgrader` when another process is to take the place of this one.
+    pub(super) fn drain(
+        self,
+        reloader: Reloader,
+        upgrader: Option<Upgrader>,
+    ) -> impl Future<Output = ()> {
         {
             let mut served = lock(&self.served);
             if served.wants_reload {
                 reloader.ask();
             }
             served.reloader = Some(reloader);
+            served.upgrader = upgrader;
         }
         async move {
             // The sender is dropped after it has sent, or never.
@@ -139,6 +150,22 @@ impl Stage {
                 }
                 stage
             }
+            (stage, Meaning::Upgrade) => {
+                let upgrader = lock(served).upgrader.clone();
+                match upgrader.map(|upgrader| upgrader.ask()) {
+                    Some(Ok(())) => info!(signal = name, "upgrading"),
+                    Some(Err(NotUpgraded::Refused(why))) => {
+                        error!(signal = name, "not upgraded: {why}");
+                    }
+                    Some(Err(NotUpgraded::Failed { problems, .. })) => {
+                        error!(signal = name, "not upgraded: {}", problems.join("; "));
+                    }
+                    None => {
+                        info!(signal = name, "signal ignored: there is nothing to upgrade");
+                    }
+                }
+                stage
+            }
             (Self::Starting(stop), Meaning::End | Meaning::HangUp) => {
                 if !lock(served).drains {
                     // Does not come back: it is a signal that ends a process.
@@ -172,6 +199,7 @@ enum Meaning {
     End,
     HangUp,
     Reload,
+    Upgrade,
     Nothing,
 }
 
@@ -180,6 +208,7 @@ fn meaning(signal: i32, terminal: &Terminal) -> Meaning {
         SIGTERM | SIGINT => Meaning::End,
         SIGHUP if terminal.has_gone() => Meaning::HangUp,
         SIGHUP => Meaning::Reload,
+        SIGUSR2 => Meaning::Upgrade,
         _ => Meaning::Nothing,
     }
 }

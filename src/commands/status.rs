@@ -97,6 +97,18 @@ pub(super) fn head(status: &Status) -> Vec<String> {
             problem.time, problem.message
         ));
     }
+    let upgrades = &status.upgrades;
+    if let Some(problem) = &upgrades.last_problem {
+        lines.push(format!(
+            "last upgrade failed at {}: {}",
+            problem.time, problem.message
+        ));
+    }
+    if let Some(pid) = upgrades.predecessor {
+        lines.push(format!(
+            "process {pid}, the node before this one, finishes what it had begun"
+        ));
+    }
     for certificate in &status.certificates {
         lines.push(format!(
             "certificate for {} until {}",

@@ -225,6 +225,7 @@ fn hint(key: &str) -> Option<&'static str> {
         | "max_resets"
         | "websocket_ping"
         | "websocket_compression"
+        | "upgrade_time"
         | "drain"
         | "trusted_proxies"
         | "proxy_headers"

@@ -126,6 +126,8 @@ pub(crate) struct ServerPlan {
     pub(crate) websocket_ping: WallTime,
     /// Whether WebSocket messages are compressed for clients that can.
     pub(crate) websocket_compression: bool,
+    /// How long a successor may take to be ready.
+    pub(crate) upgrade_time: WallTime,
     /// How long requests in flight may go on after the node was told to stop.
     pub(crate) drain: WallTime,
 }
@@ -158,6 +160,7 @@ impl ServerPlan {
         upload_ahead: NodeBytes::from_mib(1),
         websocket_ping: WallTime::from_secs(30),
         websocket_compression: true,
+        upgrade_time: WallTime::from_secs(300),
         drain: WallTime::from_secs(30),
     };
 }

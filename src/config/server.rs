@@ -124,6 +124,13 @@ pub(super) fn settle(raw: RawServer, findings: &mut Findings) -> ServerPlan {
         websocket_compression: raw
             .websocket_compression
             .unwrap_or(default.websocket_compression),
+        upgrade_time: checks.within(
+            "upgrade_time",
+            raw.upgrade_time,
+            (SECOND, None),
+            "a successor starts every function before it is ready",
+            default.upgrade_time,
+        ),
         drain: raw.drain.map_or(default.drain, |at| at.value),
         ..default
     }

@@ -106,6 +106,14 @@ impl Telemetry {
         }
     }
 
+    /// Another process writes to the same log from now on, or none any more. What each of them says is kept in
+    /// one piece.
+    pub(crate) fn share(&self, is_shared: bool) {
+        if let Some(sink) = &self.sink {
+            sink.share(is_shared);
+        }
+    }
+
     /// A log that nobody reads.
     pub(crate) fn quiet() -> Self {
         Self {

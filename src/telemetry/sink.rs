@@ -12,6 +12,7 @@ use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -20,6 +21,9 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 use holm_model::record::Record;
+use rustix::fs::FlockOperation;
+use rustix::fs::fcntl_lock;
+use rustix::io::Errno;
 use tracing::Level;
 
 use super::Style;
@@ -84,6 +88,8 @@ pub(super) struct Sink {
     written: Condvar,
     /// Entries that were dropped, ever.
     lost: AtomicU64,
+    /// Another process writes to the same file.
+    is_shared: AtomicBool,
 }
 
 impl Sink {
@@ -94,6 +100,7 @@ impl Sink {
             filled: Condvar::new(),
             written: Condvar::new(),
             lost: AtomicU64::new(0),
+            is_shared: AtomicBool::new(false),
         }
     }
 
@@ -202,6 +209,28 @@ impl Sink {
         queue
     }
 
+    /// Another process writes to the same file from now on, or none any more.
+    pub(super) fn share(&self, is_shared: bool) {
+        self.is_shared.store(is_shared, Ordering::Relaxed);
+    }
+
+    /// Writes what there is, and returns whether that went well. A log whose reader is gone, or whose disk is full,
+    /// has nowhere to complain.
+    fn write(&self, out: &mut Vec<u8>) -> bool {
+        // What goes into a pipe at once may be cut up by what others write (pipe(7)), so they take turns. Where
+        // there is no such lock, it is written all the same.
+        let is_shared = self.is_shared.load(Ordering::Relaxed);
+        if is_shared {
+            while fcntl_lock(stderr(), FlockOperation::LockExclusive) == Err(Errno::INTR) {}
+        }
+        let written = stderr().write_all(out);
+        if is_shared {
+            let _ = fcntl_lock(stderr(), FlockOperation::Unlock);
+        }
+        out.clear();
+        written.is_ok()
+    }
+
     /// What is not written yet is written like this.
     pub(super) fn set_style(&self, style: Style) {
         *self.style.lock().unwrap_or_else(PoisonError::into_inner) = style;
@@ -228,7 +257,7 @@ impl Sink {
                 {
                     render(&mut out, style, &entry);
                 }
-                if !write(&mut out) {
+                if !self.write(&mut out) {
                     untold += before - left.len();
                     self.lose(before - left.len());
                 }
@@ -243,20 +272,12 @@ impl Sink {
             drop(left);
             if untold > 0 {
                 render(&mut out, style, &lost(untold));
-                if write(&mut out) {
+                if self.write(&mut out) {
                     untold = 0;
                 }
             }
         }
     }
-}
-
-/// Writes what there is, and returns whether that went well. A log whose reader is gone, or whose disk is full,
-/// has nowhere to complain.
-fn write(out: &mut Vec<u8>) -> bool {
-    let written = stderr().write_all(out);
-    out.clear();
-    written.is_ok()
 }
 
 fn render(out: &mut Vec<u8>, style: Style, entry: &Entry) {

@@ -77,11 +77,18 @@ impl Server {
     }
 
     async fn start(command: &mut Command, folder: &Path) -> anyhow::Result<Self> {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null());
+        Self::start_as_it_is(command, folder).await
+    }
+
+    /// As [`Server::start`], with whatever the command says of standard input and output.
+    pub(crate) async fn start_as_it_is(
+        command: &mut Command,
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
         let mut child = command
             .current_dir(folder)
             .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

@@ -34,6 +34,7 @@ mod signals;
 mod slow_clients;
 mod templates;
 mod tls;
+mod upgrade;
 mod uploads;
 mod websockets;
 mod wire;
@@ -75,6 +76,7 @@ pub(crate) fn trials(world: &Arc<World>) -> anyhow::Result<Vec<Trial>> {
     trials.extend(signals::trials(world));
     trials.extend(slow_clients::trials(world));
     trials.extend(tls::trials(world));
+    trials.extend(upgrade::trials(world));
     trials.extend(uploads::trials(world));
     trials.extend(websockets::trials(world));
     trials.extend(wire::trials(world));

@@ -217,14 +217,20 @@ async fn nohup() -> anyhow::Result<()> {
 
 async fn ignored() -> anyhow::Result<()> {
     let server = serve().await?;
-    for name in ["USR1", "USR2"] {
-        server.signal(name).await?;
-        let name = format!("SIG{name}");
-        server.log().first("line", says("ignored", &name)).await?;
-    }
+    server.signal("USR1").await?;
+    let ignored = says("ignored", "SIGUSR1");
+    server.log().first("line", ignored).await?;
     let answer = Request::get(HOST, "/").send(server.address()).await?;
     ensure!(answer.body == "hi", "{answer:?}");
-    server.assert_healthy().await
+    server.assert_healthy().await?;
+    // `holm dev` has no successor either.
+    let folder = folder()?;
+    let args = ["dev", "--port", "0", "worker.js"];
+    let server = Server::spawn(&args, folder.path()).await?;
+    server.signal("USR2").await?;
+    let ignored = says("ignored", "SIGUSR2");
+    server.log().first("line", ignored).await?;
+    Ok(())
 }
 
 /// There is nothing to drain yet.

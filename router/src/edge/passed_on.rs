@@ -26,10 +26,10 @@ impl<D: Dispatch> Edge<D> {
         // Counted before the future is first polled, as every connection.
         let open = self.stats.connection();
         async move {
-            let (deadline, last_chance) = (self.settings().head_time, self.settings().last_chance);
+            let (deadline, arrival) = (self.settings().head_time, self.settings().arrival);
             let draining = async {
                 self.draining().await;
-                sleep(last_chance).await;
+                sleep(arrival).await;
             };
             let preface = tokio::select! {
                 read = timeout(deadline, read_preface(&mut stream)) => read,

@@ -98,6 +98,7 @@ async fn converse(pending: Pending, drain: Arc<Drain>, keeping: Keeping) {
     let ended = drain
         .drive(conversation.as_mut(), |conversation| {
             conversation.get_mut().going_away();
+            true
         })
         .await;
     if let Err(error) = ended {

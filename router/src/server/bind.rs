@@ -54,7 +54,7 @@ pub(super) fn listen(
     others: &[&super::Socket],
 ) -> Result<TcpListener, BindError> {
     let shares = |other: &&&super::Socket| {
-        let local = other.0.local_addr();
+        let local = other.listener.local_addr();
         address.port() != 0 && local.is_ok_and(|local| local.port() == address.port())
     };
     let others: Vec<_> = others.iter().filter(shares).collect();
@@ -96,7 +96,7 @@ fn listen_beside(
     others: &[&&super::Socket],
 ) -> io::Result<()> {
     let share = |is_shared| {
-        let others = others.iter().map(|other| SockRef::from(&other.0));
+        let others = others.iter().map(|other| SockRef::from(&other.listener));
         for other in others.chain([SockRef::from(socket)]) {
             other.set_reuse_port(is_shared)?;
         }
@@ -138,7 +138,7 @@ mod tests {
     fn an_address_that_covers_one_of_ours_can_be_had() {
         let first = listen(SocketAddr::from(([127, 0, 0, 1], 0)), &[]).expect("a free port");
         let port = first.local_addr().expect("a bound socket").port();
-        let first = super::super::Socket(first);
+        let first = super::super::Socket::of(first);
         let all = SocketAddr::from(([0, 0, 0, 0], port));
         assert!(matches!(listen(all, &[]), Err(BindError::InUse { .. })));
         let _second = listen(all, &[&first]).expect("only we have it");

@@ -111,10 +111,10 @@ impl<D: Dispatch> Edge<D> {
         certificates: Arc<Certificates>,
         mut place: Place,
     ) -> Result<(TlsStream<I>, Origin), HandshakeFailure> {
-        let (deadline, last_chance) = (self.settings().handshake_time, self.settings().last_chance);
+        let (deadline, arrival) = (self.settings().handshake_time, self.settings().arrival);
         let draining = async {
             self.draining().await;
-            sleep(last_chance).await;
+            sleep(arrival).await;
         };
         let session = tokio::select! {
             session = timeout(deadline, self.negotiate(io, &certificates)) => match session {

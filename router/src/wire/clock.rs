@@ -15,6 +15,8 @@ pub(crate) struct Windows {
     pub(crate) idle: Duration,
     /// As `idle`, once a drain has begun.
     pub(crate) last_chance: Duration,
+    /// As `head`, once a drain has begun, for the first byte; and for the last word of HTTP/2.
+    pub(crate) arrival: Duration,
     /// For a client to take a byte of a response.
     pub(crate) stall: Duration,
 }
@@ -30,6 +32,9 @@ pub(super) enum Phase {
     Idle,
     /// The next head, while the server drains.
     LastChance,
+    /// Something that is on its way, while the server drains: the first byte; over HTTP/2, the word of the
+    /// client that it has read GOAWAY, behind which the connection is closed.
+    OnItsWay,
     /// Nothing of the client's: a request is being answered.
     Busy,
 }
@@ -112,6 +117,7 @@ impl Clock {
             Phase::Fresh | Phase::Head => self.windows.head,
             Phase::Idle => self.windows.idle,
             Phase::LastChance => self.windows.last_chance,
+            Phase::OnItsWay => self.windows.arrival,
         }
     }
 
@@ -146,6 +152,7 @@ mod tests {
             head: seconds(10),
             idle: seconds(60),
             last_chance: seconds(1),
+            arrival: seconds(3),
             stall: seconds(30),
         })
     }

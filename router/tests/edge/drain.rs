@@ -2,14 +2,16 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use holm_router::{Drained, Settings};
+use holm_router::{Dispatch, Drained, Exchange, ResponseBody, Server, Settings};
+use http::Response;
 
 use crate::frames::{
-    DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, SETTINGS, frame, head_of, next_frame,
+    DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, frame, head_of, next_frame,
 };
 use crate::support::{Event, PATIENCE, Served, header, status};
 
@@ -73,7 +75,7 @@ fn what_does_not_end_is_aborted_at_the_deadline() {
 fn an_http2_connection_without_requests_holds_nothing_up() {
     let served = Served::with(Settings {
         drain_time: PATIENCE,
-        last_chance: Duration::from_millis(50),
+        arrival: Duration::from_millis(50),
         ..Settings::default()
     });
     let mut idle = served.client();
@@ -87,8 +89,7 @@ fn an_http2_connection_without_requests_holds_nothing_up() {
     busy.send(frame(HEADERS, whole, 1, &head_of("/wait")));
     assert_eq!(served.event(), Event::Began("GET a.test /wait".to_owned()));
     served.begin_drain();
-    // GOAWAY, and then the end.
-    next_frame(&mut idle, GOAWAY, 0);
+    // It might just have come, and is left the time to ask; then the end.
     idle.rest();
     // Who waits for an answer gets it, however long that takes.
     assert_eq!(served.began(), Vec::<String>::new());
@@ -170,4 +171,108 @@ fn the_backlog_is_served() {
         assert_eq!(status(&client.response()), 200);
     }
     assert_eq!(served.drained().aborted, 0);
+}
+
+/// Whoever has just connected is about to ask, however short the last chance of those that have been idle. A
+/// request on its way to a connection that is closed is lost.
+#[test]
+fn who_has_just_connected_is_waited_for() {
+    let served = Served::with(Settings {
+        last_chance: Duration::from_millis(1),
+        ..Settings::default()
+    });
+    let request = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    let mut fresh = served.client();
+    let mut idle = served.client();
+    idle.send(request);
+    assert_eq!(status(&idle.response()), 200);
+    // Accepted in turn, so both are there.
+    assert_eq!(served.stats.open(), 2);
+    served.begin_drain();
+    assert_eq!(idle.rest(), "");
+    fresh.send(request);
+    let answer = fresh.rest();
+    assert_eq!(status(&answer), 200);
+    assert_eq!(header(&answer, "connection"), Some("close"));
+    assert_eq!(served.drained().aborted, 0);
+}
+
+/// The same over HTTP/2, where a client that hears GOAWAY first sends nothing.
+#[test]
+fn who_has_just_connected_over_http2_is_answered() {
+    let served = Served::new();
+    served.runtime.block_on(async {
+        let (mut fresh, mut other) = (
+            crate::http2::connect(served.address).await,
+            crate::http2::connect(served.address).await,
+        );
+        let answer = other.send_request(crate::http2::request("/x", "")).await;
+        assert_eq!(answer.expect("an answer").status(), 200);
+        served.begin_drain();
+        // This one has asked before, and hears of it.
+        while other.ready().await.is_ok() && !other.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        let answer = fresh.send_request(crate::http2::request("/x", "")).await;
+        assert_eq!(answer.expect("an answer").status(), 200);
+        while fresh.ready().await.is_ok() && !fresh.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert_eq!(served.drained().aborted, 0);
+}
+
+/// Where another process has the socket, too, who waits in its backlog is that one's.
+#[test]
+fn the_backlog_of_a_shared_socket_is_left_to_who_shares_it() {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let server = Server::bind(([127, 0, 0, 1], 0).into(), Settings::default()).expect("a port");
+    let address = server.local_addr();
+    let socket = server.socket().expect("a descriptor");
+    let other = socket.as_fd().try_clone_to_owned().expect("a descriptor");
+    socket.share();
+    drop(socket);
+    let mut waiting = TcpStream::connect(address).expect("it listens");
+    let request = b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+    waiting.write_all(request).expect("sent");
+    // It ends at once, and has accepted nobody.
+    let drained = runtime.block_on(server.serve(Never, async {}));
+    let nobody = Drained {
+        finished: 0,
+        aborted: 0,
+    };
+    assert_eq!(drained.expect("it listens"), nobody);
+    let heir = Server::inherit(other.into(), Settings::default()).expect("it listens");
+    assert_eq!(heir.local_addr(), address);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let heir = runtime.spawn(heir.serve(Fine, async {
+        let _ = stopped.await;
+    }));
+    waiting
+        .set_read_timeout(Some(PATIENCE))
+        .expect("a time-out");
+    let mut answer = [0; 12];
+    waiting.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    drop(waiting);
+    stop.send(()).expect("it serves");
+    let drained = runtime.block_on(heir).expect("no panic");
+    assert_eq!(drained.expect("no error").aborted, 0);
+}
+
+/// Nobody asks it.
+struct Never;
+
+impl Dispatch for Never {
+    async fn dispatch(&self, exchange: Exchange) -> Response<ResponseBody> {
+        panic!("{} was to be answered by another one", exchange.url());
+    }
+}
+
+struct Fine;
+
+impl Dispatch for Fine {
+    async fn dispatch(&self, _exchange: Exchange) -> Response<ResponseBody> {
+        Response::new(ResponseBody::from("fine"))
+    }
 }

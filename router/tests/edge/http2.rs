@@ -15,7 +15,7 @@ use crate::support::{Event, Served};
 
 type Sender = SendRequest<Full<Bytes>>;
 
-async fn connect(address: SocketAddr) -> Sender {
+pub(crate) async fn connect(address: SocketAddr) -> Sender {
     let stream = TcpStream::connect(address).await.expect("it listens");
     let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream))
         .await
@@ -24,7 +24,7 @@ async fn connect(address: SocketAddr) -> Sender {
     sender
 }
 
-fn request(path: &str, body: &'static str) -> Request<Full<Bytes>> {
+pub(crate) fn request(path: &str, body: &'static str) -> Request<Full<Bytes>> {
     Request::builder()
         .method("POST")
         .uri(format!("http://a.test{path}"))

@@ -26,6 +26,7 @@
 //! | [`clock`], [`memory`] | what another process uses |
 //! | [`page`], [`blob`] | memory that edge and cell share; a function's code, read by many |
 //! | [`duplex`] | a cell's socket in a tokio task |
+//! | [`activation`], [`succession`] | sockets that a service manager hands over; the program started anew, to take the place of this process |
 //! | [`schedule`] | what the edge asks for its own threads |
 //! | [`bounds`], [`descriptors`] | what bounds the number of processes, and what of descriptors |
 //! | `sys` | the system calls that rustix does not offer |
@@ -66,6 +67,7 @@
 //! # }
 //! ```
 
+pub mod activation;
 pub mod blob;
 pub mod bounds;
 pub mod clock;
@@ -80,6 +82,7 @@ pub mod passing;
 pub mod sandbox;
 pub mod schedule;
 pub mod spawn;
+pub mod succession;
 mod sys;
 pub mod title;
 pub mod zygote;

@@ -10,6 +10,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
+use std::os::fd::FromRawFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -197,6 +198,14 @@ pub(crate) fn inherit_only_stdio(command: &mut Command) {
     // SAFETY: the closure makes one system call and reads its error number; it neither allocates nor
     // locks, so it may run between fork and exec of a process with threads.
     unsafe { command.pre_exec(close) };
+}
+
+/// Takes the descriptor of this number, which the process was started with.
+///
+/// The caller knows that nobody else in the process has it: it asks once, before anything was opened.
+pub(crate) fn own_descriptor(number: c_int) -> OwnedFd {
+    // SAFETY: as above; whoever started the process has said that it is open (sd_listen_fds(3)).
+    unsafe { OwnedFd::from_raw_fd(number) }
 }
 
 /// Reads `file` from its start, whatever others have read of it.

@@ -3,6 +3,8 @@
 use std::os::fd::AsFd;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::sync::Weak;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -53,6 +55,8 @@ struct Shared {
     mode: Mode,
     layers: Layers,
     current: Mutex<Arc<Generation>>,
+    /// The same, for who only looks: the other is held while one is started.
+    latest: std::sync::Mutex<Arc<Generation>>,
     generations: AtomicU64,
     deaths: AtomicU64,
 }
@@ -79,11 +83,13 @@ impl Zygote {
             let _inside = io.enter();
             Generation::new(process)?
         };
+        let generation = Arc::new(generation);
         let shared = Arc::new(Shared {
             anchor,
             mode,
             layers,
-            current: Mutex::new(Arc::new(generation)),
+            latest: std::sync::Mutex::new(generation.clone()),
+            current: Mutex::new(generation),
             generations: AtomicU64::new(1),
             deaths: AtomicU64::new(0),
         });
@@ -98,8 +104,7 @@ impl Zygote {
 
     /// Whether there is one now: not while it is started again.
     pub fn is_there(&self) -> bool {
-        let current = self.shared.current.try_lock();
-        current.is_ok_and(|current| !current.control.is_gone())
+        !self.shared.latest().control.is_gone()
     }
 
     /// How many there have been, this one included.
@@ -167,6 +172,10 @@ impl Generation {
 }
 
 impl Shared {
+    fn latest(&self) -> MutexGuard<'_, Arc<Generation>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A zygote that is there: a new one if the last is gone, or has served for long.
     async fn revive(&self) -> Result<Arc<Generation>, ForkError> {
         let mut current = self.current.lock().await;
@@ -182,6 +191,7 @@ impl Shared {
             Ok(Ok(next)) => {
                 // What was forked from the last one lives on.
                 *current = Arc::new(next);
+                *self.latest() = current.clone();
                 self.deaths.fetch_add(u64::from(is_gone), Ordering::Relaxed);
                 self.generations.fetch_add(1, Ordering::Relaxed);
                 Ok(current.clone())

@@ -67,6 +67,16 @@ impl Out<'_> {
             "1 if the last reload of the configuration failed",
             f64::from(u8::from(reloads.last_problem.is_some())),
         )?;
+        self.counter(
+            "holm_upgrades_failed",
+            "Upgrades after which the node went on as it was; one that comes off is its last",
+            status.upgrades.failed,
+        )?;
+        self.gauge(
+            "holm_predecessor_up",
+            "1 while the node before this one finishes what it had begun",
+            f64::from(u8::from(status.upgrades.predecessor.is_some())),
+        )?;
         let certificates = status.certificates.iter();
         let names: Vec<_> = certificates.map(|of| escaped(&of.name)).collect();
         self.gauges(

@@ -16,6 +16,9 @@ mod watch;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::thread;
 use std::time::Duration;
 use std::time::Instant;
@@ -44,6 +47,8 @@ use super::load::Loaded;
 use super::load::Retry;
 use crate::config::Plan;
 use crate::config::TlsPlan;
+use crate::service;
+use crate::upgrade::Sockets;
 
 /// Problems of one reload that are logged; `holm check` says all of them.
 const PROBLEMS_LOGGED: usize = 100;
@@ -80,6 +85,8 @@ pub(crate) struct Reloader {
     /// The last turn that is over, and what came of it.
     done: news::Receiver<Option<(u64, Reloaded)>>,
     state: Arc<ArcSwap<ReloadState>>,
+    /// Held while something changes.
+    change: Arc<Mutex<()>>,
 }
 
 impl Reloader {
@@ -108,6 +115,11 @@ impl Reloader {
     /// What is known of reloads.
     pub(crate) fn state(&self) -> Arc<ReloadState> {
         self.state.load_full()
+    }
+
+    /// What is served stays as it is until what is returned is dropped. Waits for a reload that is under way.
+    pub(crate) fn hold(&self) -> MutexGuard<'_, ()> {
+        self.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The node is about to end: none begins any more.
@@ -171,14 +183,18 @@ impl Reloading {
             turns: self.turns.clone(),
             done: self.done.subscribe(),
             state: self.state.clone(),
+            change: Arc::default(),
         };
+        let change = reloader.change.clone();
         // It lives as long as the process; there is nothing of it to wait for.
         drop(
             thread::Builder::new()
                 .name("holm-reload".into())
                 .spawn(move || {
                     while let Some((turn, cause)) = self.turns.next() {
+                        let change = change.lock().unwrap_or_else(PoisonError::into_inner);
                         let outcome = Arc::new(self.once(cause));
+                        drop(change);
                         self.done.send_replace(Some((turn, outcome)));
                     }
                 })?,
@@ -188,7 +204,14 @@ impl Reloading {
 
     fn once(&mut self, cause: Cause) -> Result<Outcome, Refused> {
         let begin = Instant::now();
+        let is_told = cause == Cause::Asked && !self.source.is_dev();
+        if is_told {
+            service::reloading();
+        }
         let outcome = self.reload(begin, cause);
+        if is_told {
+            service::ready();
+        }
         match &outcome {
             Ok(outcome) => self.tell(outcome, cause),
             Err(refused) => self.refuse(refused),
@@ -201,7 +224,8 @@ impl Reloading {
             self.watch.also(&self.source, problems.watched());
             Refused(problems.lines().collect())
         })?;
-        let taken = self.listeners.take(&plan).map_err(|(scheme, error)| {
+        let taken = self.listeners.take(&plan, &mut Sockets::default());
+        let taken = taken.map_err(|(scheme, error)| {
             let (place, key) = match scheme {
                 Scheme::Http => (&plan.places.http, "server.http"),
                 Scheme::Https => (&plan.places.https, "server.https"),

@@ -176,6 +176,9 @@ pub(in crate::config) struct RawServer {
     /// Whether WebSocket messages are compressed for clients that can (permessage-deflate). Default: true.
     #[schemars(extend("default" = true))]
     pub(in crate::config) websocket_compression: Option<bool>,
+    /// How long a successor may take to be ready when the node is upgraded, at least "1s". Default: "300s".
+    #[schemars(with = "Option<schema::Time>")]
+    pub(in crate::config) upgrade_time: Option<At<WallTime>>,
     /// How long requests in flight may go on after the node was told to stop. Default: "30s".
     #[schemars(with = "Option<schema::Time>")]
     pub(in crate::config) drain: Option<At<WallTime>>,

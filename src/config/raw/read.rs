@@ -120,6 +120,7 @@ impl FromToml for RawServer {
             upload_ahead: fields.optional("upload_ahead"),
             websocket_ping: fields.optional("websocket_ping"),
             websocket_compression: fields.optional("websocket_compression"),
+            upgrade_time: fields.optional("upgrade_time"),
             drain: fields.optional("drain"),
         };
         fields.finish();

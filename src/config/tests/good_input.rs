@@ -47,6 +47,7 @@ max_queued = 50
 max_unsent = "64MiB"
 websocket_ping = "10s"
 websocket_compression = false
+upgrade_time = "60s"
 drain = "5s"
 [log]
 format = "json"
@@ -114,6 +115,7 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
             upload_ahead: NodeBytes::from_mib(0),
             websocket_ping: WallTime::from_secs(10),
             websocket_compression: false,
+            upgrade_time: WallTime::from_secs(60),
             drain: WallTime::from_secs(5),
         }
     );
@@ -129,7 +131,7 @@ fn everything_that_is_written_is_planned() -> Result<(), Box<dyn Error>> {
     assert_eq!(plan.sandbox, Mode::Require);
     assert!(!plan.watch);
     let sandbox = plan.places.sandbox.as_deref().ok_or("no place")?;
-    assert!(sandbox.ends_with("holm.toml:32:11"), "{sandbox}");
+    assert!(sandbox.ends_with("holm.toml:33:11"), "{sandbox}");
     assert_eq!(plan.log, LogFormat::Json);
     let and = vec!["127.0.0.1".parse()?, "fd00::/8".parse()?];
     assert_eq!(plan.egress, Allow::Public { and });
