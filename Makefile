@@ -70,8 +70,9 @@ hostile: setup ## Run the hostile functions three times over, debug and release,
 fmt: ## Is the code formatted?
 	$(CARGO) fmt --all -- --check
 
-lint: setup ## clippy, with warnings as errors
+lint: setup ## clippy, with warnings as errors; the fuzz targets compile
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	tools/fuzz check
 
 doc: setup ## Do the docs build without warnings?
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items

@@ -2,7 +2,7 @@
 //!
 //! Whoever has a listening socket keeps its backlog, so a client that connects while nobody accepts just waits.
 //! There are two who can have it: systemd, which opens the sockets and hands them to each process that it starts
-//! ([`given`]); and the node itself, which hands them to a successor before it ends:
+//! ([`Sockets::given`]); and the node itself, which hands them to a successor before it ends:
 //!
 //! ```text
 //! the node ([`Upgrader`])                        its successor ([`Predecessor`])
