@@ -3,6 +3,9 @@
 //! A new one takes its address before an old one lets go of its own, and both share one edge: what is counted
 //! and bounded is so over all of them. Certificates are swapped under connections, which keep what they began with.
 
+mod taken;
+mod wanted;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
@@ -19,15 +22,12 @@ use std::time::SystemTime;
 use holm_router::BindError;
 use holm_router::Drained;
 use holm_router::Edge;
-use holm_router::Http2Settings;
 use holm_router::ProxyProtocol;
 use holm_router::Server;
-use holm_router::Settings;
 use holm_router::Socket;
 use holm_router::Stats;
 use holm_router::tls::Certificates;
 use holm_router::tls::Expiry;
-use holm_router::websocket::Keeping;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
 use tokio::sync::watch;
@@ -37,10 +37,16 @@ use tracing::error;
 use tracing::info;
 use tracing::warn;
 
+pub(crate) use self::taken::Bound;
+pub(super) use self::taken::Taken;
+use self::taken::TakenServer;
+pub(super) use self::wanted::Scheme;
+use self::wanted::addresses;
+use self::wanted::settings;
+use self::wanted::speaks_proxy;
 use super::Node;
 use super::Ports;
 use crate::acme::Acme;
-use crate::acme::Opened;
 use crate::acme::StoreError;
 use crate::config::Plan;
 use crate::config::TlsPlan;
@@ -95,29 +101,6 @@ pub(crate) struct Listeners {
     set: Mutex<Set>,
 }
 
-/// What is spoken at an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scheme {
-    Http,
-    Https,
-}
-
-impl Scheme {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    fn key(self) -> Key {
-        match self {
-            Self::Http => Key::Http,
-            Self::Https => Key::Https,
-        }
-    }
-}
-
 #[derive(Debug, Default)]
 struct Set {
     /// For HTTPS, once it has been served.
@@ -142,25 +125,6 @@ struct Listener {
     holder: Holder,
     proxy_protocol: ProxyProtocol,
     retired: oneshot::Sender<()>,
-}
-
-/// Addresses that were taken, and where nobody is accepted yet.
-#[derive(Debug)]
-pub(super) struct Taken {
-    servers: Vec<TakenServer>,
-    /// For HTTPS, if it is served.
-    certificates: Option<Arc<Certificates>>,
-    /// What an authority has issued, if one is asked.
-    acme: Option<Opened>,
-}
-
-#[derive(Debug)]
-struct TakenServer {
-    scheme: Scheme,
-    wanted: SocketAddr,
-    server: Server,
-    socket: Socket,
-    holder: Holder,
 }
 
 impl Listeners {
@@ -490,77 +454,8 @@ impl Listeners {
     }
 }
 
-/// The addresses of a node that does not serve yet.
-#[derive(Debug)]
-pub(crate) struct Bound(Taken);
-
-impl Bound {
-    /// The port for HTTP.
-    pub(crate) fn port(&self) -> u16 {
-        self.port_of(Scheme::Http).unwrap_or(0)
-    }
-
-    /// The port for HTTPS, if it is served.
-    pub(crate) fn https_port(&self) -> Option<u16> {
-        self.port_of(Scheme::Https)
-    }
-
-    fn port_of(&self, scheme: Scheme) -> Option<u16> {
-        let mut servers = self.0.servers.iter();
-        let taken = servers.find(|taken| taken.scheme == scheme);
-        taken.map(|taken| taken.server.local_addr().port())
-    }
-}
-
-/// Where `plan` says to listen.
-fn addresses(plan: &Plan) -> Vec<(Scheme, SocketAddr)> {
-    let https = plan.tls.as_ref().map(|tls| (Scheme::Https, tls.https));
-    let http = (Scheme::Http, plan.server.http);
-    [Some(http), https].into_iter().flatten().collect()
-}
-
-/// Whether trusted proxies begin connections for it with a PROXY header.
-fn speaks_proxy(plan: &Plan, scheme: Scheme) -> bool {
-    match scheme {
-        Scheme::Http => plan.server.proxy_protocol,
-        Scheme::Https => plan.server.proxy_protocol_https,
-    }
-}
-
 impl Listener {
     fn is(&self, scheme: Scheme, wanted: SocketAddr) -> bool {
         self.scheme == scheme && self.wanted == wanted
-    }
-}
-
-fn settings(plan: &Plan) -> Settings {
-    Settings {
-        head: usize::try_from(plan.server.max_head.as_u64()).unwrap_or(usize::MAX),
-        head_time: plan.server.head_time.as_duration(),
-        idle_time: plan.server.keep_alive.as_duration(),
-        http2: Http2Settings {
-            streams: plan.server.max_streams,
-            head: u32::try_from(plan.server.max_head.as_u64()).unwrap_or(u32::MAX),
-            pending_resets: plan.server.max_resets as usize,
-            ..Http2Settings::default()
-        },
-        upload_idle: plan.server.upload_idle.as_duration(),
-        connections: plan.server.max_connections,
-        connections_per_address: plan.server.max_connections_per_address,
-        requests_per_address: plan.server.max_requests_per_address,
-        upload_rate: plan.server.upload_rate.as_u64(),
-        upload_time: plan.server.upload_time.as_duration(),
-        unsent: plan.server.max_unsent.as_u64(),
-        websocket: Keeping {
-            ping_every: plan.server.websocket_ping.as_duration(),
-            compression: plan.server.websocket_compression,
-            ..Keeping::default()
-        },
-        drain_time: plan.server.drain.as_duration(),
-        handshake_time: plan.server.handshake_time.as_duration(),
-        handshakes: plan.server.max_handshakes,
-        proxies: plan.server.proxies.clone(),
-        request_id: plan.server.request_id.clone(),
-        ..Settings::default()
     }
 }

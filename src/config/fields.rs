@@ -24,6 +24,25 @@ pub(super) trait FromToml: Sized {
     -> Option<Self>;
 }
 
+/// A table whose keys are known.
+pub(super) trait Table: Sized {
+    /// Takes its keys. Those that it does not ask for are reported.
+    fn of_fields(fields: &mut Fields<'_, '_>) -> Self;
+}
+
+impl<T: Table> FromToml for T {
+    fn from_toml(
+        value: &Spanned<DeValue<'_>>,
+        name: &str,
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let mut fields = Fields::of_value(value, name, findings)?;
+        let table = T::of_fields(&mut fields);
+        fields.finish();
+        Some(table)
+    }
+}
+
 /// A table that is being read.
 pub(super) struct Fields<'a, 'i> {
     table: &'a DeTable<'i>,

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::RawTls;
 use crate::config::at::{At, List};
-use crate::config::fields::{Fields, FromToml};
+use crate::config::fields::{Fields, FromToml, Table};
 use crate::config::problem::Findings;
 use crate::config::schema;
 use crate::secret::Source;
@@ -143,14 +143,9 @@ impl FromToml for RawTlsTables {
     }
 }
 
-impl FromToml for RawAcme {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let mut fields = Fields::of_value(value, name, findings)?;
-        let acme = Self {
+impl Table for RawAcme {
+    fn of_fields(fields: &mut Fields<'_, '_>) -> Self {
+        Self {
             hosts: fields.required(
                 "hosts",
                 "name the hosts to have certificates for: hosts = [\"example.com\"]",
@@ -170,8 +165,6 @@ impl FromToml for RawAcme {
             challenge: fields.optional("challenge"),
             eab_key_id: fields.optional("eab_key_id"),
             eab_key: fields.optional("eab_key"),
-        };
-        fields.finish();
-        Some(acme)
+        }
     }
 }

@@ -5,12 +5,9 @@ use std::borrow::Cow;
 use holm_model::limits::ROWS;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Map;
-use toml::Spanned;
-use toml::de::DeValue;
 
 use crate::config::at::At;
-use crate::config::fields::{Fields, FromToml};
-use crate::config::problem::Findings;
+use crate::config::fields::{Fields, Table};
 use crate::config::schema;
 
 macro_rules! raw_limits {
@@ -53,15 +50,8 @@ macro_rules! raw_limits {
 
 holm_model::for_each_limit!(raw_limits);
 
-impl FromToml for RawLimits {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let mut fields = Fields::of_value(value, name, findings)?;
-        let limits = Self::read(&mut fields);
-        fields.finish();
-        Some(limits)
+impl Table for RawLimits {
+    fn of_fields(fields: &mut Fields<'_, '_>) -> Self {
+        Self::read(fields)
     }
 }

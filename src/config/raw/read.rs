@@ -10,7 +10,7 @@ use super::{
     RawNodeLimits, RawServer,
 };
 use crate::config::at::At;
-use crate::config::fields::{Fields, FromToml};
+use crate::config::fields::{Fields, FromToml, Table};
 use crate::config::problem::{Findings, Problem};
 
 impl RawConfig {
@@ -66,31 +66,19 @@ fn no_functions(span: Range<usize>) -> Problem {
         .help("`holm new hello` makes one, with the lines to put here")
 }
 
-impl FromToml for RawNode {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let mut fields = Fields::of_value(value, name, findings)?;
-        let node = Self {
+impl Table for RawNode {
+    fn of_fields(fields: &mut Fields<'_, '_>) -> Self {
+        Self {
             memory: fields.optional("memory"),
             sandbox: fields.optional("sandbox"),
             watch: fields.optional("watch"),
-        };
-        fields.finish();
-        Some(node)
+        }
     }
 }
 
-impl FromToml for RawServer {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let mut fields = Fields::of_value(value, name, findings)?;
-        let server = Self {
+impl Table for RawServer {
+    fn of_fields(fields: &mut Fields<'_, '_>) -> Self {
+        Self {
             http: fields.optional("http"),
             admin: fields.optional("admin"),
             admin_token: fields.optional("admin_token"),
@@ -122,56 +110,33 @@ impl FromToml for RawServer {
             websocket_compression: fields.optional("websocket_compression"),
             upgrade_time: fields.optional("upgrade_time"),
             drain: fields.optional("drain"),
-        };
-        fields.finish();
-        Some(server)
+        }
     }
 }
 
-impl FromToml for RawLog {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let mut fields = Fields::of_value(value, name, findings)?;
-        let log = Self {
+impl Table for RawLog {
+    fn of_fields(fields: &mut Fields<'_, '_>) -> Self {
+        Self {
             format: fields.optional("format"),
             requests: fields.optional("requests"),
-        };
-        fields.finish();
-        Some(log)
+        }
     }
 }
 
-impl FromToml for RawEgress {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let mut fields = Fields::of_value(value, name, findings)?;
-        let egress = Self {
+impl Table for RawEgress {
+    fn of_fields(fields: &mut Fields<'_, '_>) -> Self {
+        Self {
             allow: fields.optional("allow"),
-        };
-        fields.finish();
-        Some(egress)
+        }
     }
 }
 
-impl FromToml for RawNodeLimits {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let mut fields = Fields::of_value(value, name, findings)?;
-        let limits = Self {
-            defaults: RawLimits::read(&mut fields),
+impl Table for RawNodeLimits {
+    fn of_fields(fields: &mut Fields<'_, '_>) -> Self {
+        Self {
+            defaults: RawLimits::read(fields),
             max: fields.optional("max"),
-        };
-        fields.finish();
-        Some(limits)
+        }
     }
 }
 
@@ -210,22 +175,15 @@ impl FromToml for RawFunction {
     }
 }
 
-impl FromToml for RawAssets {
-    fn from_toml(
-        value: &Spanned<DeValue<'_>>,
-        name: &str,
-        findings: &mut Findings,
-    ) -> Option<Self> {
-        let mut fields = Fields::of_value(value, name, findings)?;
-        let assets = Self {
+impl Table for RawAssets {
+    fn of_fields(fields: &mut Fields<'_, '_>) -> Self {
+        Self {
             dir: fields.required("dir", "name the folder of the files: dir = \"public\""),
             binding: fields.optional("binding"),
             not_found: fields.optional("not_found"),
             html_handling: fields.optional("html_handling"),
             run_worker_first: fields.optional("run_worker_first"),
-        };
-        fields.finish();
-        Some(assets)
+        }
     }
 }
 
