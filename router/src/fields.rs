@@ -2,11 +2,10 @@
 //! together, and what it does not allow is refused, as the bytes of HTTP/1 were before. And the
 //! values of a response's.
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Uri, Version};
 
+use crate::hop_by_hop;
 use crate::refusal::Refusal;
 
 /// Puts together what came in pieces, and checks what only HTTP/2 lets through to here.
@@ -45,36 +44,16 @@ pub(crate) fn trim(headers: &mut HeaderMap) {
     }
 }
 
-/// Fields that speak of one hop (RFC 9110, 7.6.1), and the length: hyper writes its own, and
-/// HTTP/2 forbids the rest. No response has trailers.
-static OF_THE_CONNECTION: [HeaderName; 8] = [
-    CONTENT_LENGTH,
-    CONNECTION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
-
-/// Whether a response's field is for this end to say.
+/// Whether a response's field is for this end to say: hyper writes the length itself, and HTTP/2 forbids the rest.
 pub(crate) fn is_of_the_connection(name: &HeaderName) -> bool {
-    OF_THE_CONNECTION.contains(name)
+    name == CONTENT_LENGTH || hop_by_hop::is_one(name)
 }
 
 /// Takes those out of a response, and what its `Connection` names beside them: whoever handed the
 /// response on has not done it.
 pub(crate) fn strip(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(trimmed(name)).ok())
-        .collect();
-    for name in named.iter().chain(&OF_THE_CONNECTION) {
-        headers.remove(name);
-    }
+    hop_by_hop::strip(headers);
+    headers.remove(CONTENT_LENGTH);
 }
 
 /// RFC 9113, 8.2.1.

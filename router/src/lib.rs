@@ -70,6 +70,7 @@ mod framing;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod hints;
+pub mod hop_by_hop;
 pub mod hostname;
 mod link;
 mod notices;

@@ -235,24 +235,25 @@ impl Node {
         };
         let fails = |problem| self.keep(tried, assets.clone(), problem);
         let folders: Arc<[PathBuf]> = assets.iter().flat_map(|assets| assets.folders()).collect();
-        let Some(MainFile { main, root, .. }) = plan.main.clone() else {
-            let files = files_of(plan, assets.as_deref(), std::iter::empty());
-            let stamp = Stamp::take(&files, &folders, base, since).map(Arc::new);
-            let entry = Entry {
-                function: Function::Files(plan.name.as_str().into()),
-                assets,
+        let stamped = |files: &[PathBuf]| Stamp::take(files, &folders, base, since).map(Arc::new);
+        let started = |function, files, stamp| Started {
+            entry: Entry {
+                function,
+                assets: assets.clone(),
                 plan: plan.clone(),
                 made_of: plan.clone(),
                 files,
-                folders,
+                folders: folders.clone(),
                 stamp,
                 problem: None,
                 is_older: false,
-            };
-            return Started {
-                entry,
-                problem: None,
-            };
+            },
+            problem: None,
+        };
+        let Some(MainFile { main, root, .. }) = plan.main.clone() else {
+            let files = files_of(plan, assets.as_deref(), std::iter::empty());
+            let stamp = stamped(&files);
+            return started(Function::Files(plan.name.as_str().into()), files, stamp);
         };
         let compilers = self.compilers();
         let load = move || ModuleGraph::load(&main, &root, Compiler::Elsewhere(&compilers));
@@ -262,7 +263,7 @@ impl Node {
             Err(_) => return fails(problem(Why::Task)),
         };
         let files = files_of(plan, assets.as_deref(), graph.watch_paths());
-        let stamp = Stamp::take(&files, &folders, base, since).map(Arc::new);
+        let stamp = stamped(&files);
         let vars = serde_json::Value::from(plan.vars.clone()).to_string();
         let version = version(&graph, &vars);
         let binding = plan.assets.as_ref().and_then(|of| of.binding.as_deref());
@@ -272,28 +273,13 @@ impl Node {
                 name: name.into(),
                 port: Arc::new(Binding(assets)),
             });
-        let entry = |pool| Entry {
-            function: Function::Ready(pool),
-            assets: assets.clone(),
-            plan: plan.clone(),
-            made_of: plan.clone(),
-            files,
-            folders,
-            stamp,
-            problem: None,
-            is_older: false,
-        };
         if let Some(before) = before
             && let Some(pool) = before.pool()
             && *pool.deployment().version == *version
             && is_same_elsewhere(&before.made_of, plan)
             && (binding.is_none() || is_same(assets.as_ref(), before.assets.as_ref()))
         {
-            let entry = entry(pool.clone());
-            return Started {
-                entry,
-                problem: None,
-            };
+            return started(Function::Ready(pool.clone()), files, stamp);
         }
         let deployment = Arc::new(Deployment {
             name: plan.name.as_str().into(),
@@ -310,11 +296,7 @@ impl Node {
         });
         let pool = Arc::new(Pool::new(deployment.clone(), self.services.clone()));
         let Err(error) = pool.try_start().await else {
-            let entry = entry(pool);
-            return Started {
-                entry,
-                problem: None,
-            };
+            return started(Function::Ready(pool), files, stamp);
         };
         let frame = deployment
             .graph
@@ -322,23 +304,19 @@ impl Node {
             .code_frame(&error.to_string())
             .map(|frame| frame.render(false));
         let may_pass = may_pass(&error);
-        let files = deployment.graph.watch_paths().map(PathBuf::from).collect();
+        let mended_in = deployment.graph.watch_paths().map(PathBuf::from).collect();
         let problem = problem(Why::Start {
             error,
             frame,
-            files,
+            files: mended_in,
         });
         if !may_pass || before.is_some_and(Entry::is_ready) {
             return fails(problem);
         }
-        let entry = Entry {
-            problem: Some(problem.to_string().into()),
-            ..entry(pool)
-        };
-        Started {
-            entry,
-            problem: Some(problem),
-        }
+        let mut failed = started(Function::Ready(pool), files, stamp);
+        failed.entry.problem = Some(problem.to_string().into());
+        failed.problem = Some(problem);
+        failed
     }
 
     /// A function that does not start: what it was before goes on, or it answers that it does not start. So it

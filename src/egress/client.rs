@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use futures::future::{BoxFuture, FutureExt};
 use holm_model::body::Body;
 use holm_model::outbound::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
+use holm_router::hop_by_hop;
 use holm_runtime::descriptors::Descriptors;
 use http::{HeaderMap, StatusCode};
 use rustls_pki_types::CertificateDer;
@@ -192,7 +193,7 @@ async fn outside(
         return Err(failure::unreachable(&url, reason.to_owned()));
     }
     let undo = decoding.of(&head.headers, &url)?;
-    head::strip(&mut head.headers);
+    hop_by_hop::strip(&mut head.headers);
     let coded = undo.is_some();
     let body = body::incoming(&io, incoming, undo).await;
     Ok(OutboundResponse {

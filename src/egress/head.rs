@@ -3,9 +3,9 @@
 
 use holm_model::body::Body;
 use holm_model::outbound::OutboundError;
+use holm_router::hop_by_hop;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, RANGE, TE,
-    TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, RANGE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use url::Url;
@@ -15,34 +15,12 @@ use super::decode::Coding;
 /// What a function's requests are sent as, unless it sets a `user-agent` of its own.
 const AGENT: &str = concat!("Holm/", env!("CARGO_PKG_VERSION"));
 
-/// Headers that are about one connection.
-const OF_THE_CONNECTION: [HeaderName; 8] = [
-    CONNECTION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("http2-settings"),
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
-
 /// Headers that this port writes itself, or does not: nobody waits for what they expect.
 const NOT_THE_FUNCTIONS: [HeaderName; 3] = [CONTENT_LENGTH, EXPECT, HOST];
 
-/// Removes what speaks of one connection, in a request or in an answer, and what `connection` names beside it.
-pub(super) fn strip(headers: &mut HeaderMap) {
-    for name in named_by_connection(headers) {
-        headers.remove(name);
-    }
-    for name in OF_THE_CONNECTION {
-        headers.remove(name);
-    }
-}
-
 /// Removes what a function may not say and adds what every request says.
 pub(super) fn clean(headers: &mut HeaderMap, method: &Method, body: &Body) {
-    strip(headers);
+    hop_by_hop::strip(headers);
     for name in NOT_THE_FUNCTIONS {
         headers.remove(name);
     }
@@ -157,17 +135,6 @@ pub(super) fn target(method: &Method, url: &Url) -> Result<Uri, OutboundError> {
         Ok(uri) => Ok(uri),
         Err(error) => invalid(format!("the URL cannot be sent: {error}")),
     }
-}
-
-/// Header names that `connection` declares to be about this connection only (RFC 9110, 7.6.1).
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect()
 }
 
 #[cfg(test)]

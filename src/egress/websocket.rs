@@ -3,6 +3,7 @@
 use holm_model::body::Body;
 use holm_model::outbound::{Account, OutboundError, OutboundResponse};
 use holm_model::websocket::Socket;
+use holm_router::hop_by_hop;
 use holm_router::websocket::{Conversation, Keeping, Role, accept_key, new_key};
 use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
@@ -16,7 +17,6 @@ use url::Url;
 use super::body::Outgoing;
 use super::charge;
 use super::failure;
-use super::head;
 use super::pool::Http;
 
 /// Longest message that a function is sent, in bytes. Parts of it go on as they come, so it is the isolate's memory that
@@ -57,7 +57,7 @@ pub(super) async fn open(
     let mut answer = answer.map_err(|error| failure::explain(&url, &error))?;
     let (status, mut headers) = (answer.status(), answer.headers().clone());
     if status != StatusCode::SWITCHING_PROTOCOLS {
-        head::strip(&mut headers);
+        hop_by_hop::strip(&mut headers);
         return Ok(OutboundResponse {
             status,
             headers,
