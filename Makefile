@@ -6,7 +6,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-bench setup-deny serve test fuzz fuzz-targets autobahn check fmt lint doc deny bench bench-limits bench-peers bench-cells bench-reload bench-slow-clients bench-soak bench-websockets hostile
+.PHONY: help setup setup-bench setup-deny serve test fuzz fuzz-targets autobahn check fmt lint doc deny bench bench-limits bench-peers bench-cells bench-reload bench-slow-clients bench-soak bench-tls bench-websockets hostile
 
 help: ## List the targets
 	@echo "Holm: targets of make"
@@ -51,6 +51,10 @@ bench-cells: setup-bench ## Measure, in short, what isolates as processes are fo
 bench-websockets: setup-bench ## Measure echoed WebSocket messages beside workerd, and what 10,000 sockets at rest hold
 	$(CARGO) build --release
 	python3 benches/websockets.py
+
+bench-tls: setup-bench ## Measure requests, handshakes, first requests and idle connections over TLS, beside bare hyper and rustls
+	$(CARGO) build --release -p holm -p bare-hyper
+	python3 benches/tls.py
 
 bench-reload: setup ## Reload 500 times under load, a tenth of it to what does not hold, and see what clients notice
 	$(CARGO) build --release

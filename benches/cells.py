@@ -50,18 +50,9 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def parts_named(text: str) -> list[str]:
-    names = text.split(",")
-    for name in names:
-        if name not in PARTS:
-            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(PARTS)}")
-    return [name for name in PARTS if name in names]
-
-
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", type=parts_named, default=list(PARTS), metavar="PART[,PART]",
-                        help=f"which parts (default: all of {', '.join(PARTS)})")
+    report.parts_option(parser, list(PARTS))
     report.holm_option(parser)
     options = parser.parse_args()
     report.require_holm(parser, options.holm)

@@ -7,6 +7,8 @@ import socket
 import time
 from typing import Iterator
 
+import secure
+
 DEADLINE = 30  # seconds that it waits for an answer
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
@@ -16,11 +18,14 @@ class AnswerError(Exception):
 
 
 class Client:
-    """One keep-alive connection. Leaving the `with` block closes it."""
+    """One keep-alive connection. Leaving the `with` block closes it. `tls_host`: over TLS, with this host named in the
+    handshake, which is a whole one each time, and this protocol."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls_host: str | None = None, protocol: str = "http/1.1") -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls_host is not None:
+            self.socket = secure.context(protocol).wrap_socket(self.socket, server_hostname=tls_host)
 
     def __enter__(self) -> "Client":
         return self

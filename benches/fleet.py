@@ -12,6 +12,7 @@ from pathlib import Path
 
 import client
 import processes
+import secure
 import servers
 from servers import BENCHES, Server
 
@@ -59,9 +60,10 @@ const config :Workerd.Config = (
 """
 
 
-def holm(program: Path, folder: Path, code: Path, count: int, idle: str, node_mib: int | None = None) -> Server:
+def holm(program: Path, folder: Path, code: Path, count: int, idle: str, node_mib: int | None = None,
+         certificate: secure.Certificate | None = None) -> Server:
     """Starts Holm with functions 0 to `count` - 1. The log has a record of every request.
-    `node_mib`: the memory that all processes together may take."""
+    `node_mib`: the memory that all processes together may take. With a `certificate` clients speak TLS."""
     text = code.read_text()
     [port] = servers.free_ports(1)
     toml = [FLEET_TOML.format(port=port)]
@@ -71,7 +73,7 @@ def holm(program: Path, folder: Path, code: Path, count: int, idle: str, node_mi
         (folder / f"f{number}").mkdir(parents=True)
         (folder / f"f{number}/index.js").write_text(f"const NUMBER = {number};\n{text}")
         toml.append(FUNCTION_TOML.format(number=number) + limits(number, idle))
-    return servers.holm_server(program, folder, port, "".join(toml))
+    return servers.holm_server(program, folder, port, "".join(toml), certificate=certificate)
 
 
 def limits(number: int, idle: str) -> str:

@@ -47,8 +47,7 @@ def needed(options: argparse.Namespace) -> list[str]:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", type=parts_named, default=list(PARTS), metavar="PART[,PART]",
-                        help=f"which parts (default: all of {', '.join(PARTS)})")
+    report.parts_option(parser, list(PARTS))
     parser.add_argument("--rounds", type=report.at_least(1), default=5, help="warm, churn, turns: rounds of each (default: 5)")
     parser.add_argument("--seconds", type=report.at_least(1), default=3, help="warm, turns: length of a round (default: 3)")
     parser.add_argument("--servers", nargs="+", choices=warm.SERVERS, default=warm.SERVERS, help="warm: which ones")
@@ -73,14 +72,6 @@ def arguments() -> argparse.Namespace:
     if "hyper" in names and not servers.bare_hyper(options.holm).is_file():
         parser.error(f"{servers.bare_hyper(options.holm)} is missing: run cargo build --release -p holm -p bare-hyper")
     return options
-
-
-def parts_named(text: str) -> list[str]:
-    names = text.split(",")
-    for name in names:
-        if name not in PARTS:
-            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(PARTS)}")
-    return names
 
 
 if __name__ == "__main__":

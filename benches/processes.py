@@ -49,6 +49,14 @@ def stat(pid: int) -> list[str]:
         return []
 
 
+def title(pid: int) -> str:
+    """What a process calls itself; nothing if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def cpu_of_each(pid: int) -> dict[int, float]:
     """CPU seconds so far, user and system, of all threads, by process."""
     seconds = {}
@@ -71,9 +79,13 @@ def cpu_between(before: dict[int, float], after: dict[int, float]) -> float:
 
 
 def memory(pid: int) -> Memory:
-    """Memory of the processes that still run. Reading others' needs root."""
+    """Memory of all of the server's processes that still run. Reading others' needs root."""
+    return memory_of(family(pid))
+
+
+def memory_of(pids: list[int]) -> Memory:
     taken = Memory()
-    for one in family(pid):
+    for one in pids:
         try:
             rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
             status = Path(f"/proc/{one}/status").read_text()

@@ -5,6 +5,7 @@ import math
 import os
 import platform
 import re
+import resource
 import signal
 import statistics
 import sys
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Callable
 
 import client
+import h2load
+import secure
 import servers
 import wrk
 
-FAILURES = (servers.StartError, wrk.WrkError, client.AnswerError, OSError)
+FAILURES = (servers.StartError, wrk.WrkError, h2load.H2loadError, secure.CertificateError, client.AnswerError, OSError)
 
 
 def machine(names: list[str], holm: Path) -> None:
@@ -62,6 +65,11 @@ class Table:
 
     def at_least(self, what: str, value: float, aim: float, unit: str = "", form: str = ".2f") -> None:
         self.add(what, f"{value:{form}}{unit}", f"≥ {aim:,g}{unit}", value >= aim)
+
+    def without_aim(self, what: str, value: float, unit: str = "", form: str = ".2f") -> None:
+        shown = f"{value:{form}}{unit}"
+        self.rows.append((what, shown, "none", ""))
+        print(f"  → {what}: {shown} (no aim)", flush=True)
 
     def add(self, what: str, shown: str, aim: str, met: bool) -> None:
         self.rows.append((what, shown, aim, verdict(met)))
@@ -114,6 +122,26 @@ def at_least(least: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"at least {least}")
         return int(text)
     return number
+
+
+def parts_option(parser: argparse.ArgumentParser, parts: list[str]) -> None:
+    """Adds `--only`: names of parts, in their order; all of them without it."""
+    def named(text: str) -> list[str]:
+        names = text.split(",")
+        for name in names:
+            if name not in parts:
+                raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(parts)}")
+        return [name for name in parts if name in names]
+    parser.add_argument("--only", type=named, default=parts, metavar="PART[,PART]",
+                        help=f"which parts (default: all of {', '.join(parts)})")
+
+
+def require_descriptors(clients: int) -> None:
+    """Lets this process have as many connections, or ends it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < clients + 200:
+        sys.exit(f"{clients} clients take more descriptors than the {most} that RLIMIT_NOFILE allows")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def holm_option(parser: argparse.ArgumentParser) -> None:

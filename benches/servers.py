@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Callable
 
 import processes
+import secure
 
 BENCHES = Path(__file__).resolve().parent
 WORKERD = BENCHES / "node_modules/@cloudflare/workerd-linux-64/bin/workerd"
@@ -72,11 +73,12 @@ class StartError(Exception):
 
 
 class Server:
-    """A running server. Leaving the `with` block ends it."""
+    """A running server. Leaving the `with` block ends it. `is_tls`: clients of its port speak TLS."""
 
-    def __init__(self, name: str, command: list[str], port: int, log: Path) -> None:
+    def __init__(self, name: str, command: list[str], port: int, log: Path, is_tls: bool = False) -> None:
         self.name = name
         self.port = port
+        self.is_tls = is_tls
         self.log = log
         self.started = time.perf_counter()
         with log.open("wb") as output:
@@ -102,7 +104,7 @@ class Server:
         while (elapsed := time.perf_counter() - self.started) < deadline:
             if self.process.poll() is not None:
                 raise StartError(f"{self.name} ended with {self.process.returncode}:\n{self.said()}")
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            connection = self.connection()
             try:
                 connection.request("GET", "/", headers={"Host": host})
                 if (status := connection.getresponse().status) == 200:
@@ -113,6 +115,11 @@ class Server:
             finally:
                 connection.close()
         raise StartError(f"{self.name} did not answer in {elapsed:.0f} s:\n{self.said()}")
+
+    def connection(self) -> http.client.HTTPConnection:
+        if self.is_tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=5, context=secure.context())
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
 
     def said(self) -> str:
         """The end of what the server has printed."""
@@ -149,14 +156,16 @@ RECORDS = {"holm": "failed", "holm-all": "all", "holm-none": "none"}
 
 
 def hello(name: str, holm: Path, folder: Path, flags: tuple[str, ...] = (), keys: str = "",
-          code: str = "hello") -> Server:
+          code: str = "hello", certificate: secure.Certificate | None = None) -> Server:
     """Starts one of the compared servers with hello alone; its files go to `folder`.
     Holm logs failed requests only: its peers log none either; `holm-all` logs all, `holm-none` none. `flags` are more for `holm serve`,
-    `keys` more for the function's table, `code` the folder beside this file of what it runs."""
+    `keys` more for the function's table, `code` the folder beside this file of what it runs. With a `certificate`, which Holm
+    and hyper alone take, its clients speak TLS."""
     shutil.copytree(BENCHES / code, folder / "hello")
     [port] = free_ports(1)
     if name in RECORDS:
-        return holm_server(holm, folder, port, HOLM_TOML.format(port=port, records=RECORDS[name]) + keys, flags)
+        return holm_server(holm, folder, port, HOLM_TOML.format(port=port, records=RECORDS[name]) + keys, flags,
+                           certificate)
     if name == "workerd":
         return workerd_server(folder, {"hello": port})
     if name == "deno":
@@ -169,7 +178,8 @@ def hello(name: str, holm: Path, folder: Path, flags: tuple[str, ...] = (), keys
     if name == "node":
         return Server("node", [str(NODE), str(BENCHES / "node/server.js"), str(port)], port, folder / "log")
     if name == "hyper":
-        return Server("hyper", [str(bare_hyper(holm)), str(port)], port, folder / "log")
+        shown = [] if certificate is None else ["--cert", str(certificate.cert), "--key", str(certificate.key)]
+        return Server("hyper", [str(bare_hyper(holm)), str(port), *shown], port, folder / "log", certificate is not None)
     raise ValueError(name)
 
 
@@ -222,10 +232,15 @@ def functions(folder: Path, *names: str) -> None:
         shutil.copytree(BENCHES / name, folder / name)
 
 
-def holm_server(holm: Path, folder: Path, port: int, toml: str, flags: tuple[str, ...] = ()) -> Server:
+def holm_server(holm: Path, folder: Path, port: int, toml: str, flags: tuple[str, ...] = (),
+                certificate: secure.Certificate | None = None) -> Server:
+    """With a `certificate` it listens for TLS beside `port`, and that is where clients are sent."""
+    if certificate is not None:
+        [port] = free_ports(1)
+        toml = toml.replace("[server]\n", f'[server]\nhttps = "127.0.0.1:{port}"\n') + certificate.toml()
     config = folder / "holm.toml"
     config.write_text(toml)
-    return Server("holm", [str(holm), "serve", *flags, str(config)], port, folder / "log")
+    return Server("holm", [str(holm), "serve", *flags, str(config)], port, folder / "log", certificate is not None)
 
 
 def workerd_server(folder: Path, ports: dict[str, int]) -> Server:

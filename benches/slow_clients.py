@@ -6,7 +6,6 @@ README.md beside this file says how to read the output.
 
 import argparse
 import heapq
-import resource
 import socket
 import sys
 import threading
@@ -174,16 +173,8 @@ def main() -> int:
     report.holm_option(parser)
     options = parser.parse_args()
     report.require_holm(parser, options.holm)
-    raise_files(options.clients)
+    report.require_descriptors(options.clients)
     return report.script("slow-clients", measure, options, ["holm"])
-
-
-def raise_files(clients: int) -> None:
-    """Lets this process have as many connections."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most < clients + 200:
-        sys.exit(f"{clients} clients take more descriptors than the {most} that RLIMIT_NOFILE allows")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":
