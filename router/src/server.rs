@@ -394,8 +394,7 @@ impl<D: Dispatch> Guests<D> {
                 self.served.spawn(connection)
             }
         };
-        let most = self.edge.settings().connections;
-        self.edge.seats().add(seat, task, most, Instant::now());
+        self.edge.seats().add(seat, task, Instant::now());
     }
 
     /// Refuses a connection, and has `say` say so now and then: how many there were, and how many are

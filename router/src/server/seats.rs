@@ -20,7 +20,14 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// The connections of all listeners of an edge.
 #[derive(Debug, Default)]
-pub(crate) struct Seats(Mutex<VecDeque<Seat>>);
+pub(crate) struct Seats(Mutex<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    seats: VecDeque<Seat>,
+    /// How many there were when those that had ended were last taken out.
+    kept: usize,
+}
 
 #[derive(Debug)]
 struct Seat {
@@ -33,14 +40,15 @@ struct Seat {
 }
 
 impl Seats {
-    /// Adds a connection. Those that have ended go when there are more than twice as many entries as
-    /// connections may be.
-    pub(super) fn add(&self, link: Weak<Link>, task: AbortHandle, most: usize, now: Instant) {
-        let mut seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seats.len() >= most.saturating_mul(2).max(LOOKS) {
-            seats.retain(|seat| seat.link.strong_count() > 0);
+    /// Adds a connection. Those that have ended go when there may be as many of them as of others: each holds
+    /// the memory of its task, which is kilobytes.
+    pub(super) fn add(&self, link: Weak<Link>, task: AbortHandle, now: Instant) {
+        let mut queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.seats.len() >= queue.kept.saturating_mul(2).max(LOOKS) {
+            queue.seats.retain(|seat| seat.link.strong_count() > 0);
+            queue.kept = queue.seats.len();
         }
-        seats.push_back(Seat {
+        queue.seats.push_back(Seat {
             link,
             task,
             requests: 0,
@@ -51,7 +59,7 @@ impl Seats {
     /// Ends a connection that asks for nothing. Returns whether there was one among those that were
     /// looked at.
     pub(super) fn reclaim(&self, now: Instant) -> bool {
-        let mut seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seats = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner).seats;
         for _ in 0..seats.len().min(LOOKS) {
             let Some(mut seat) = seats.pop_front() else {
                 return false;
@@ -69,5 +77,21 @@ impl Seats {
             seats.push_back(seat);
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn those_that_have_ended_are_let_go() {
+        let seats = Seats::default();
+        let task = tokio::spawn(async {}).abort_handle();
+        for _ in 0..10 * LOOKS {
+            seats.add(Weak::new(), task.clone(), Instant::now());
+        }
+        let held = seats.0.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(held.seats.len() <= LOOKS, "{}", held.seats.len());
     }
 }
