@@ -171,7 +171,11 @@ async fn terminal_gone() -> anyhow::Result<()> {
     let log = folder.path().join("holm.log");
     let holm = program::holm();
     let holm = holm.to_str().context("a path")?;
-    let command = format!("exec {holm} serve holm.toml 2>{}", log.display());
+    // Whoever runs the tests may ignore the signal, as nohup(1) does, and then so would the server.
+    let command = format!(
+        "exec env --default-signal=HUP {holm} serve holm.toml 2>{}",
+        log.display()
+    );
     let mut terminal = Command::new("script")
         .args(["-qec", &command, "/dev/null"])
         .current_dir(folder.path())
