@@ -155,7 +155,12 @@ pub(super) async fn storm(world: &World, blows: &[(Kind, &str)]) -> anyhow::Resu
     let mut killed = 0;
     for (blow, (kind, signal)) in (0..KILLS).zip(blows.iter().cycle()) {
         if *kind == Kind::Template {
-            killed += need_template(&server, blow).await?;
+            let ended = need_template(&server, blow).await?;
+            killed += ended;
+            if ended > 0 {
+                // With those that wait for the template when it dies, they would be too many in a row.
+                load.goes_on().await.context("after cells were killed")?;
+            }
         }
         let Some(victim) = victim(&server, *kind, blow).await? else {
             bail!("there is no {kind:?} any more");
